@@ -1,0 +1,157 @@
+//! What the options mean, checked: every value that can't be meant is refused here, by name and with what would do.
+
+use crate::access::{Hosts, Origin, Origins};
+use crate::cli::{self, Cli};
+use crate::input::records::Terminator;
+use crate::report::{Verbosity, harmless};
+use crate::serve::answer::Service;
+use crate::serve::pace::Pace;
+use crate::serve::server::AtEof;
+use crate::wire::event::FieldValue;
+use crate::wire::request::Authority;
+use anyhow::{Result, bail, ensure};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Default of `--buffer`.
+const BUFFER: usize = 64 << 20;
+/// Default of `--stall`.
+const STALL: Duration = Duration::from_secs(30);
+
+/// How the program is to run.
+#[derive(Debug)]
+pub struct Config {
+    /// Addresses to listen on: IPs or host names.
+    pub binds: Vec<String>,
+    /// Port; 0 for one that is free.
+    pub port: u16,
+    /// What requests get.
+    pub service: Service,
+    /// The person's page.
+    pub page: Option<PathBuf>,
+    /// Event type of every event.
+    pub event: Option<FieldValue>,
+    /// Event type of a last event.
+    pub end_event: Option<FieldValue>,
+    /// What ends a record.
+    pub terminator: Terminator,
+    /// Longest record in bytes.
+    pub max_record: usize,
+    /// The memory that events may take, in bytes.
+    pub buffer: usize,
+    /// How many past events are kept; `None`: 1000, and all until the first client has joined.
+    pub history: Option<u64>,
+    /// Who sets the pace of reading.
+    pub pace: Pace,
+    /// A client that takes nothing for so long is dropped.
+    pub stall: Duration,
+    /// Shortest and longest reconnection time.
+    pub retry: (Duration, Duration),
+    /// A comment after so long without an event.
+    pub heartbeat: Option<Duration>,
+    /// Nothing is read until so many clients are connected.
+    pub wait: usize,
+    /// What is done at the end of the input.
+    pub at_eof: AtEof,
+    /// Threads that write to clients.
+    pub threads: usize,
+    /// How much the terminal is told.
+    pub verbosity: Verbosity,
+}
+
+impl Config {
+    /// What `cli` means; an error names the option, the value and what would do.
+    pub fn new(cli: Cli) -> Result<Config> {
+        if let Some(operand) = cli.operands.first() {
+            let operand = harmless(&operand.to_string_lossy());
+            bail!(
+                "unexpected operand '{operand}': sse-pipe reads standard input, as in: {operand} | sse-pipe --port 6502"
+            );
+        }
+        for bind in &cli.bind {
+            let name = !bind.is_empty() && !bind.contains([':', '/', ' ']);
+            let ip = bind.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+            let bind = harmless(bind);
+            ensure!(name || ip, "--bind '{bind}': an address is an IP or a host name; for the port there is --port");
+        }
+        ensure!(cli.max_record > 0, "--max-record 0: at least 1 byte");
+        ensure!(
+            cli.max_record <= BUFFER as u64,
+            "--max-record {}: a record can't be longer than the buffer, {BUFFER} bytes",
+            cli.max_record
+        );
+        let origins = origins(&cli.cors_origin)?;
+        let hosts = hosts(&cli, &origins)?;
+        Ok(Config {
+            service: Service { origins, hosts, ids: !cli.no_id, tail: None, own_page: cli.page.is_some() },
+            event: field_value("--event", cli.event.as_deref())?,
+            end_event: field_value("--end-event", cli.end_event.as_deref())?,
+            terminator: if cli.null { Terminator::Null } else { Terminator::Newline },
+            max_record: cli.max_record as usize,
+            buffer: BUFFER,
+            history: None,
+            pace: Pace::Fastest,
+            stall: STALL,
+            retry: cli.retry,
+            heartbeat: Some(cli.heartbeat).filter(|heartbeat| !heartbeat.is_zero()),
+            wait: cli.wait,
+            at_eof: match cli.at_eof {
+                cli::AtEof::Wait => AtEof::Wait,
+                cli::AtEof::Exit => AtEof::Exit,
+                cli::AtEof::Serve => AtEof::Serve,
+            },
+            threads: cli.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())),
+            verbosity: match (cli.quiet, cli.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (_, true) => Verbosity::Verbose,
+                _ => Verbosity::Normal,
+            },
+            binds: cli.bind.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            port: cli.port,
+            page: cli.page,
+        })
+    }
+}
+
+fn field_value(flag: &str, text: Option<&str>) -> Result<Option<FieldValue>> {
+    let Some(text) = text else { return Ok(None) };
+    match FieldValue::new(text) {
+        Some(value) => Ok(Some(value)),
+        None if text.is_empty() => bail!("{flag} '': an event type is not empty; leave {flag} out for the default one"),
+        None => bail!("{flag} {text:?}: an event type is one line, without a line break"),
+    }
+}
+
+fn origins(texts: &[String]) -> Result<Origins> {
+    let mut origins = Origins::default();
+    for text in texts {
+        match text.trim() {
+            "*" => origins.any = true,
+            "local" => origins.local = true,
+            "null" => origins.null = true,
+            "none" => ensure!(texts.len() == 1, "--cors-origin none: nothing can stand beside it"),
+            text => match Origin::parse(text) {
+                Some(origin) => origins.listed.push(origin),
+                None => {
+                    let help = "an origin is scheme://host[:port] without a path, or local, null, none, *";
+                    bail!("--cors-origin '{text}': {help}")
+                }
+            },
+        }
+    }
+    Ok(origins)
+}
+
+fn hosts(cli: &Cli, origins: &Origins) -> Result<Hosts> {
+    let mut names: Vec<String> = origins.listed.iter().map(|origin| origin.host().to_owned()).collect();
+    names.extend(cli.bind.iter().map(|name| name.to_ascii_lowercase()));
+    for name in &cli.allow_host {
+        match Authority::parse(name) {
+            Some(Authority { host, port: None }) => names.push(host),
+            _ => bail!("--allow-host '{name}': a name is one such as app.example, without scheme, port and path"),
+        }
+    }
+    let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+    names.extend([format!("{own}.local"), own]);
+    Ok(Hosts { any: origins.any, names })
+}

@@ -1,0 +1,161 @@
+//! From a record to an entry of the log: one chunk with one event, or with a comment in its place.
+
+use super::records::Record;
+use crate::log::batch::{BATCH_COST, Draft, Entry, INDEX_COST};
+use crate::log::id::Run;
+use crate::wire::chunk;
+use crate::wire::event::{self, Event, FieldValue};
+
+/// How records become events.
+#[derive(Clone, Debug)]
+pub struct Encoding {
+    /// The event type of every event.
+    pub event: Option<FieldValue>,
+    /// The run that IDs are made of, where events have IDs.
+    pub ids: Option<Run>,
+    /// The longest record, for the words in its place.
+    pub max_record: usize,
+    /// What the log can hold at all: the bound of an entry with its index.
+    pub buffer: usize,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was written as it was.
+    Written,
+    /// It was written, with U+FFFD in the place of what was no UTF-8.
+    Repaired,
+    /// It was left out: it has so many bytes and is longer than `--max-record`.
+    TooLong(u64),
+    /// It was left out: as an event it has so many bytes and does not fit the buffer.
+    TooLarge(u64),
+}
+
+/// Encodes one record after the other into drafts.
+#[derive(Debug)]
+pub struct Encoder {
+    encoding: Encoding,
+    /// The ID at hand, `RUN-N`: its constant part, then the number.
+    id: String,
+    id_prefix: usize,
+}
+
+impl Encoder {
+    /// An encoder that begins with the first record of a run.
+    pub fn new(encoding: Encoding) -> Encoder {
+        let id = encoding.ids.map_or(String::new(), |run| format!("{run}-"));
+        Encoder { encoding, id_prefix: id.len(), id }
+    }
+
+    /// Adds the entry of the next record to `draft`.
+    pub fn record(&mut self, record: Record<'_>, draft: &mut Draft) -> Outcome {
+        let number = draft.next();
+        let bytes = match record {
+            Record::Whole(bytes) => bytes,
+            Record::TooLong { size } => {
+                let max = self.encoding.max_record;
+                let why = format!("record {number} left out: {size} bytes are more than --max-record {max}");
+                push_comment(draft, &why);
+                return Outcome::TooLong(size);
+            }
+        };
+        let (text, outcome) = match std::str::from_utf8(bytes) {
+            Ok(text) => (text.into(), Outcome::Written),
+            Err(_) => (String::from_utf8_lossy(bytes), Outcome::Repaired),
+        };
+        let size = self.event(self.encoding.event.clone().as_ref(), &text, draft);
+        match size {
+            Ok(()) => outcome,
+            Err(size) => {
+                push_comment(
+                    draft,
+                    &format!("record {number} left out: as an event of {size} bytes it exceeds --buffer"),
+                );
+                Outcome::TooLarge(size as u64)
+            }
+        }
+    }
+
+    /// Adds the end event (`--end-event`).
+    pub fn end_event(&mut self, name: &FieldValue, data: &str, draft: &mut Draft) {
+        // A few dozen bytes: every buffer that is accepted has room for them.
+        let _ = self.event(Some(name), data, draft);
+    }
+
+    /// Adds an event, or tells its size where the buffer could not hold it.
+    fn event(&mut self, event: Option<&FieldValue>, data: &str, draft: &mut Draft) -> Result<(), usize> {
+        let id = self.encoding.ids.is_some().then(|| {
+            self.id.truncate(self.id_prefix);
+            self.id.push_str(itoa::Buffer::new().format(draft.next()));
+            self.id.as_str()
+        });
+        let event = Event { event, data, id };
+        let len = event.encoded_len();
+        let size = chunk::encoded_len(len);
+        if size + INDEX_COST + BATCH_COST > self.encoding.buffer.min(u32::MAX as usize / 2) {
+            return Err(size);
+        }
+        draft.push(Entry::Event, |out| chunk::write(out, len, |out| event.write(out)));
+        Ok(())
+    }
+}
+
+fn push_comment(draft: &mut Draft, text: &str) {
+    let len = event::comment_len(text.len());
+    draft.push(Entry::Comment, |out| chunk::write(out, len, |out| event::write_comment(out, text)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn encode(encoding: Encoding, records: &[Record]) -> (String, Vec<Outcome>) {
+        let mut draft = Draft::new();
+        let mut encoder = Encoder::new(encoding);
+        let outcomes = records.iter().map(|record| encoder.record(*record, &mut draft)).collect();
+        let batch = draft.finish(&Arc::default()).expect("has entries");
+        (String::from_utf8(batch.bytes().to_vec()).expect("is text"), outcomes)
+    }
+
+    fn encoding() -> Encoding {
+        Encoding { event: None, ids: None, max_record: 10, buffer: 1000 }
+    }
+
+    #[test]
+    fn each_record_becomes_one_chunk() {
+        let run = Run::new(0);
+        let encoding = Encoding { event: FieldValue::new("greeting"), ids: Some(run), ..encoding() };
+        let (text, outcomes) = encode(encoding, &[Record::Whole(b"hello"), Record::Whole(b"")]);
+        let first = format!("event: greeting\ndata: hello\nid: {run}-1\n\n");
+        let second = format!("event: greeting\ndata: \nid: {run}-2\n\n");
+        assert_eq!(text, format!("{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n", first.len(), second.len()));
+        assert_eq!(outcomes, [Outcome::Written, Outcome::Written]);
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_replaced_as_a_browser_would() {
+        for (bytes, want) in [
+            (&b"\xff"[..], "\u{fffd}"),
+            (b"a\xf0\x9f\x98", "a\u{fffd}"),
+            (b"\xed\xa0\x80", "\u{fffd}\u{fffd}\u{fffd}"),
+            (b"\xc0\xafb", "\u{fffd}\u{fffd}b"),
+        ] {
+            let (text, outcomes) = encode(encoding(), &[Record::Whole(bytes)]);
+            let event = format!("data: {want}\n\n");
+            assert_eq!((text, outcomes), (format!("{:x}\r\n{event}\r\n", event.len()), vec![Outcome::Repaired]));
+        }
+    }
+
+    #[test]
+    fn a_comment_stands_in_the_place_of_what_is_left_out() {
+        let records = [Record::TooLong { size: 11 }, Record::Whole(&[b'\n'; 150]), Record::Whole(b"ok")];
+        let (text, outcomes) = encode(encoding(), &records);
+        assert_eq!(outcomes, [Outcome::TooLong(11), Outcome::TooLarge(1065), Outcome::Written]);
+        let lines: Vec<_> = text.split("\r\n").collect();
+        assert_eq!(lines[1], ": record 1 left out: 11 bytes are more than --max-record 10\n");
+        assert_eq!(lines[3], ": record 2 left out: as an event of 1065 bytes it exceeds --buffer\n");
+        assert_eq!(lines[5], "data: ok\n\n");
+    }
+}

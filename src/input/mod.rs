@@ -1,0 +1,7 @@
+//! The input: bytes are split into records, records encoded into entries, entries published in batches.
+//!
+//! `records` and `encoder` are pure; `reader` is the thread that blocks on standard input.
+
+pub mod encoder;
+pub mod reader;
+pub mod records;

@@ -1,0 +1,170 @@
+//! The reader: the one thread that blocks on standard input, which is meant to.
+//!
+//! It takes what one read gives, splits, encodes and publishes it. A small input is one record, one batch, at
+//! once; a flood makes large batches by itself. Nothing waits for more input or for a timer.
+
+use super::encoder::{Encoder, Encoding, Outcome};
+use super::records::{Record, Splitter, Terminator};
+use crate::log::batch::Draft;
+use crate::report::Report;
+use crate::serve::Counters;
+use crate::serve::feed::Publisher;
+use crate::wire::event::FieldValue;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// One read takes at most so much, and a pipe is asked to hold as much: ×1.5 over the default of 64 KiB.
+const BLOCK: usize = 1 << 20;
+/// A batch is published when it has grown to so much.
+const BATCH: usize = 1 << 20;
+
+/// What the reader has to know.
+#[derive(Debug)]
+pub struct Reading {
+    /// What ends a record.
+    pub terminator: Terminator,
+    /// How records become events.
+    pub encoding: Encoding,
+    /// The event type of a last event.
+    pub end_event: Option<FieldValue>,
+}
+
+/// The reader's state.
+#[derive(Debug)]
+pub struct Reader {
+    splitter: Splitter,
+    publishing: Publishing,
+    end_event: Option<FieldValue>,
+}
+
+/// Everything behind the splitter.
+#[derive(Debug)]
+struct Publishing {
+    encoder: Encoder,
+    draft: Draft,
+    most: usize,
+    publisher: Publisher,
+    counters: Arc<Counters>,
+    report: Arc<Report>,
+    /// Whether invalid UTF-8 has been told of.
+    repaired: bool,
+    /// The program ends: nothing more goes out.
+    stopped: bool,
+}
+
+impl Reader {
+    /// A reader that publishes through `publisher`.
+    pub fn new(reading: Reading, publisher: Publisher, counters: Arc<Counters>, report: Arc<Report>) -> Reader {
+        let Reading { terminator, encoding, end_event } = reading;
+        let splitter = Splitter::new(terminator, encoding.max_record);
+        let most = BATCH.min(encoding.buffer / 8);
+        let encoder = Encoder::new(encoding);
+        let draft = Draft::new();
+        let publishing =
+            Publishing { encoder, draft, most, publisher, counters, report, repaired: false, stopped: false };
+        Reader { splitter, publishing, end_event }
+    }
+
+    /// Reads standard input to its end and publishes all of it. An error ends the input as its end does, and is
+    /// returned after what came before it is published.
+    pub fn run(mut self) -> io::Result<()> {
+        self.publishing.publisher.wait_for_clients();
+        let outcome = self.read_all();
+        let Reader { mut splitter, mut publishing, end_event } = self;
+        if publishing.stopped {
+            return outcome;
+        }
+        splitter.finish(|record| publishing.record(record));
+        if let Some(name) = end_event {
+            publishing.end_event(&name);
+        }
+        publishing.publish();
+        outcome
+    }
+
+    fn read_all(&mut self) -> io::Result<()> {
+        // A second descriptor of the same input: `std::io::Stdin` would put a small buffer between.
+        let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        enlarge_pipe(&input);
+        let mut block = vec![0; BLOCK];
+        loop {
+            if self.publishing.stopped || !self.publishing.publisher.wait_for_pace() {
+                self.publishing.stopped = true;
+                return Ok(());
+            }
+            match input.read(&mut block) {
+                Ok(0) => return Ok(()),
+                Ok(n) => {
+                    self.publishing.counters.bytes_in.fetch_add(n as u64, Ordering::Relaxed);
+                    self.splitter.push(&block[..n], |record| self.publishing.record(record));
+                    self.publishing.publish();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => wait_readable(&input)?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Publishing {
+    fn record(&mut self, record: Record<'_>) {
+        if self.stopped {
+            return;
+        }
+        let number = self.draft.next();
+        let outcome = self.encoder.record(record, &mut self.draft);
+        let counted = match outcome {
+            Outcome::Written | Outcome::Repaired => &self.counters.events,
+            Outcome::TooLong(_) | Outcome::TooLarge(_) => &self.counters.left_out,
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
+        match outcome {
+            Outcome::Written => {}
+            Outcome::Repaired if self.repaired => {}
+            Outcome::Repaired => {
+                self.repaired = true;
+                let what = "is no valid UTF-8; what can't be read is sent as U+FFFD (told once)";
+                self.report.say(format_args!("record {number} {what}"));
+            }
+            Outcome::TooLong(size) => self
+                .report
+                .error(format_args!("record {number} left out: its {size} bytes are more than --max-record allows")),
+            Outcome::TooLarge(size) => self.report.error(format_args!(
+                "record {number} left out: as an event it has {size} bytes, more than --buffer holds"
+            )),
+        }
+        if self.draft.cost() >= self.most {
+            self.publish();
+        }
+    }
+
+    fn end_event(&mut self, name: &FieldValue) {
+        let sent = self.counters.events.load(Ordering::Relaxed);
+        self.encoder.end_event(name, &sent.to_string(), &mut self.draft);
+    }
+
+    fn publish(&mut self) {
+        self.stopped |= !self.publisher.publish(&mut self.draft);
+    }
+}
+
+/// Asks the kernel for a larger pipe; harmless where standard input is none, or where it is not granted.
+fn enlarge_pipe(input: &File) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = rustix::pipe::fcntl_setpipe_size(input, BLOCK);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = input;
+}
+
+/// Somebody else may have set a shared standard input to non-blocking: it is waited for then.
+fn wait_readable(input: &File) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    match poll(&mut [PollFd::new(input, PollFlags::IN)], None) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,163 @@
+//! Splitting: a record is what comes before a newline (or NUL), however the bytes happen to be read.
+
+/// What ends a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminator {
+    /// LF; one CR just before it goes with it.
+    Newline,
+    /// NUL (`-0`).
+    Null,
+}
+
+/// One record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// Its bytes, without what ended it.
+    Whole(&'a [u8]),
+    /// It was longer than allowed and is not held.
+    TooLong {
+        /// How many bytes it had.
+        size: u64,
+    },
+}
+
+/// Splits a stream of bytes into records; holds no more than one unfinished record of the longest length.
+#[derive(Debug)]
+pub struct Splitter {
+    terminator: Terminator,
+    max: usize,
+    /// The unfinished record so far, unless it is too long already.
+    held: Vec<u8>,
+    /// How long the unfinished record is so far.
+    size: u64,
+    ends_with_cr: bool,
+}
+
+/// The memory of a long record that was split over reads is given back beyond this.
+const HELD_KEPT: usize = 64 * 1024;
+
+impl Splitter {
+    /// Records end with `terminator` and have at most `max` bytes.
+    pub fn new(terminator: Terminator, max: usize) -> Splitter {
+        Splitter { terminator, max, held: Vec::new(), size: 0, ends_with_cr: false }
+    }
+
+    /// Takes the next bytes and hands on each record that they complete.
+    pub fn push<'a>(&mut self, bytes: &'a [u8], mut each: impl FnMut(Record<'_>)) {
+        let byte = match self.terminator {
+            Terminator::Newline => b'\n',
+            Terminator::Null => 0,
+        };
+        let mut start = 0;
+        for end in memchr::memchr_iter(byte, bytes) {
+            let piece: &'a [u8] = &bytes[start..end];
+            start = end + 1;
+            if self.size == 0 {
+                each(self.judge(piece, piece.len() as u64, piece.ends_with(b"\r")));
+            } else {
+                self.hold(piece);
+                self.finish_held(true, &mut each);
+            }
+        }
+        self.hold(&bytes[start..]);
+    }
+
+    /// The input is over: text after the last terminator is a record too.
+    pub fn finish(&mut self, mut each: impl FnMut(Record<'_>)) {
+        if self.size > 0 {
+            self.finish_held(false, &mut each);
+        }
+    }
+
+    fn hold(&mut self, piece: &[u8]) {
+        let Some(&last) = piece.last() else { return };
+        self.size += piece.len() as u64;
+        self.ends_with_cr = last == b'\r';
+        // One byte more than allowed may still turn out to be the CR of the line end.
+        if self.size <= self.max as u64 + 1 {
+            self.held.extend_from_slice(piece);
+        } else {
+            self.held = Vec::new();
+        }
+    }
+
+    fn finish_held(&mut self, terminated: bool, each: &mut impl FnMut(Record<'_>)) {
+        each(self.judge(&self.held, self.size, terminated && self.ends_with_cr));
+        self.size = 0;
+        self.held.clear();
+        self.held.shrink_to(HELD_KEPT);
+    }
+
+    fn judge<'a>(&self, held: &'a [u8], size: u64, before_cr: bool) -> Record<'a> {
+        let size = size - u64::from(before_cr && self.terminator == Terminator::Newline);
+        if size > self.max as u64 { Record::TooLong { size } } else { Record::Whole(&held[..size as usize]) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes out, one line a record, when `input` is read in pieces of `step` bytes.
+    fn split(terminator: Terminator, max: usize, input: &[u8], step: usize) -> Vec<String> {
+        let mut splitter = Splitter::new(terminator, max);
+        let mut records = Vec::new();
+        let mut each = |record: Record| {
+            records.push(match record {
+                Record::Whole(bytes) => format!("{:?}", bytes.escape_ascii().to_string()),
+                Record::TooLong { size } => format!("too long: {size}"),
+            });
+        };
+        for piece in input.chunks(step) {
+            splitter.push(piece, &mut each);
+        }
+        splitter.finish(&mut each);
+        records
+    }
+
+    #[test]
+    fn records_are_the_same_however_they_are_read() {
+        use Terminator::*;
+        for (terminator, max, input, want) in [
+            (Newline, 9, &b""[..], &[][..]),
+            (Newline, 9, b"a\nb\n", &["\"a\"", "\"b\""]),
+            (Newline, 9, b"a\nb", &["\"a\"", "\"b\""]),
+            (Newline, 9, b"\n\n", &["\"\"", "\"\""]),
+            (Newline, 9, b"a\r\nb\r\r\nc\r", &["\"a\"", r#""b\\r""#, r#""c\\r""#]),
+            (Newline, 9, b"\r\n\r", &["\"\"", r#""\\r""#]),
+            (Newline, 9, b"a\rb\n", &[r#""a\\rb""#]),
+            (Newline, 9, b"a\0b\n", &[r#""a\\x00b""#]),
+            (Null, 9, b"a\nb\0c\r\0\0d", &[r#""a\\nb""#, r#""c\\r""#, "\"\"", "\"d\""]),
+            (
+                Newline,
+                3,
+                b"abc\nabcd\nabc\r\nabcd\r\nx\n",
+                &["\"abc\"", "too long: 4", "\"abc\"", "too long: 4", "\"x\""],
+            ),
+            (Newline, 3, b"abc\r\r\nabcdefgh", &["too long: 4", "too long: 8"]),
+            (Newline, 3, b"abc\r", &["too long: 4"]),
+            (Null, 3, b"abc\0abc\r\0", &["\"abc\"", "too long: 4"]),
+        ] {
+            for step in 1..=input.len().max(1) {
+                let got = split(terminator, max, input, step);
+                assert_eq!(got, want, "{:?} in steps of {step}", input.escape_ascii().to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn memory_stays_bounded_however_long_a_record_is() {
+        let mut splitter = Splitter::new(Terminator::Newline, 1000);
+        for _ in 0..10_000 {
+            splitter.push(&[b'x'; 1000], |_| panic!("there is no record yet"));
+            assert!(splitter.held.capacity() <= 2048, "holds {} bytes", splitter.held.capacity());
+        }
+        let mut records = 0;
+        splitter.push(b"\nok\n", |record| {
+            records += 1;
+            let want = [Record::TooLong { size: 10_000_000 }, Record::Whole(b"ok")];
+            assert_eq!(record, want[records - 1]);
+        });
+        assert_eq!(records, 2);
+    }
+}

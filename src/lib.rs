@@ -1,0 +1,227 @@
+//! sse-pipe reads records from standard input and sends each one as a Server-Sent Event to every connected client.
+//!
+//! The house, from the ground up; a room uses rooms below it, never above:
+//!
+//! - [`wire`]: the protocols, pure
+//! - [`log`]: what was read, encoded once, kept once
+//! - [`access`]: who may read
+//! - [`input`]: from bytes to records to batches
+//! - [`serve`]: from requests and batches to bytes on sockets
+//! - [`report`]: what the terminal is told
+//! - [`cli`], [`config`]: what was typed, and what it means
+//!
+//! This file puts them together.
+
+pub mod access;
+pub mod cli;
+pub mod config;
+pub mod input;
+pub mod log;
+pub mod report;
+pub mod serve;
+pub mod wire;
+
+use crate::config::Config;
+use crate::input::encoder::Encoding;
+use crate::input::reader::{Reader, Reading};
+use crate::log::Log;
+use crate::log::id::Run;
+use crate::report::Report;
+use crate::serve::Counters;
+use crate::serve::attendance::Attendance;
+use crate::serve::feed::{Feed, Publisher};
+use crate::serve::listen::{Listening, listen};
+use crate::serve::server::{self, Notice, Outcome, Server};
+use crate::serve::worker::{Shared, Worker, own_page};
+use anyhow::{Context, Result};
+use std::hash::{BuildHasher, RandomState};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Runs the program. Exit status: 0 the run was whole, 1 something failed or was left out, 2 usage.
+pub fn main() -> ExitCode {
+    let config = match cli::parse(std::env::args_os()) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    let report = match Report::start(config.verbosity) {
+        Ok(report) => Arc::new(report),
+        Err(_) => return ExitCode::FAILURE, // not even a thread, and nobody to tell
+    };
+    let result = run(config, &report);
+    if let Err(error) = &result {
+        report.error(format_args!("{error:#}"));
+    }
+    report.flush();
+    match result {
+        Ok((Outcome::Served, true)) => ExitCode::SUCCESS,
+        Ok((Outcome::Signal(signal), _)) => {
+            // So that the shell sees it. It returns only for signals that don't end a process.
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+            ExitCode::FAILURE
+        }
+        Ok((Outcome::Served, false)) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Serves standard input as `config` says. Tells how it ended, and whether the run was whole.
+fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
+    let ids = config.service.ids;
+    let run = Run::new(RandomState::new().hash_one(std::process::id()));
+    let poll = mio::Poll::new().context("cannot wait for clients")?;
+    let waker = Arc::new(mio::Waker::new(poll.registry(), server::WAKER).context("cannot wait for clients")?);
+    let (sender, notices) = channel();
+    let notifier = Notifier { sender, waker: Arc::clone(&waker) };
+    watch_signals(&notifier)?;
+
+    raise_file_limit();
+    let Listening { listeners, urls } = listen(&config.binds, config.port)?;
+    let counters = Arc::new(Counters::default());
+    let feed = Arc::new(Feed::new(config.pace, config.buffer, config.wait, config.threads));
+    let shared = Arc::new(Shared {
+        service: config.service,
+        page: config.page,
+        history: config.history,
+        heartbeat: config.heartbeat,
+        stall: config.stall,
+        retry: config.retry,
+        feed: Arc::clone(&feed),
+        counters: Arc::clone(&counters),
+        attendance: Mutex::new(Attendance::new(config.retry.1)),
+        report: Arc::clone(report),
+        loads: (0..config.threads).map(|_| AtomicUsize::new(0)).collect(),
+        ending: AtomicUsize::new(0),
+        watched: AtomicBool::new(false),
+        server: waker,
+    });
+
+    let mut inboxes = Vec::new();
+    for index in 0..config.threads {
+        let (worker, inbox) =
+            Worker::new(index, Log::new(run), Arc::clone(&shared)).context("cannot start a worker")?;
+        inboxes.push(inbox);
+        notifier.spawn("worker", move || Some(Notice::Died(died("a worker", worker.run()))))?;
+    }
+    let server = Server::new(poll, listeners, inboxes.clone(), notices, Arc::clone(&shared), config.at_eof)?;
+    for url in urls {
+        report.say(format_args!("listening on {url}"));
+    }
+    if let Some(path) = shared.page.as_deref()
+        && let Err(why) = own_page(path)
+    {
+        let path = path.display();
+        report.error(format_args!("--page {path}: {why}; it is looked for again whenever it is asked for"));
+    }
+    if std::io::stdin().is_terminal() {
+        report.say("reading from the keyboard; each line is an event, Ctrl-D ends");
+    }
+
+    let encoding =
+        Encoding { event: config.event, ids: ids.then_some(run), max_record: config.max_record, buffer: config.buffer };
+    let reading = Reading { terminator: config.terminator, encoding, end_event: config.end_event };
+    let reader = Reader::new(reading, Publisher::new(feed, inboxes), Arc::clone(&counters), Arc::clone(report));
+    notifier.spawn("reader", move || Some(Notice::InputOver(reader.run())))?;
+
+    let (outcome, whole) = server.run()?;
+    report.say(counters.summary());
+    let complete = whole && counters.left_out.load(Ordering::Relaxed) == 0;
+    Ok((outcome, complete))
+}
+
+/// The way to the server: a notice, and a bell.
+#[derive(Clone)]
+struct Notifier {
+    sender: Sender<Notice>,
+    waker: Arc<mio::Waker>,
+}
+
+impl Notifier {
+    fn notify(&self, notice: Notice) {
+        // Either fails only when the server is gone, and the program with it.
+        let _ = self.sender.send(notice);
+        let _ = self.waker.wake();
+    }
+
+    /// Starts a thread whose last word goes to the server; a panic is one too, so that no thread dies unnoticed.
+    fn spawn(&self, name: &'static str, body: impl FnOnce() -> Option<Notice> + Send + 'static) -> Result<()> {
+        let notifier = self.clone();
+        let thread = move || {
+            let last_word = LastWord { notifier, name };
+            if let Some(notice) = body() {
+                last_word.notifier.notify(notice);
+            }
+        };
+        thread::Builder::new().name(name.into()).spawn(thread).with_context(|| format!("cannot start the {name}"))?;
+        Ok(())
+    }
+}
+
+struct LastWord {
+    notifier: Notifier,
+    name: &'static str,
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.notifier.notify(Notice::Died(format!("the {} failed; this is a bug", self.name)));
+        }
+    }
+}
+
+fn died(who: &str, result: std::io::Result<()>) -> String {
+    match result {
+        Ok(()) => format!("{who} stopped; this is a bug"),
+        Err(error) => format!("{who} failed: {error}"),
+    }
+}
+
+/// Signals come to the server as notices. A second one ends the program at once, whatever it is doing.
+fn watch_signals(notifier: &Notifier) -> Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    let ignored = ignored_signals();
+    let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.contains(signal));
+    let mut wanted: Vec<i32> = ending.chain([SIGUSR1]).collect();
+    #[cfg(any(target_os = "macos", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd"))]
+    wanted.push(signal_hook::consts::SIGINFO);
+    wanted.dedup();
+    let mut signals = signal_hook::iterator::Signals::new(wanted).context("cannot watch signals")?;
+    let to_server = notifier.clone();
+    notifier.spawn("signals", move || {
+        let mut ending = false;
+        for signal in &mut signals {
+            match signal {
+                SIGINT | SIGTERM | SIGHUP if ending => {
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                }
+                SIGINT | SIGTERM | SIGHUP => {
+                    ending = true;
+                    to_server.notify(Notice::Signal(signal));
+                }
+                _ => to_server.notify(Notice::Statistics),
+            }
+        }
+        None
+    })
+}
+
+/// Signals that were ignored when we started (`nohup`, a shell's `&`) stay ignored. Known on Linux only, from
+/// `/proc/self/status`: elsewhere it would take unsafe code to ask.
+fn ignored_signals() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    (1..=64).filter(|signal| mask & (1 << (signal - 1)) != 0).collect()
+}
+
+/// Each client is an open file: as many as we may have.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, what there is has to do; running out of files is provided for.
+    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+}

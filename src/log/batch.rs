@@ -1,0 +1,171 @@
+//! A batch: what the reader publishes at a time, some entries encoded back to back, immutable from then on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Some entries of the log, back to back. Each entry is one whole chunk.
+#[derive(Debug)]
+pub struct Batch {
+    /// Offset of the first byte in the log.
+    start: u64,
+    /// Number of the first entry; the log's first is 1.
+    first: u64,
+    bytes: Vec<u8>,
+    /// Where each entry ends within `bytes`.
+    ends: Vec<u32>,
+    /// Number of the latest entry up to here that is an event and no comment; 0 where there is none yet.
+    last_event: u64,
+    /// The memory of all batches that are alive; this one is counted in it.
+    held: Arc<AtomicUsize>,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.cost(), Ordering::Release);
+    }
+}
+
+/// What an entry costs beside its bytes: its place in the index.
+pub const INDEX_COST: usize = size_of::<u32>();
+/// What a batch costs beside its entries.
+pub const BATCH_COST: usize = size_of::<Batch>() + 2 * size_of::<usize>();
+
+/// A draft gives back what one large record made it grow beyond this.
+const DRAFT_KEPT: usize = 2 << 20;
+
+impl Batch {
+    /// Offset in the log of the first byte.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Offset in the log just after the last byte.
+    pub fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// Number of the first entry.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Number of the last entry.
+    pub fn last(&self) -> u64 {
+        self.first + self.ends.len() as u64 - 1
+    }
+
+    /// Number of the latest entry up to the end of this batch that is an event; 0 where there is none yet.
+    pub fn last_event(&self) -> u64 {
+        self.last_event
+    }
+
+    /// All bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The memory that it takes, in bytes, its index included.
+    pub fn cost(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * INDEX_COST + BATCH_COST
+    }
+
+    /// Offset in the log at which entry `number` of this batch begins.
+    pub fn entry_start(&self, number: u64) -> u64 {
+        match (number - self.first) as usize {
+            0 => self.start,
+            nth => self.start + u64::from(self.ends[nth - 1]),
+        }
+    }
+
+    /// The entry that the byte at offset `at` is part of: where it begins and ends in the log.
+    pub fn entry_around(&self, at: u64) -> (u64, u64) {
+        let within = at - self.start;
+        let nth = self.ends.partition_point(|&end| u64::from(end) <= within);
+        let start = if nth == 0 { 0 } else { self.ends[nth - 1] };
+        (self.start + u64::from(start), self.start + u64::from(self.ends[nth]))
+    }
+}
+
+/// A batch while it is being filled.
+#[derive(Debug)]
+pub struct Draft {
+    start: u64,
+    first: u64,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    last_event: u64,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// An event.
+    Event,
+    /// A comment in the place of a record that could not be sent.
+    Comment,
+}
+
+impl Draft {
+    /// The first batch of a log, empty.
+    pub fn new() -> Draft {
+        Draft { start: 0, first: 1, bytes: Vec::new(), ends: Vec::new(), last_event: 0 }
+    }
+
+    /// Adds the entry that `write` appends, whole chunks and at least one byte.
+    pub fn push(&mut self, entry: Entry, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
+        let end = u32::try_from(self.bytes.len()).expect("whoever fills a batch stops long before 4 GiB");
+        debug_assert!(end > self.ends.last().copied().unwrap_or(0), "an entry has bytes");
+        self.ends.push(end);
+        if entry == Entry::Event {
+            self.last_event = self.next() - 1;
+        }
+    }
+
+    /// Number of the entry that comes next.
+    pub fn next(&self) -> u64 {
+        self.first + self.ends.len() as u64
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The memory that the finished batch will take.
+    pub fn cost(&self) -> usize {
+        self.bytes.len() + self.ends.len() * INDEX_COST + BATCH_COST
+    }
+
+    /// Takes what was filled in as a batch, counted in `held` until it is dropped, and goes on with an empty
+    /// draft behind it. `None` when there is nothing.
+    pub fn finish(&mut self, held: &Arc<AtomicUsize>) -> Option<Batch> {
+        if self.is_empty() {
+            return None;
+        }
+        let batch = Batch {
+            start: self.start,
+            first: self.first,
+            // Exact copies, so that what is kept for long takes what it is counted for; the draft's own
+            // memory serves again and again.
+            bytes: self.bytes.as_slice().to_vec(),
+            ends: self.ends.as_slice().to_vec(),
+            last_event: self.last_event,
+            held: Arc::clone(held),
+        };
+        held.fetch_add(batch.cost(), Ordering::Relaxed);
+        self.start = batch.end();
+        self.first = batch.last() + 1;
+        self.bytes.clear();
+        self.bytes.shrink_to(DRAFT_KEPT);
+        self.ends.clear();
+        self.ends.shrink_to(DRAFT_KEPT / INDEX_COST);
+        Some(batch)
+    }
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Draft::new()
+    }
+}

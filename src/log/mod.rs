@@ -1,0 +1,11 @@
+//! The log: what was read, encoded once, kept once, and read by every client through a cursor of its own.
+//!
+//! It is an append-only run of immutable batches, addressed by absolute byte offset. An entry is one record
+//! (one chunk); entry `n` is record `n` of the run, so that an ID is turned into a place by arithmetic.
+
+pub mod batch;
+pub mod id;
+mod view;
+
+pub use batch::Batch;
+pub use view::{Log, Missed, Start};

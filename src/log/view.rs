@@ -1,0 +1,270 @@
+//! One worker's view of the log: the batches that it still holds, oldest first, and the places in them.
+//!
+//! All views hold the same batches, so that appending and evicting cost a pointer, and reading costs no lock.
+
+use super::batch::Batch;
+use super::id::Run;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A run of batches without a gap.
+#[derive(Debug)]
+pub struct Log {
+    run: Run,
+    batches: VecDeque<Arc<Batch>>,
+    /// Offset just after the last byte that was ever appended.
+    head: u64,
+    /// Number of the last entry that was ever appended; 0 before the first.
+    last: u64,
+    /// Number of the last entry that is an event; 0 before the first.
+    last_event: u64,
+}
+
+/// Where a client starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Its cursor, always at the start of an entry or at the head.
+    pub cursor: u64,
+    /// Number of the entry there (or of the next to come, at the head).
+    pub entry: u64,
+    /// What it has to be told that it missed.
+    pub missed: Missed,
+}
+
+/// What a client that came back did miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// Nothing.
+    Nothing,
+    /// So many records, which are not held any more.
+    Records(u64),
+    /// Its last event ID is none of this run, so nobody can know.
+    Unknown,
+}
+
+impl Log {
+    /// An empty log of `run`.
+    pub fn new(run: Run) -> Log {
+        Log { run, batches: VecDeque::new(), head: 0, last: 0, last_event: 0 }
+    }
+
+    /// The run whose IDs it knows.
+    pub fn run(&self) -> Run {
+        self.run
+    }
+
+    /// Takes the batch that follows the last one.
+    pub fn append(&mut self, batch: Arc<Batch>) {
+        debug_assert_eq!((batch.start(), batch.first()), (self.head, self.last + 1), "batches come in order");
+        (self.head, self.last, self.last_event) = (batch.end(), batch.last(), batch.last_event());
+        self.batches.push_back(batch);
+    }
+
+    /// Lets go of every batch that lies before `offset` as a whole.
+    pub fn evict(&mut self, offset: u64) {
+        while self.batches.front().is_some_and(|batch| batch.end() <= offset) {
+            self.batches.pop_front();
+        }
+    }
+
+    /// Offset just after the last byte.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// Offset of the first byte that is held; the head when none is.
+    pub fn tail(&self) -> u64 {
+        self.batches.front().map_or(self.head, |batch| batch.start())
+    }
+
+    /// Number of the last entry that was ever appended; 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Number of the first entry that is held, or of the next to come.
+    pub fn first(&self) -> u64 {
+        self.batches.front().map_or(self.last + 1, |batch| batch.first())
+    }
+
+    /// Number of the first of the latest `entries` entries, as far as they are held.
+    pub fn first_of_latest(&self, entries: u64) -> u64 {
+        self.first().max((self.last + 1).saturating_sub(entries))
+    }
+
+    /// Offset of entry `number`, which is held, or the head for the next to come.
+    pub fn entry_start(&self, number: u64) -> u64 {
+        match self.batches.get(self.batches.partition_point(|batch| batch.last() < number)) {
+            Some(batch) => batch.entry_start(number.max(batch.first())),
+            None => self.head,
+        }
+    }
+
+    /// Where a client starts that has no last event ID: the latest `entries` entries.
+    pub fn start_new(&self, entries: u64) -> Start {
+        self.start_at(self.first_of_latest(entries), Missed::Nothing)
+    }
+
+    /// Where a client starts that brings `last_event_id`: strictly after that event, or with all that is held
+    /// where it is too old, or with the latest `history` entries where it is none of this run.
+    pub fn resume(&self, last_event_id: &str, history: u64) -> Start {
+        match self.run.number(last_event_id).filter(|&number| number <= self.last) {
+            None => self.start_at(self.first_of_latest(history), Missed::Unknown),
+            Some(number) if number + 1 >= self.first() => self.start_at(number + 1, Missed::Nothing),
+            Some(number) => self.start_at(self.first(), Missed::Records(self.first() - number - 1)),
+        }
+    }
+
+    fn start_at(&self, entry: u64, missed: Missed) -> Start {
+        Start { cursor: self.entry_start(entry), entry, missed }
+    }
+
+    /// Whether there is no event from `entry` on (comments don't count).
+    pub fn is_last_event_before(&self, entry: u64) -> bool {
+        self.last_event < entry
+    }
+
+    /// What is to be written from `cursor` on: slices in order, each to the end of its batch.
+    pub fn from(&self, cursor: u64) -> impl Iterator<Item = &[u8]> {
+        let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
+        self.batches.range(nth..).map(move |batch| {
+            let skip = cursor.saturating_sub(batch.start()) as usize;
+            &batch.bytes()[skip..]
+        })
+    }
+
+    /// The entry that the byte at `cursor` is part of, from its first byte to its last: where it begins in the
+    /// log, and its bytes. `None` at the head.
+    pub fn entry_at(&self, cursor: u64) -> Option<(u64, &[u8])> {
+        let batch = self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor))?;
+        let (start, end) = batch.entry_around(cursor);
+        Some((start, &batch.bytes()[(start - batch.start()) as usize..(end - batch.start()) as usize]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::{Draft, Entry};
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// The naive model: every entry that ever was, and the number of the first that is held.
+    #[derive(Default)]
+    struct Model {
+        entries: Vec<Vec<u8>>,
+        /// How many entries each batch that is held has.
+        batches: VecDeque<usize>,
+        first: usize,
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append(Vec<u8>),
+        /// Evict up to the entry at this part (in 256ths) of all.
+        Evict(u8),
+        Join(u64),
+        Resume(u8),
+        ResumeForeign,
+        /// Client so and so takes so many bytes.
+        Write(u8, u16),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => prop::collection::vec(1..40u8, 0..6).prop_map(Step::Append),
+            1 => any::<u8>().prop_map(Step::Evict),
+            1 => (0..9u64).prop_map(Step::Join),
+            1 => any::<u8>().prop_map(Step::Resume),
+            1 => Just(Step::ResumeForeign),
+            4 => (any::<u8>(), 0..120u16).prop_map(|(client, bytes)| Step::Write(client, bytes)),
+        ]
+    }
+
+    struct Client {
+        start: Start,
+        cursor: u64,
+        got: Vec<u8>,
+    }
+
+    fn play(steps: Vec<Step>) {
+        let held = Arc::new(AtomicUsize::new(0));
+        let run = Run::new(7);
+        let (mut log, mut draft, mut model) = (Log::new(run), Draft::new(), Model::default());
+        let mut clients: Vec<Client> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Append(sizes) => {
+                    for &size in &sizes {
+                        let number = model.entries.len() + 1;
+                        let entry = vec![b'a' + (number % 26) as u8; size as usize];
+                        draft.push(Entry::Event, |out| out.extend_from_slice(&entry));
+                        model.entries.push(entry);
+                    }
+                    if let Some(batch) = draft.finish(&held) {
+                        log.append(Arc::new(batch));
+                        model.batches.push_back(sizes.len());
+                    }
+                }
+                Step::Evict(part) => {
+                    let upto = model.entries.len() * usize::from(part) / 256;
+                    let offset = model.entries[..upto].concat().len() as u64;
+                    while model.batches.front().is_some_and(|batch| model.first + batch <= upto) {
+                        model.first += model.batches.pop_front().expect("there is a front");
+                    }
+                    log.evict(offset);
+                    clients.retain(|client| client.cursor >= log.tail()); // as the worker drops those behind
+                }
+                Step::Join(tail) => {
+                    let start = log.start_new(tail);
+                    let want = model.first.max(model.entries.len().saturating_sub(tail as usize));
+                    assert_eq!((start.entry as usize, start.missed), (want + 1, Missed::Nothing));
+                    clients.push(Client { start, cursor: start.cursor, got: Vec::new() });
+                }
+                Step::Resume(part) => {
+                    let number = (model.entries.len() + 3) * usize::from(part) / 256;
+                    let start = log.resume(&format!("{run}-{number}"), 5);
+                    let want = if number > model.entries.len() {
+                        (model.first.max(model.entries.len().saturating_sub(5)) + 1, Missed::Unknown)
+                    } else if number >= model.first {
+                        (number + 1, Missed::Nothing)
+                    } else {
+                        (model.first + 1, Missed::Records((model.first - number) as u64))
+                    };
+                    assert_eq!((start.entry as usize, start.missed), want, "after {number}");
+                    clients.push(Client { start, cursor: start.cursor, got: Vec::new() });
+                }
+                Step::ResumeForeign => {
+                    assert_eq!(log.resume("rubbish", 3), Start { missed: Missed::Unknown, ..log.start_new(3) });
+                }
+                Step::Write(nth, bytes) => {
+                    let count = clients.len().max(1);
+                    let Some(client) = clients.get_mut(usize::from(nth) % count) else { continue };
+                    let pending: Vec<u8> = log.from(client.cursor).flatten().copied().collect();
+                    assert_eq!(pending.len() as u64, log.head() - client.cursor);
+                    let written = &pending[..pending.len().min(usize::from(bytes))];
+                    client.got.extend_from_slice(written);
+                    client.cursor += written.len() as u64;
+                    if let Some((start, entry)) = log.entry_at(client.cursor) {
+                        assert!(start <= client.cursor && client.cursor < start + entry.len() as u64);
+                        assert!(model.entries.iter().any(|other| other == entry));
+                    }
+                }
+            }
+            assert_eq!((log.first() as usize, log.last() as usize), (model.first + 1, model.entries.len()));
+            for client in &clients {
+                let all = model.entries[client.start.entry as usize - 1..].concat();
+                assert!(all.starts_with(&client.got), "a hole or a repeat");
+            }
+        }
+        drop(log);
+        assert_eq!(held.load(Ordering::Relaxed), 0, "every batch gives back what it took");
+    }
+
+    proptest! {
+        #[test]
+        fn every_client_reads_every_entry_from_its_start_on(steps in prop::collection::vec(step(), 1..60)) {
+            play(steps);
+        }
+    }
+}

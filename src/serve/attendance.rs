@@ -1,0 +1,185 @@
+//! Attendance: who has joined, who has left, and who is still owed a goodbye (contract 1.8).
+//!
+//! An EventSource always comes back after a closed stream; only 204 stops it for good. So at the end the port
+//! stays open until each has come back for its 204, and for those that were away just then as well.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A page may need this long beyond its reconnection time to come back.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Whether a client comes back after its stream is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returns {
+    /// No: curl, whoever did not ask for `text/event-stream`, whoever had no stream.
+    Never,
+    /// Yes: an EventSource.
+    Surely,
+    /// An EventSource that first came after the end. It gets its 204 while there is time, but gains no time by it:
+    /// a client that always comes as a newcomer could keep the program for good.
+    Late,
+}
+
+/// The book of those who come and go. Changed once per connection, never per event.
+#[derive(Debug)]
+pub struct Attendance {
+    /// The longest reconnection time that clients are told.
+    longest_retry: Duration,
+    /// Connections to which something is owed: a stream, an answer, a proper close.
+    owed: usize,
+    /// EventSources that left lately and did not come back yet, oldest first.
+    away: VecDeque<Instant>,
+    goodbye: Option<Goodbye>,
+}
+
+/// The time after the end of the input.
+#[derive(Debug)]
+struct Goodbye {
+    /// EventSources that will come back for their 204.
+    expected: usize,
+    /// None of them is waited for longer.
+    until: Instant,
+}
+
+impl Attendance {
+    /// Nobody was here yet.
+    pub fn new(longest_retry: Duration) -> Attendance {
+        Attendance { longest_retry, owed: 0, away: VecDeque::new(), goodbye: None }
+    }
+
+    /// A client has asked for something; from now on until [`Attendance::leave`] it is owed.
+    pub fn ask(&mut self) {
+        self.owed += 1;
+    }
+
+    /// A stream begins, for a client that asked.
+    pub fn join(&mut self, event_source: bool, returning: bool) {
+        if event_source && returning {
+            match &mut self.goodbye {
+                Some(goodbye) => goodbye.expected = goodbye.expected.saturating_sub(1),
+                None => drop(self.away.pop_front()),
+            }
+        }
+    }
+
+    /// A connection is over, whoever ended it.
+    pub fn leave(&mut self, returns: Returns, now: Instant) {
+        self.owed -= 1;
+        match (&mut self.goodbye, returns) {
+            (_, Returns::Never) => {}
+            (Some(goodbye), _) => {
+                goodbye.expected += 1;
+                if returns == Returns::Surely {
+                    goodbye.until = goodbye.until.max(now + self.longest_retry + GRACE);
+                }
+            }
+            (None, _) => {
+                self.forget(now);
+                self.away.push_back(now);
+            }
+        }
+    }
+
+    /// A client was told that there is no more (204).
+    pub fn farewell(&mut self) {
+        if let Some(goodbye) = &mut self.goodbye {
+            goodbye.expected = goodbye.expected.saturating_sub(1);
+        }
+    }
+
+    /// The input is over.
+    pub fn end(&mut self, now: Instant) {
+        self.forget(now);
+        self.goodbye = Some(Goodbye { expected: self.away.len(), until: now + self.longest_retry + GRACE });
+    }
+
+    /// Whether nothing is owed to anybody who is here.
+    pub fn nobody_owed(&self) -> bool {
+        self.owed == 0
+    }
+
+    /// Until when somebody is waited for after the end; `None` when nobody is.
+    pub fn waits_until(&self, now: Instant) -> Option<Instant> {
+        let goodbye = self.goodbye.as_ref()?;
+        (goodbye.expected > 0 && now < goodbye.until).then_some(goodbye.until)
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.away.front().is_some_and(|&left| now.duration_since(left) > self.longest_retry + GRACE) {
+            self.away.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RETRY: Duration = Duration::from_secs(3);
+
+    fn come_back(book: &mut Attendance) {
+        book.ask();
+        book.join(true, true);
+    }
+
+    #[test]
+    fn waits_for_each_event_source_and_nobody_else() {
+        let now = Instant::now();
+        let mut book = Attendance::new(RETRY);
+        for _ in 0..3 {
+            book.ask();
+        }
+        book.end(now);
+        book.leave(Returns::Never, now); // curl
+        book.leave(Returns::Surely, now);
+        book.leave(Returns::Surely, now);
+        assert_eq!((book.nobody_owed(), book.waits_until(now)), (true, Some(now + RETRY + GRACE)));
+        book.farewell();
+        assert!(book.waits_until(now).is_some());
+        book.farewell();
+        assert_eq!(book.waits_until(now), None, "both had their 204");
+        book.farewell();
+        assert_eq!(book.waits_until(now), None, "one more does no harm");
+    }
+
+    #[test]
+    fn waits_no_longer_than_the_longest_reconnection_time_and_a_grace() {
+        let now = Instant::now();
+        let mut book = Attendance::new(RETRY);
+        book.ask();
+        book.end(now);
+        let later = now + Duration::from_secs(10); // a slow one: its own time counts from its own end
+        book.leave(Returns::Surely, later);
+        assert_eq!(book.waits_until(later), Some(later + RETRY + GRACE));
+        book.ask();
+        book.leave(Returns::Late, later + RETRY);
+        assert_eq!(book.waits_until(later + RETRY), Some(later + RETRY + GRACE), "a newcomer gains no time");
+        assert_eq!(book.waits_until(later + RETRY + GRACE), None);
+    }
+
+    #[test]
+    fn one_that_was_away_at_the_end_is_waited_for_and_gets_the_rest_then_its_204() {
+        let now = Instant::now();
+        let mut book = Attendance::new(RETRY);
+        for _ in 0..3 {
+            book.ask();
+        }
+        book.leave(Returns::Surely, now - 3 * RETRY); // long ago: it is gone for good
+        book.leave(Returns::Surely, now - RETRY / 2);
+        book.leave(Returns::Surely, now - RETRY / 3);
+        come_back(&mut book); // one of the two came back
+        book.ask();
+        book.join(false, true); // and a curl with an ID, which stands for nobody else
+        book.leave(Returns::Never, now);
+        book.leave(Returns::Never, now);
+        book.end(now);
+        assert!(book.waits_until(now).is_some());
+        come_back(&mut book);
+        assert_eq!(book.waits_until(now), None, "it has come back, and its stream is waited for instead");
+        book.leave(Returns::Surely, now);
+        assert!(book.waits_until(now).is_some(), "now for its 204");
+        book.farewell();
+        assert_eq!(book.waits_until(now), None);
+    }
+}

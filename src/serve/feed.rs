@@ -1,0 +1,247 @@
+//! The feed: the way of a batch from the reader to the workers, and the gate that holds the reader back.
+//!
+//! Each worker has an inbox; what is put into it comes in order. Back from the workers come only numbers: where their
+//! clients are, and (through the batches that are dropped) how much memory is held.
+
+use super::answer::Phase;
+use super::pace::{Pace, Progress};
+use crate::log::batch::{Batch, Draft};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Instant;
+
+/// What a worker finds in its inbox.
+#[derive(Debug)]
+pub enum Message {
+    /// The next batch of the log.
+    Batch(Arc<Batch>),
+    /// A client that has just connected, and from where.
+    Client(mio::net::TcpStream, SocketAddr),
+    /// No batch will come any more.
+    End(Phase),
+    /// The program ends: deliver what can be delivered until then.
+    Stop(Instant),
+}
+
+/// One worker's inbox, and the bell beside it.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    /// Puts messages in.
+    pub sender: Sender<Message>,
+    /// Wakes the worker, which otherwise sleeps until a socket or a timer does.
+    pub waker: Arc<mio::Waker>,
+}
+
+impl Inbox {
+    /// Puts a message in without waking anyone.
+    pub fn put(&self, message: Message) {
+        // A worker that is gone has ended the program already (see `server`).
+        let _ = self.sender.send(message);
+    }
+
+    /// Wakes the worker.
+    pub fn wake(&self) {
+        // It fails only if the kernel is out of memory for a few bytes.
+        let _ = self.waker.wake();
+    }
+}
+
+/// What reader and workers share.
+#[derive(Debug)]
+pub struct Feed {
+    pace: Pace,
+    /// Most memory that batches may take.
+    buffer: usize,
+    /// How many streams there must be before the first byte is read.
+    wait: usize,
+    /// The memory of all batches that are alive.
+    held: Arc<AtomicUsize>,
+    /// What lies before this offset must go, whoever needs it.
+    floor: AtomicU64,
+    stopped: AtomicBool,
+    /// Where each worker's clients are.
+    progress: Vec<Progress>,
+    /// Whether the reader waits for a change.
+    waiting: AtomicBool,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Feed {
+    /// A feed for so many workers.
+    pub fn new(pace: Pace, buffer: usize, wait: usize, workers: usize) -> Feed {
+        Feed {
+            pace,
+            buffer,
+            wait,
+            held: Arc::default(),
+            floor: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+            progress: (0..workers).map(|_| Progress::default()).collect(),
+            waiting: AtomicBool::new(false),
+            lock: Mutex::default(),
+            changed: Condvar::default(),
+        }
+    }
+
+    /// A worker has finished a turn: so many streams, the fastest and the slowest cursor.
+    pub fn turned(&self, worker: usize, streams: usize, fastest: u64, slowest: u64) {
+        self.progress[worker].publish(streams, fastest, slowest);
+        self.change();
+    }
+
+    /// While this is held the floor stays where it is: a client that joins is known before the floor moves on,
+    /// or it would be dropped by a decision that did not know of it.
+    pub fn admission(&self) -> Admission<'_> {
+        Admission { feed: self, _floor_stays: self.lock.lock().expect("nobody panics with it") }
+    }
+
+    /// What lies before this offset must be let go of.
+    pub fn floor(&self) -> u64 {
+        self.floor.load(Ordering::SeqCst)
+    }
+
+    /// The memory that the log takes at the moment, in bytes.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Nothing more is to be published.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.change();
+    }
+
+    /// Whether [`Feed::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    fn change(&self) {
+        if self.waiting.load(Ordering::SeqCst) {
+            drop(self.lock.lock().expect("nobody panics with it"));
+            self.changed.notify_one();
+        }
+    }
+
+    /// Blocks until `ready`, which is asked again at each change, or until the feed is stopped.
+    fn wait_until(&self, ready: impl Fn() -> bool) {
+        if ready() || self.is_stopped() {
+            return;
+        }
+        let mut guard = self.lock.lock().expect("nobody panics with it");
+        // Announced before it asks again: a change after this is a change that wakes.
+        self.waiting.store(true, Ordering::SeqCst);
+        while !ready() && !self.is_stopped() {
+            guard = self.changed.wait(guard).expect("nobody panics with it");
+        }
+        self.waiting.store(false, Ordering::SeqCst);
+    }
+}
+
+/// The right to let a client in; see [`Feed::admission`].
+#[derive(Debug)]
+pub struct Admission<'a> {
+    feed: &'a Feed,
+    _floor_stays: MutexGuard<'a, ()>,
+}
+
+impl Admission<'_> {
+    /// A client of this worker begins at `cursor`.
+    pub fn join(self, worker: usize, cursor: u64) {
+        self.feed.progress[worker].join(cursor);
+    }
+}
+
+/// The reader's end of the feed.
+#[derive(Debug)]
+pub struct Publisher {
+    feed: Arc<Feed>,
+    inboxes: Vec<Inbox>,
+    /// End offset and cost of each batch that lies behind the floor, oldest first.
+    recent: VecDeque<(u64, usize)>,
+    /// The sum of their costs.
+    recent_cost: usize,
+    /// Offset just after the last byte that was published.
+    head: u64,
+}
+
+impl Publisher {
+    /// The end of `feed` that leads to these inboxes.
+    pub fn new(feed: Arc<Feed>, inboxes: Vec<Inbox>) -> Publisher {
+        Publisher { feed, inboxes, recent: VecDeque::new(), recent_cost: 0, head: 0 }
+    }
+
+    /// Blocks until enough clients are there to begin.
+    pub fn wait_for_clients(&self) {
+        let Feed { wait, progress, .. } = &*self.feed;
+        self.feed.wait_until(|| progress.iter().map(Progress::streams).sum::<usize>() >= *wait);
+    }
+
+    /// Blocks until the pace allows to read on. `false`: the program ends, read no more.
+    pub fn wait_for_pace(&self) -> bool {
+        self.feed.wait_until(|| self.pace_allows(self.feed.floor()));
+        !self.feed.is_stopped()
+    }
+
+    fn pace_allows(&self, floor: u64) -> bool {
+        let Feed { pace, buffer, progress, .. } = &*self.feed;
+        pace.allows(self.head, floor, *buffer, progress.iter())
+    }
+
+    /// Publishes what the draft holds, if anything, once the pace allows it. `false`: the program ends.
+    pub fn publish(&mut self, draft: &mut Draft) -> bool {
+        if draft.is_empty() {
+            return true;
+        }
+        if !self.make_room(draft.cost()) {
+            return false;
+        }
+        let Some(batch) = draft.finish(&self.feed.held) else { return true };
+        self.head = batch.end();
+        self.recent.push_back((batch.end(), batch.cost()));
+        self.recent_cost += batch.cost();
+        let batch = Arc::new(batch);
+        for inbox in &self.inboxes {
+            inbox.put(Message::Batch(Arc::clone(&batch)));
+            inbox.wake();
+        }
+        true
+    }
+
+    /// Lets go of the oldest batches, as many as a batch of this `cost` needs.
+    fn make_room(&mut self, cost: usize) -> bool {
+        let Feed { buffer, held, floor, .. } = &*self.feed;
+        let (mut new, mut freed, mut gone) = (self.feed.floor(), 0, 0);
+        for &(end, cost_of_old) in &self.recent {
+            if self.recent_cost - freed + cost <= *buffer {
+                break;
+            }
+            (new, freed, gone) = (end, freed + cost_of_old, gone + 1);
+        }
+        loop {
+            self.feed.wait_until(|| self.pace_allows(new));
+            if self.feed.is_stopped() {
+                return false;
+            }
+            // Asked once more while nobody can join.
+            let _floor_moves = self.feed.lock.lock().expect("nobody panics with it");
+            if self.pace_allows(new) {
+                floor.store(new, Ordering::SeqCst);
+                break;
+            }
+        }
+        self.recent.drain(..gone);
+        self.recent_cost -= freed;
+        let fits = || held.load(Ordering::SeqCst) + cost <= *buffer;
+        if !fits() {
+            // Workers let go of what lies before the floor within a turn.
+            self.inboxes.iter().for_each(Inbox::wake);
+            self.feed.wait_until(fits);
+        }
+        !self.feed.is_stopped()
+    }
+}

@@ -1,0 +1,131 @@
+//! Listening: from `--bind` and `--port` to sockets that wait for clients, and the addresses to tell of them.
+
+use anyhow::{Context, Result, anyhow, bail};
+use mio::net::TcpListener;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+/// Connections that wait to be accepted; the kernel takes less where its own bound is lower.
+const BACKLOG: i32 = 4096;
+/// With port 0 a port is wanted that is free on every address: so many are tried.
+const TRIES: usize = 20;
+
+/// What listens, and a URL for each `--bind`.
+#[derive(Debug)]
+pub struct Listening {
+    /// The sockets.
+    pub listeners: Vec<TcpListener>,
+    /// One URL for each `--bind`, in their order.
+    pub urls: Vec<String>,
+}
+
+/// Opens the listening sockets for these addresses, all at the same `port` (0: one that is free).
+pub fn listen(binds: &[String], port: u16) -> Result<Listening> {
+    let mut names = Vec::new();
+    for bind in binds {
+        names.push((bind.as_str(), resolve(bind)?));
+    }
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match open_all(&names, port) {
+            Err(Failed { error, .. }) if port == 0 && error.kind() == ErrorKind::AddrInUse && tries < TRIES => {}
+            Err(Failed { address, error }) => return Err(explain(address, &error)),
+            Ok((listeners, port)) => {
+                let urls = names.iter().map(|(name, _)| url(name, port)).collect();
+                return Ok(Listening { listeners, urls });
+            }
+        }
+    }
+}
+
+struct Failed {
+    address: SocketAddr,
+    error: io::Error,
+}
+
+/// An address to listen on; one that is `optional` may be missing on this machine.
+struct Wanted {
+    ip: IpAddr,
+    optional: bool,
+}
+
+fn resolve(bind: &str) -> Result<Vec<Wanted>> {
+    let wanted = |ip| Wanted { ip, optional: false };
+    if bind == "localhost" {
+        // Browsers try both; another program on one of them would be found instead of us.
+        let ipv6 = Wanted { ip: Ipv6Addr::LOCALHOST.into(), optional: true };
+        return Ok(vec![wanted(Ipv4Addr::LOCALHOST.into()), ipv6]);
+    }
+    let bare = bind.strip_prefix('[').and_then(|bind| bind.strip_suffix(']')).unwrap_or(bind);
+    if let Ok(ip) = bare.parse() {
+        return Ok(vec![wanted(ip)]);
+    }
+    let found = (bind, 0).to_socket_addrs().with_context(|| format!("cannot find the address of --bind {bind}"))?;
+    let found: Vec<_> = found.map(|address| wanted(address.ip())).collect();
+    if found.is_empty() {
+        bail!("cannot find the address of --bind {bind}");
+    }
+    Ok(found)
+}
+
+fn open_all(names: &[(&str, Vec<Wanted>)], mut port: u16) -> Result<(Vec<TcpListener>, u16), Failed> {
+    let mut opened: Vec<(IpAddr, TcpListener)> = Vec::new();
+    let every = |ip: IpAddr| names.iter().any(|(_, wanted)| wanted.iter().any(|wanted| wanted.ip == ip));
+    let (every_ipv4, every_ipv6) = (every(Ipv4Addr::UNSPECIFIED.into()), every(Ipv6Addr::UNSPECIFIED.into()));
+    for Wanted { ip, optional } in names.iter().flat_map(|(_, wanted)| wanted) {
+        // What an address of "every" covers is not opened a second time.
+        let covered =
+            !ip.is_unspecified() && ((every_ipv4 || every_ipv6) && ip.is_ipv4() || every_ipv6 && ip.is_ipv6());
+        if covered || opened.iter().any(|(other, _)| other == ip) {
+            continue;
+        }
+        let address = SocketAddr::new(*ip, port);
+        match open(address, every_ipv4) {
+            Ok(listener) => {
+                port = listener.local_addr().map_err(|error| Failed { address, error })?.port();
+                opened.push((*ip, listener));
+            }
+            Err(error) if *optional && is_missing(&error) => {}
+            Err(error) => return Err(Failed { address, error }),
+        }
+    }
+    Ok((opened.into_iter().map(|(_, listener)| listener).collect(), port))
+}
+
+fn open(address: SocketAddr, every_ipv4: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `::` alone means IPv4 as well; beside `0.0.0.0` it can't.
+        socket.set_only_v6(every_ipv4 || !address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?; // or a restart would have to wait for old connections to be forgotten
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Whether the machine has no such address, or no such kind of address at all.
+fn is_missing(error: &io::Error) -> bool {
+    let unsupported = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::PROTONOSUPPORT].map(|no| no.raw_os_error());
+    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error().is_some_and(|no| unsupported.contains(&no))
+}
+
+fn explain(address: SocketAddr, error: &io::Error) -> anyhow::Error {
+    let (what, help) = match error.kind() {
+        ErrorKind::AddrInUse => ("address in use", " (another sse-pipe? choose a port with --port)"),
+        ErrorKind::AddrNotAvailable => ("no such address on this machine", " (see --bind)"),
+        ErrorKind::PermissionDenied => ("permission denied", " (ports from 1024 on need none: see --port)"),
+        _ => return anyhow!("cannot listen on {address}: {error}"),
+    };
+    anyhow!("cannot listen on {address}: {what}{help}")
+}
+
+fn url(name: &str, port: u16) -> String {
+    match name.parse::<Ipv6Addr>() {
+        Ok(ip) => format!("http://[{ip}]:{port}/"),
+        Err(_) => format!("http://{name}:{port}/"),
+    }
+}

@@ -1,0 +1,60 @@
+//! Serving: what a request gets, a connection's life, the workers that move the bytes, and the server above them.
+//!
+//! `answer`, `connection`, `attendance` and `pace` are values, without a socket, a clock or a thread;
+//! `feed`, `worker` and `server` have them.
+
+pub mod answer;
+pub mod attendance;
+pub mod connection;
+pub mod feed;
+pub mod listen;
+pub mod pace;
+pub mod page;
+pub mod server;
+pub mod worker;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// What has happened so far, for the summary and the statistics; counted once per turn or connection.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Records that were left out (contract 1.4).
+    pub left_out: AtomicU64,
+    /// Events that were published.
+    pub events: AtomicU64,
+    /// Bytes read from standard input.
+    pub bytes_in: AtomicU64,
+    /// Bytes written to clients.
+    pub bytes_out: AtomicU64,
+    /// Streams that were opened.
+    pub served: AtomicU64,
+    /// Streams that are open.
+    pub streams: AtomicUsize,
+    /// Clients dropped because they took nothing for too long.
+    pub stalled: AtomicU64,
+    /// Clients dropped because they fell behind what the log holds.
+    pub behind: AtomicU64,
+    /// Whether any client ever joined.
+    pub joined: AtomicBool,
+}
+
+impl Counters {
+    /// One line at the end: events, clients served, drops, records left out.
+    pub fn summary(&self) -> String {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (stalled, behind) = (get(&self.stalled), get(&self.behind));
+        let mut text = format!("{} to {}", count(get(&self.events), "event"), count(get(&self.served), "client"));
+        if stalled + behind > 0 {
+            text += &format!(", {} dropped ({stalled} stalled, {behind} too slow)", stalled + behind);
+        }
+        if get(&self.left_out) > 0 {
+            text += &format!(", {} left out", count(get(&self.left_out), "record"));
+        }
+        text
+    }
+}
+
+/// `1 event`, `2 events`.
+fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}

@@ -1,0 +1,280 @@
+//! The server: listeners, signals and the end of the input, turned into the lifecycle of the contract's 1.8 to 1.10.
+
+use super::answer::Phase;
+use super::feed::{Inbox, Message};
+use super::worker::Shared;
+use anyhow::{Context, Result};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// Token of the waker; listeners have their index.
+pub const WAKER: Token = Token(usize::MAX);
+/// How long a signal leaves clients to take what is left.
+const LAST_SECOND: Duration = Duration::from_secs(1);
+/// When there are no files left, accepting is tried again after so long, if no connection ends before.
+const RETRY_ACCEPT: Duration = Duration::from_millis(500);
+
+/// Bytes may stay unacknowledged for so long at least, on a network that loses some.
+const SILENT_PEER: Duration = Duration::from_secs(10);
+
+/// The kernel holds at most so many bytes for a client that are not even sent yet: what waits, waits in the log,
+/// which all clients share. More costs megabytes a client and, with thousands of them, all the memory that the
+/// kernel has for sockets; less costs speed (4 % here).
+const UNSENT: u32 = 128 << 10;
+
+/// What is done at the end of the input (`--at-eof`, contract 1.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtEof {
+    /// All is sent, to a first client at least, and EventSources are told goodbye.
+    Wait,
+    /// All is sent, and the program exits.
+    Exit,
+    /// The history is served until the program is interrupted.
+    Serve,
+}
+
+/// What comes to the server from other threads; whoever sends one wakes it.
+#[derive(Debug)]
+pub enum Notice {
+    /// A signal that ends the program.
+    Signal(i32),
+    /// SIGUSR1 or SIGINFO: statistics are wanted.
+    Statistics,
+    /// The input is over, or failed.
+    InputOver(io::Result<()>),
+    /// A thread is gone that must not be.
+    Died(String),
+}
+
+/// How the program ends.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The input was served to its end.
+    Served,
+    /// By this signal.
+    Signal(i32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Input may come.
+    Running,
+    /// The input is over, and nobody has ever joined.
+    AwaitingFirst,
+    /// The input is over: streams are being closed, and EventSources have their goodbye.
+    Ending,
+    /// The input is over, and its history is served for ever.
+    Serving,
+    /// A signal came.
+    Stopping { signal: i32, until: Instant },
+}
+
+/// The main thread's state.
+#[derive(Debug)]
+pub struct Server {
+    poll: Poll,
+    listeners: Vec<TcpListener>,
+    inboxes: Vec<Inbox>,
+    notices: Receiver<Notice>,
+    shared: Arc<Shared>,
+    at_eof: AtEof,
+    stage: Stage,
+    /// Set while there were no files left to accept with.
+    accept_again: Option<Instant>,
+    failed: bool,
+}
+
+impl Server {
+    /// A server over these listeners, which are not registered yet.
+    pub fn new(
+        poll: Poll,
+        mut listeners: Vec<TcpListener>,
+        inboxes: Vec<Inbox>,
+        notices: Receiver<Notice>,
+        shared: Arc<Shared>,
+        at_eof: AtEof,
+    ) -> Result<Server> {
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            poll.registry().register(listener, Token(index), Interest::READABLE).context("cannot watch a listener")?;
+        }
+        let stage = Stage::Running;
+        Ok(Server { poll, listeners, inboxes, notices, shared, at_eof, stage, accept_again: None, failed: false })
+    }
+
+    /// Serves to the end. Tells how it ended, and whether all went well.
+    pub fn run(mut self) -> Result<(Outcome, bool)> {
+        let mut events = Events::with_capacity(64);
+        loop {
+            match self.poll.poll(&mut events, self.timeout()) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                result => result.context("cannot wait for clients")?,
+            }
+            self.accept();
+            while let Ok(notice) = self.notices.try_recv() {
+                self.handle(notice)?;
+            }
+            if let Some(outcome) = self.advance(Instant::now()) {
+                return Ok((outcome, !self.failed));
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let goodbye = match self.stage {
+            Stage::Ending => self.shared.attendance().waits_until(now),
+            Stage::Stopping { until, .. } => Some(until),
+            _ => None,
+        };
+        let next = [goodbye, self.accept_again].into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(now) + Duration::from_millis(1))
+    }
+
+    fn accept(&mut self) {
+        let mut to_wake = vec![false; self.inboxes.len()];
+        self.accept_again = None;
+        for listener in &self.listeners {
+            loop {
+                match listener.accept() {
+                    Ok((socket, peer)) => {
+                        prepare(&socket, self.shared.stall);
+                        let loads = &self.shared.loads;
+                        let load = |&worker: &usize| loads[worker].load(Ordering::Relaxed);
+                        let worker = (0..loads.len()).min_by_key(load).expect("there is a worker");
+                        loads[worker].fetch_add(1, Ordering::Relaxed);
+                        self.inboxes[worker].put(Message::Client(socket, peer));
+                        to_wake[worker] = true;
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    // A client that left before it was accepted is no trouble of ours.
+                    Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
+                    Err(error) => {
+                        let text = format!("cannot take more clients for now: {error} (the limit on open files?)");
+                        self.shared.report.say_once("accept", text);
+                        self.accept_again = Some(Instant::now() + RETRY_ACCEPT);
+                        break;
+                    }
+                }
+            }
+        }
+        for (inbox, wake) in self.inboxes.iter().zip(to_wake) {
+            if wake {
+                inbox.wake();
+            }
+        }
+        self.watch();
+    }
+
+    /// Workers wake us only when it matters who comes and goes.
+    fn watch(&self) {
+        let watched = !matches!(self.stage, Stage::Running | Stage::Serving) || self.accept_again.is_some();
+        self.shared.watched.store(watched, Ordering::SeqCst);
+    }
+
+    fn handle(&mut self, notice: Notice) -> Result<()> {
+        match notice {
+            Notice::Statistics => self.shared.report.error(self.shared.statistics()),
+            Notice::Died(what) => anyhow::bail!("{what}"),
+            Notice::Signal(signal) => {
+                let until = Instant::now() + LAST_SECOND;
+                self.shared.feed.stop();
+                self.listeners.clear();
+                self.tell(|| Message::Stop(until));
+                self.stage = Stage::Stopping { signal, until: until + Duration::from_millis(100) };
+            }
+            Notice::InputOver(result) => {
+                if let Err(error) = result {
+                    self.failed = true;
+                    self.shared.report.error(format_args!("cannot read standard input: {error}"));
+                }
+                if self.stage == Stage::Running {
+                    self.input_over();
+                }
+            }
+        }
+        self.watch();
+        Ok(())
+    }
+
+    fn input_over(&mut self) {
+        match self.at_eof {
+            AtEof::Wait if !self.shared.counters.joined.load(Ordering::SeqCst) => {
+                let events = self.shared.counters.events.load(Ordering::Relaxed);
+                let text = match events {
+                    0 => "without an event; waiting for the first client to be told".to_owned(),
+                    1 => "after 1 event; waiting for the first client to take it".to_owned(),
+                    n => format!("after {n} events; waiting for the first client to take them"),
+                };
+                self.shared.report.say(format_args!("the input is over {text}"));
+                self.stage = Stage::AwaitingFirst;
+            }
+            AtEof::Wait => self.end(),
+            AtEof::Exit => {
+                // Whoever knocked before the end is let in, nobody after it.
+                self.accept();
+                self.listeners.clear();
+                self.end();
+            }
+            AtEof::Serve => {
+                let phase = if self.shared.service.ids { Phase::Ended } else { Phase::EndedOpen };
+                self.tell(|| Message::End(phase));
+                self.stage = Stage::Serving;
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.shared.attendance().end(Instant::now());
+        self.stage = Stage::Ending;
+        self.watch();
+        self.tell(|| Message::End(Phase::Ended));
+    }
+
+    fn tell(&self, message: impl Fn() -> Message) {
+        for inbox in &self.inboxes {
+            inbox.put(message());
+            inbox.wake();
+        }
+    }
+
+    /// Goes on to the next stage where its time has come.
+    fn advance(&mut self, now: Instant) -> Option<Outcome> {
+        let all_know = self.shared.ending.load(Ordering::SeqCst) >= self.inboxes.len();
+        let nobody_owed = || all_know && self.shared.attendance().nobody_owed();
+        match self.stage {
+            Stage::Running | Stage::Serving => None,
+            Stage::AwaitingFirst => {
+                if self.shared.counters.joined.load(Ordering::SeqCst) {
+                    self.end();
+                }
+                None
+            }
+            Stage::Ending => {
+                // Both under one lock: who leaves is at once expected back.
+                let attendance = self.shared.attendance();
+                let expected = self.at_eof != AtEof::Exit && attendance.waits_until(now).is_some();
+                (all_know && attendance.nobody_owed() && !expected).then_some(Outcome::Served)
+            }
+            Stage::Stopping { signal, until } => (nobody_owed() || now >= until).then_some(Outcome::Signal(signal)),
+        }
+    }
+}
+
+/// Sets the options of a client's socket. Each fails only where the peer is gone already.
+fn prepare(socket: &TcpStream, stall: Duration) {
+    let _ = socket.set_nodelay(true); // latency before packet count
+    // A peer that fell silent (no network, no power) never says so: what it does not acknowledge in time ends it.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let socket = socket2::SockRef::from(socket);
+        let _ = socket.set_tcp_user_timeout(Some(stall.max(SILENT_PEER)));
+        let _ = socket.set_tcp_notsent_lowat(UNSENT);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = stall;
+}

@@ -1,0 +1,611 @@
+//! A worker: its own poll, its own clients, its own view of the log. One loop, the same calls in the same order.
+//!
+//! Edge-triggered: a socket is registered once, for both directions. A client whose socket took less than it was
+//! given waits for its next writable edge; one that was stopped by our own budget goes on the ready list.
+
+use super::Counters;
+use super::answer::{Moment, Phase, Refusal, Service};
+use super::attendance::{Attendance, Returns};
+use super::connection::{Connection, Event, Gone, MAX_SLICES};
+use super::feed::{Feed, Inbox, Message};
+use crate::log::{Log, Missed};
+use crate::report::{Report, harmless};
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime};
+
+const WAKER: Token = Token(usize::MAX);
+/// Events taken from the kernel at a time.
+const EVENTS: usize = 1024;
+/// One client is given at most so much in one turn, so that one with a long way to go doesn't hold up the others.
+const WRITE_BUDGET: usize = 4 << 20;
+/// Request heads are read into one buffer for all clients.
+const SCRATCH: usize = 16 * 1024;
+/// Deadlines are looked through (O(clients)) at most this often; none of them needs to be more exact.
+const SWEEP: Duration = Duration::from_millis(20);
+/// A socket that took nothing is tried again after so long, even if the kernel does not say that it has room.
+const RETRY_FULL: Duration = Duration::from_secs(1);
+
+/// What all workers and the server share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What a request gets.
+    pub service: Service,
+    /// The person's page, where there is one.
+    pub page: Option<PathBuf>,
+    /// The history: so many events, or (`None`) 1000, and all until the first client has joined.
+    pub history: Option<u64>,
+    /// A comment after so long without an event.
+    pub heartbeat: Option<Duration>,
+    /// A client that takes nothing for so long while something waits for it is dropped.
+    pub stall: Duration,
+    /// The shortest and the longest reconnection time that clients are told.
+    pub retry: (Duration, Duration),
+    /// The way of the batches.
+    pub feed: Arc<Feed>,
+    /// What has happened so far.
+    pub counters: Arc<Counters>,
+    /// Who comes and goes.
+    pub attendance: Mutex<Attendance>,
+    /// The way to the terminal.
+    pub report: Arc<Report>,
+    /// Connections of any kind, for each worker: the least loaded one gets the next.
+    pub loads: Vec<AtomicUsize>,
+    /// How many workers know that the end has come.
+    pub ending: AtomicUsize,
+    /// Whether the server wants to know when somebody joins or leaves.
+    pub watched: AtomicBool,
+    /// Wakes the server.
+    pub server: Arc<mio::Waker>,
+}
+
+/// By default so many past events are kept for newcomers, once a client has joined.
+const DEFAULT_HISTORY: u64 = 1000;
+
+impl Shared {
+    /// How many past events count as the history at the moment.
+    fn history(&self) -> u64 {
+        match self.history {
+            Some(entries) => entries,
+            None if self.counters.joined.load(Ordering::SeqCst) => DEFAULT_HISTORY,
+            None => u64::MAX,
+        }
+    }
+
+    /// The book of those who come and go; held for a moment, never across anything that takes time.
+    pub fn attendance(&self) -> MutexGuard<'_, Attendance> {
+        self.attendance.lock().expect("nobody panics with it")
+    }
+
+    /// One line of statistics (SIGUSR1).
+    pub fn statistics(&self) -> String {
+        let counters = &self.counters;
+        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        format!(
+            "clients: {} now, {} so far; {} events, {} bytes read, {} bytes written; {} stalled, {} too slow; \
+             {} records left out; log {} bytes",
+            counters.streams.load(Ordering::Relaxed),
+            get(&counters.served),
+            get(&counters.events),
+            get(&counters.bytes_in),
+            get(&counters.bytes_out),
+            get(&counters.stalled),
+            get(&counters.behind),
+            get(&counters.left_out),
+            self.feed.held(),
+        )
+    }
+
+    fn tell_server(&self) {
+        if self.watched.load(Ordering::SeqCst) {
+            // It fails only if the kernel is out of memory for a few bytes.
+            let _ = self.server.wake();
+        }
+    }
+}
+
+/// One worker.
+pub struct Worker {
+    index: usize,
+    shared: Arc<Shared>,
+    poll: Poll,
+    inbox: Receiver<Message>,
+    log: Log,
+    clients: Slab<Client>,
+    phase: Phase,
+    /// Clients with something to write whose sockets may take it, and those to be looked at for another reason.
+    ready: Vec<usize>,
+    /// The earliest deadline of any client, or earlier.
+    alarm: Option<Instant>,
+    /// When there was last an event or a heartbeat.
+    silent_since: Instant,
+    /// The floor up to which clients were dropped.
+    obeyed: u64,
+    /// When all that is left is to be cut off.
+    stop_at: Option<Instant>,
+    /// How many clients were told a reconnection time, to spread them evenly.
+    retries: u32,
+    date: Date,
+    scratch: Vec<u8>,
+}
+
+struct Client {
+    socket: TcpStream,
+    connection: Connection,
+    /// Where it comes from; known only when it will be told.
+    peer: Option<Box<SocketAddr>>,
+    /// The socket took everything that it was given so far.
+    writable: bool,
+    /// Whether it is on the ready list.
+    queued: bool,
+    /// Whether it counts among those that something is owed to.
+    owed: bool,
+    /// Set while it has a stream.
+    stream: Option<Returns>,
+}
+
+impl Client {
+    /// When it has to be looked at, if nothing happens before.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let deadline = self.connection.poll_deadline()?;
+        Some(if self.writable { deadline } else { deadline.min(now + RETRY_FULL) })
+    }
+}
+
+impl Worker {
+    /// A worker and the inbox that leads to it.
+    pub fn new(index: usize, log: Log, shared: Arc<Shared>) -> io::Result<(Worker, Inbox)> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
+        let (sender, inbox) = channel();
+        let worker = Worker {
+            index,
+            shared,
+            poll,
+            inbox,
+            log,
+            clients: Slab::new(),
+            phase: Phase::Live,
+            ready: Vec::new(),
+            alarm: None,
+            silent_since: Instant::now(),
+            obeyed: 0,
+            stop_at: None,
+            retries: 0,
+            date: Date::new(),
+            scratch: vec![0; SCRATCH],
+        };
+        Ok((worker, Inbox { sender, waker }))
+    }
+
+    /// Works until the program ends.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            match self.poll.poll(&mut events, self.timeout()) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            let now = Instant::now();
+            for event in &events {
+                if event.token() != WAKER {
+                    self.handle_event(event, now);
+                }
+            }
+            let fresh = self.take_messages(now);
+            self.obey_floor();
+            self.break_silence(fresh, now);
+            self.keep_deadlines(now);
+            self.write_all(fresh, now);
+            self.close_turn();
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let heartbeat = self.shared.heartbeat.filter(|_| !self.clients.is_empty() && self.phase != Phase::Ended);
+        let heartbeat = heartbeat.map(|heartbeat| self.silent_since + heartbeat);
+        let next = [self.alarm, heartbeat, self.stop_at].into_iter().flatten().min()?;
+        // Rounded up by the poll's millisecond: never awake just before the time.
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn handle_event(&mut self, event: &mio::event::Event, now: Instant) {
+        let key = event.token().0;
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if event.is_error() {
+            client.connection.handle_error();
+        } else {
+            if event.is_writable() {
+                client.writable = true;
+            }
+            if event.is_readable() {
+                self.read(key, now);
+            }
+        }
+        self.queue(key);
+    }
+
+    /// Takes all that waits in the inbox; tells whether there were new batches.
+    fn take_messages(&mut self, now: Instant) -> bool {
+        let mut fresh = false;
+        while let Ok(message) = self.inbox.try_recv() {
+            match message {
+                Message::Batch(_) if self.stop_at.is_some() => {} // read, but too late
+                Message::Batch(batch) => {
+                    self.log.append(batch);
+                    fresh = true;
+                }
+                Message::Client(socket, peer) => self.welcome(socket, peer, now),
+                Message::End(phase) => self.end(phase, now),
+                Message::Stop(at) => {
+                    self.stop_at = Some(at);
+                    self.end(Phase::Ended, now);
+                }
+            }
+        }
+        fresh
+    }
+
+    fn welcome(&mut self, mut socket: TcpStream, peer: SocketAddr, now: Instant) {
+        if self.clients.is_empty() && self.shared.heartbeat.is_some_and(|time| now > self.silent_since + time) {
+            self.silent_since = now; // nobody was there to hear the silence
+        }
+        let entry = self.clients.vacant_entry();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut socket, Token(entry.key()), interest).is_err() {
+            self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+            return; // out of kernel memory: this client is lost, the others are not
+        }
+        let connection = Connection::new(now);
+        let key = entry.key();
+        let peer = self.shared.report.is_verbose().then(|| Box::new(peer));
+        entry.insert(Client { socket, connection, peer, writable: true, queued: false, owed: false, stream: None });
+        // The request is often there already.
+        self.read(key, now);
+        self.queue(key);
+    }
+
+    fn end(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
+        if phase == Phase::Ended {
+            for (_, client) in &mut self.clients {
+                client.connection.handle_end(&self.log, now);
+            }
+            self.queue_all();
+        }
+        self.shared.ending.fetch_add(1, Ordering::SeqCst);
+        self.shared.tell_server();
+    }
+
+    fn read(&mut self, key: usize, now: Instant) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        while client.connection.poll_gone().is_none() {
+            match client.socket.read(&mut self.scratch) {
+                Ok(0) => return client.connection.handle_eof(),
+                Ok(n) => {
+                    // A client that begins to read is known before what it will read can go.
+                    let admission = (!client.connection.is_owed()).then(|| self.shared.feed.admission());
+                    if admission.is_some() {
+                        self.log.evict(self.shared.feed.floor());
+                    }
+                    let moment = Moment {
+                        log: &self.log,
+                        history: self.shared.history(),
+                        phase: self.phase,
+                        date: self.date.at(now),
+                        retry: spread(self.shared.retry, self.retries),
+                    };
+                    let bytes = &self.scratch[..n];
+                    let event = client.connection.handle_input(bytes, &self.shared.service, &moment, now);
+                    match (&event, admission) {
+                        (Some(Event::Joined { start, .. }), Some(admission)) => {
+                            admission.join(self.index, start.cursor);
+                        }
+                        (_, admission) => drop(admission),
+                    }
+                    // Counted before anything else is said of it: the server must not end meanwhile.
+                    if !client.owed && client.connection.is_owed() {
+                        client.owed = true;
+                        self.shared.attendance().ask();
+                    }
+                    match event {
+                        None => {}
+                        Some(Event::Refused(refusal)) => tell_refusal(&self.shared.report, &refusal),
+                        Some(Event::Farewell) => {
+                            self.shared.attendance().farewell();
+                        }
+                        Some(Event::WantsPage) => {
+                            let path = self.shared.page.as_deref();
+                            let page = path.map_or(Err("there is no page".to_owned()), own_page);
+                            client.connection.handle_page(page, &moment, now);
+                        }
+                        Some(Event::Joined { event_source, returning, start }) => {
+                            self.retries = self.retries.wrapping_add(1);
+                            let late = self.phase == Phase::Ended && !returning;
+                            client.stream = Some(match (event_source, late) {
+                                (false, _) => Returns::Never,
+                                (true, false) => Returns::Surely,
+                                (true, true) => Returns::Late,
+                            });
+                            joined(&self.shared, client.peer.as_deref(), event_source, returning, start.missed);
+                        }
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return client.connection.handle_error(),
+            }
+        }
+    }
+
+    /// Lets go of what the reader wants to have gone; whoever still stood in it is dropped.
+    fn obey_floor(&mut self) {
+        let floor = self.shared.feed.floor();
+        if floor > self.obeyed {
+            self.obeyed = floor;
+            self.log.evict(floor);
+            for (key, client) in &mut self.clients {
+                client.connection.handle_eviction(&self.log);
+                if client.connection.poll_gone().is_some() && !std::mem::replace(&mut client.queued, true) {
+                    self.ready.push(key);
+                }
+            }
+        }
+    }
+
+    fn break_silence(&mut self, fresh: bool, now: Instant) {
+        if fresh {
+            self.silent_since = now;
+        }
+        let Some(heartbeat) = self.shared.heartbeat else { return };
+        if now >= self.silent_since + heartbeat {
+            self.silent_since = now;
+            for (_, client) in &mut self.clients {
+                client.connection.handle_silence(&self.log);
+            }
+            self.queue_all();
+        }
+    }
+
+    fn keep_deadlines(&mut self, now: Instant) {
+        let stopped = self.stop_at.is_some_and(|at| now >= at);
+        if !stopped && self.alarm.is_none_or(|alarm| now < alarm) {
+            return;
+        }
+        self.alarm = None;
+        if stopped {
+            self.stop_at = None;
+        }
+        let date = self.date.at(now);
+        for (_, client) in &mut self.clients {
+            client.connection.handle_timeout(date, now);
+            if stopped {
+                client.connection.handle_stop();
+            }
+            // A kernel that was out of memory for sockets never says when it has some again: asked anew.
+            client.writable = true;
+            self.alarm = earlier(self.alarm, client.due(now)).map(|alarm| alarm.max(now + SWEEP));
+        }
+        self.queue_all();
+    }
+
+    /// Writes what is pending: for all clients where there are new batches, else for those that are ready.
+    fn write_all(&mut self, fresh: bool, now: Instant) {
+        if fresh {
+            self.queue_all();
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        for &key in &ready {
+            if let Some(client) = self.clients.get_mut(key) {
+                client.queued = false;
+                self.write(key, now);
+                self.after(key, now);
+            }
+        }
+        // Those that have more to write stand on the new list; the old one's memory serves again.
+        ready.clear();
+        if self.ready.is_empty() {
+            self.ready = ready;
+        }
+    }
+
+    fn write(&mut self, key: usize, now: Instant) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        while client.writable && client.connection.poll_gone().is_none() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = client.connection.poll_write(&self.log, &mut slices, WRITE_BUDGET);
+            if count == 0 {
+                return;
+            }
+            let asked: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            match client.socket.write_vectored(&slices[..count]) {
+                Ok(written) => {
+                    self.shared.counters.bytes_out.fetch_add(written as u64, Ordering::Relaxed);
+                    client.connection.handle_written(written, &self.log, self.shared.stall, now);
+                    client.writable = written == asked;
+                    if asked >= WRITE_BUDGET / 2 || count == MAX_SLICES {
+                        return; // enough for this turn; `after` puts it on the ready list
+                    }
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory) => {
+                    client.connection.handle_written(0, &self.log, self.shared.stall, now);
+                    client.writable = false;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => client.connection.handle_error(),
+            }
+        }
+    }
+
+    /// What follows from a client's new state: the close of our side, its removal, its next deadline.
+    fn after(&mut self, key: usize, now: Instant) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if client.connection.poll_shutdown() {
+            let _ = client.socket.shutdown(Shutdown::Write); // fails where the peer is gone, as the read then tells
+            self.read(key, now);
+        }
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let Some(gone) = client.connection.poll_gone() {
+            return self.remove(key, gone, now);
+        }
+        self.alarm = earlier(self.alarm, client.due(now));
+        if client.writable && client.connection.has_pending(&self.log) {
+            self.queue(key);
+        }
+    }
+
+    fn remove(&mut self, key: usize, gone: Gone, now: Instant) {
+        let mut client = self.clients.remove(key);
+        let _ = self.poll.registry().deregister(&mut client.socket);
+        let shared = &self.shared;
+        if client.stream.is_some() {
+            left(shared, client.peer.as_deref(), gone);
+        }
+        drop(client.socket);
+        shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+        if client.owed {
+            shared.attendance().leave(client.stream.unwrap_or(Returns::Never), now);
+        }
+        shared.tell_server();
+    }
+
+    /// The end of a turn: the log is trimmed to what clients and history need, and the reader is told how far they are.
+    fn close_turn(&mut self) {
+        let (mut streams, mut fastest, mut slowest) = (0, 0, self.log.head());
+        for (_, client) in &self.clients {
+            if let Some(cursor) = client.connection.cursor() {
+                streams += 1;
+                fastest = fastest.max(cursor);
+                slowest = slowest.min(cursor);
+            }
+        }
+        let history = self.log.entry_start(self.log.first_of_latest(self.shared.history()));
+        self.log.evict(slowest.min(history));
+        self.shared.feed.turned(self.index, streams, fastest, slowest);
+    }
+
+    fn queue(&mut self, key: usize) {
+        if let Some(client) = self.clients.get_mut(key)
+            && !std::mem::replace(&mut client.queued, true)
+        {
+            self.ready.push(key);
+        }
+    }
+
+    fn queue_all(&mut self) {
+        for (key, client) in &mut self.clients {
+            if !std::mem::replace(&mut client.queued, true) {
+                self.ready.push(key);
+            }
+        }
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    [one, other].into_iter().flatten().min()
+}
+
+fn joined(shared: &Shared, peer: Option<&SocketAddr>, event_source: bool, returning: bool, missed: Missed) {
+    shared.counters.joined.store(true, Ordering::SeqCst);
+    shared.counters.served.fetch_add(1, Ordering::Relaxed);
+    shared.counters.streams.fetch_add(1, Ordering::Relaxed);
+    shared.attendance().join(event_source, returning);
+    if let Some(peer) = peer {
+        let came = if returning { "came back" } else { "joined" };
+        let missed = match missed {
+            Missed::Nothing => String::new(),
+            Missed::Records(n) => format!(" and has missed {n} events"),
+            Missed::Unknown => " with an ID that is unknown here".to_owned(),
+        };
+        shared.report.detail(format_args!("client {peer} {came}{missed}"));
+    }
+    shared.tell_server();
+}
+
+fn left(shared: &Shared, peer: Option<&SocketAddr>, gone: Gone) {
+    let counters = &shared.counters;
+    counters.streams.fetch_sub(1, Ordering::Relaxed);
+    let why = match gone {
+        Gone::Left | Gone::Answered => "left",
+        Gone::Delivered => "has everything; closed",
+        Gone::Stalled => {
+            counters.stalled.fetch_add(1, Ordering::Relaxed);
+            "dropped: it took nothing for --stall"
+        }
+        Gone::Behind => {
+            counters.behind.fetch_add(1, Ordering::Relaxed);
+            "dropped: it fell behind what --buffer holds"
+        }
+        Gone::Useless => "dropped: it sends without end",
+        Gone::Stopped => "cut off at the end",
+    };
+    if let Some(peer) = peer {
+        shared.report.detail(format_args!("client {peer} {why}"));
+    }
+}
+
+fn tell_refusal(report: &Report, refusal: &Refusal) {
+    match refusal {
+        Refusal::Origin(origin) if origin == "null" => report.say_once(
+            "origin null",
+            "refused a page that was opened as a file (Origin: null); serve it with --page FILE, or allow all such pages with --cors-origin null",
+        ),
+        Refusal::Origin(origin) => {
+            let origin = harmless(origin);
+            let text = format!("refused a page of {origin}; --cors-origin {origin} would let it in");
+            report.say_once(&format!("origin {origin}"), text);
+        }
+        Refusal::Host(host) => {
+            let host = harmless(host);
+            let text = format!("refused a request for host {host}; --allow-host {host} would let it in");
+            report.say_once(&format!("host {host}"), text);
+        }
+    }
+}
+
+/// Reads the person's page afresh.
+pub fn own_page(path: &Path) -> Result<(Vec<u8>, &'static str), String> {
+    let read = |path: &Path| match std::fs::metadata(path)?.is_file() {
+        true => std::fs::read(path),
+        false => Err(io::Error::other("it is no regular file")), // reading it might never end
+    };
+    let content = read(path).map_err(|error| format!("the page can't be read: {error}"))?;
+    Ok((content, "text/html; charset=utf-8"))
+}
+
+/// The reconnection time of the `nth` client: evenly spread over the range (by the golden ratio), so that clients
+/// don't all return at once.
+fn spread((shortest, longest): (Duration, Duration), nth: u32) -> Duration {
+    let part = f64::from(nth.wrapping_mul(0x9e37_79b9)) / f64::from(u32::MAX);
+    shortest + (longest - shortest).mul_f64(part)
+}
+
+/// The `Date` of answers (RFC 9110 § 6.6.1), written once a second.
+struct Date {
+    text: String,
+    next: Option<Instant>,
+}
+
+impl Date {
+    fn new() -> Date {
+        Date { text: String::new(), next: None }
+    }
+
+    fn at(&mut self, now: Instant) -> &str {
+        if self.next.is_none_or(|next| now >= next) {
+            self.text = httpdate::fmt_http_date(SystemTime::now());
+            self.next = Some(now + Duration::from_secs(1));
+        }
+        &self.text
+    }
+}

@@ -1,0 +1,492 @@
+//! The head of a request (RFC 9112 §§ 2, 3, 5, 6), read strictly: what the RFC calls invalid is refused.
+//!
+//! Field syntax is `httparse`'s work. The request line, line ends, `Host` and the message body length are
+//! checked here, because there two readers of the same bytes could otherwise disagree on what was asked.
+
+use percent_encoding::percent_decode_str;
+
+/// Longest head, request line and field lines together (RFC 9110 § 15.5 knows 414, RFC 6585 § 5 knows 431).
+pub const MAX_HEAD: usize = 16 * 1024;
+/// Longest request target.
+pub const MAX_TARGET: usize = 8 * 1024;
+/// Most field lines in a head.
+pub const MAX_FIELDS: usize = 100;
+/// Longest method: the longest registered one (`UPDATEREDIRECTREF`) has 17 letters.
+const MAX_METHOD: usize = 32;
+
+/// A request that is well-formed; whether it is granted is for others to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What is to be done.
+    pub method: Method,
+    /// The path of the target as it was sent, `*` for the asterisk form, empty for CONNECT.
+    pub path: String,
+    /// The query of the target as it was sent, without its `?`; empty where there is none.
+    pub query: String,
+    /// HTTP/1.0, or HTTP/1.1 and later.
+    pub version: Version,
+    /// Who was addressed: the authority of an absolute target, else `Host`. `None` only with HTTP/1.0.
+    pub host: Option<Authority>,
+    /// `Accept`, several lines joined by commas; empty where there is none.
+    pub accept: String,
+    /// `Origin`, as it was sent.
+    pub origin: Option<String>,
+    /// `Last-Event-ID`, or else the query's `last-event-id`, `last_event_id` or `lastEventId`, decoded.
+    pub last_event_id: Option<String>,
+}
+
+/// The methods that are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Method {
+    Get,
+    Head,
+    Options,
+    Other,
+}
+
+/// The two kinds of client there are (RFC 9112 § 2.3): only the later one understands chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Version {
+    Http10,
+    Http11,
+}
+
+/// `uri-host [ ":" port ]` (RFC 9112 § 3.2), in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
+    pub host: String,
+    /// The port, where one was told.
+    pub port: Option<u16>,
+}
+
+/// Why a head is refused; each has its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// 400, with what is wrong.
+    BadRequest(&'static str),
+    /// 414.
+    TargetTooLong,
+    /// 431.
+    HeadTooLarge,
+    /// 501: a transfer coding that is not known (RFC 9112 § 6.1).
+    UnknownTransferCoding,
+    /// 505.
+    Version,
+}
+
+impl Invalid {
+    /// The status code and one line that says what is wrong.
+    pub fn status(self) -> (u16, &'static str) {
+        match self {
+            Invalid::BadRequest(what) => (400, what),
+            Invalid::TargetTooLong => (414, "the request target is longer than 8 KiB"),
+            Invalid::HeadTooLarge => (431, "the request head is longer than 16 KiB or has over 100 field lines"),
+            Invalid::UnknownTransferCoding => (501, "the only transfer coding known here is chunked"),
+            Invalid::Version => (505, "this server speaks HTTP/1.1"),
+        }
+    }
+}
+
+/// Reads the request at the start of `bytes` and tells how long its head is.
+///
+/// `Ok(None)` asks for more bytes. Empty lines before the request line are passed over (RFC 9112 § 2.2).
+pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
+    let more = || if bytes.len() >= MAX_HEAD { Err(Invalid::HeadTooLarge) } else { Ok(None) };
+    let mut start = 0;
+    while bytes[start..].starts_with(b"\r\n") {
+        start += 2;
+    }
+    let head = &bytes[start..];
+    // A TLS hello or other rubbish never has a line end: don't wait for one.
+    if head.first().is_some_and(|&byte| byte != b'\r' && !is_token(byte)) {
+        return Err(Invalid::BadRequest("the request does not begin with a method"));
+    }
+    let Some(lf) = memchr::memchr(b'\n', head) else {
+        if head.len() > MAX_METHOD + 1 + MAX_TARGET {
+            return Err(Invalid::TargetTooLong);
+        }
+        return more();
+    };
+    let line = head[..lf].strip_suffix(b"\r").ok_or(Invalid::BadRequest("a line ends without CR"))?;
+    let (method, target, version) = request_line(line)?;
+
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let (used, fields) = match httparse::parse_headers(&head[lf + 1..], &mut fields) {
+        Ok(httparse::Status::Complete(done)) => done,
+        Ok(httparse::Status::Partial) => return more(),
+        Err(httparse::Error::TooManyHeaders) => return Err(Invalid::HeadTooLarge),
+        Err(httparse::Error::HeaderName) => return Err(Invalid::BadRequest("a field name is malformed")),
+        Err(_) => return Err(Invalid::BadRequest("a field line is malformed")),
+    };
+    let used = start + lf + 1 + used;
+    if used > MAX_HEAD {
+        return Err(Invalid::HeadTooLarge);
+    }
+    if memchr::memchr_iter(b'\n', &bytes[..used]).any(|lf| lf == 0 || bytes[lf - 1] != b'\r') {
+        return Err(Invalid::BadRequest("a line ends without CR"));
+    }
+    let (path, query, target_host) = request_target(target, method)?;
+    let mut request = Request {
+        method,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        version,
+        host: None,
+        accept: String::new(),
+        origin: None,
+        last_event_id: None,
+    };
+    read_fields(&mut request, fields)?;
+    if let Some(host) = target_host {
+        request.host = Some(host); // RFC 9112 § 3.2.2: the absolute target wins
+    }
+    if request.last_event_id.is_none() {
+        request.last_event_id = last_event_id_in_query(query);
+    }
+    Ok(Some((request, used)))
+}
+
+fn request_line(line: &[u8]) -> Result<(Method, &str, Version), Invalid> {
+    let mut parts = line.split(|&byte| byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Invalid::BadRequest("the request line is not METHOD TARGET VERSION"));
+    };
+    if method.is_empty() || !method.iter().copied().all(is_token) {
+        return Err(Invalid::BadRequest("the method is malformed"));
+    }
+    if target.len() > MAX_TARGET {
+        return Err(Invalid::TargetTooLong);
+    }
+    let version = match version {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            match (major, minor) {
+                (b'1', b'0') => Version::Http10,
+                (b'1', _) => Version::Http11,
+                _ => return Err(Invalid::Version),
+            }
+        }
+        _ => return Err(Invalid::BadRequest("the HTTP version is malformed")),
+    };
+    // RFC 3986 has neither blanks nor controls nor anything beyond ASCII; a fragment is never sent (RFC 9112 § 3.2).
+    let target = std::str::from_utf8(target).ok().filter(|target| {
+        !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte))
+    });
+    let target = target.ok_or(Invalid::BadRequest("the request target is malformed"))?;
+    let method = match method {
+        b"GET" => Method::Get,
+        b"HEAD" => Method::Head,
+        b"OPTIONS" => Method::Options,
+        b"CONNECT" if Authority::parse(target).is_none_or(|target| target.port.is_none()) => {
+            return Err(Invalid::BadRequest("CONNECT wants HOST:PORT"));
+        }
+        _ => Method::Other,
+    };
+    Ok((method, target, version))
+}
+
+/// The four forms of RFC 9112 § 3.2: path, query and, in the absolute form, the authority.
+fn request_target(target: &str, method: Method) -> Result<(&str, &str, Option<Authority>), Invalid> {
+    const BAD: Invalid = Invalid::BadRequest("the request target is malformed");
+    if target == "*" {
+        return if method == Method::Options { Ok(("*", "", None)) } else { Err(BAD) };
+    }
+    let (origin_form, host) = if target.starts_with('/') {
+        (target, None)
+    } else if let Some((scheme, rest)) = target.split_once("://") {
+        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+            return Err(BAD);
+        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let host = Authority::parse(&rest[..end]).ok_or(BAD)?;
+        (&rest[end..], Some(host))
+    } else if method == Method::Other {
+        return Ok(("", "", None)); // CONNECT, refused as every other method
+    } else {
+        return Err(BAD);
+    };
+    let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
+    Ok((if path.is_empty() { "/" } else { path }, query, host))
+}
+
+fn read_fields(request: &mut Request, fields: &[httparse::Header]) -> Result<(), Invalid> {
+    let (mut host, mut length, mut coding) = (None, None, None);
+    for field in fields {
+        let text = || String::from_utf8_lossy(field.value).into_owned();
+        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        if is("Host") {
+            if host.replace(text()).is_some() {
+                return Err(Invalid::BadRequest("there is more than one Host"));
+            }
+        } else if is("Content-Length") {
+            if length.replace(text()).is_some() {
+                return Err(Invalid::BadRequest("there is more than one Content-Length"));
+            }
+        } else if is("Transfer-Encoding") {
+            if coding.replace(text()).is_some() {
+                return Err(Invalid::BadRequest("there is more than one Transfer-Encoding"));
+            }
+        } else if is("Accept") {
+            if !request.accept.is_empty() {
+                request.accept.push(',');
+            }
+            request.accept.push_str(&text());
+        } else if is("Origin") {
+            if request.origin.replace(text()).is_some() {
+                return Err(Invalid::BadRequest("there is more than one Origin"));
+            }
+        } else if is("Last-Event-ID") && request.last_event_id.is_none() {
+            request.last_event_id = Some(text());
+        }
+    }
+    request.host = match host {
+        Some(host) => Some(Authority::parse(&host).ok_or(Invalid::BadRequest("Host is malformed"))?),
+        None if request.version == Version::Http10 => None,
+        None => return Err(Invalid::BadRequest("Host is missing")),
+    };
+    body(length.as_deref(), coding.as_deref(), request.version)
+}
+
+/// RFC 9112 § 6.3. A body is read away and never used; but one whose length two readers could see differently
+/// is how requests are smuggled, so it is refused.
+fn body(length: Option<&str>, coding: Option<&str>, version: Version) -> Result<(), Invalid> {
+    match (length, coding) {
+        (Some(_), Some(_)) => Err(Invalid::BadRequest("there is a Content-Length beside a Transfer-Encoding")),
+        (Some(length), None) => {
+            let good = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+            match good && length.parse::<u64>().is_ok() {
+                true => Ok(()),
+                false => Err(Invalid::BadRequest("Content-Length is malformed")),
+            }
+        }
+        (None, Some(_)) if version == Version::Http10 => {
+            Err(Invalid::BadRequest("HTTP/1.0 knows no Transfer-Encoding"))
+        }
+        (None, Some(coding)) => {
+            let mut codings = coding.split(',').map(str::trim).rev();
+            let last = codings.next().unwrap_or_default();
+            if !last.eq_ignore_ascii_case("chunked") || codings.clone().any(|c| c.eq_ignore_ascii_case("chunked")) {
+                return Err(Invalid::BadRequest("Transfer-Encoding does not end with one chunked"));
+            }
+            match codings.next() {
+                None => Ok(()),
+                Some(_) => Err(Invalid::UnknownTransferCoding),
+            }
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+fn last_event_id_in_query(query: &str) -> Option<String> {
+    query.split('&').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        matches!(name, "last-event-id" | "last_event_id" | "lastEventId")
+            .then(|| percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
+    })
+}
+
+impl Authority {
+    /// Reads `HOST`, `HOST:PORT` or `[IPV6]:PORT`; `None` when it is none of these (user information, a path,
+    /// two hosts). Names are kept to letters, digits, `-`, `.`, `_` and `~`: no DNS name has more.
+    pub fn parse(text: &str) -> Option<Authority> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (address, rest) = rest.split_once(']')?;
+                address.parse::<core::net::Ipv6Addr>().ok()?;
+                let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
+                (&text[..address.len() + 2], port)
+            }
+            None => match text.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            },
+        };
+        let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if host.is_empty() || !(host.starts_with('[') || host.bytes().all(name)) {
+            return None;
+        }
+        let port = match port {
+            None | Some("") => None, // RFC 3986 § 3.2.3: the port may be empty
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
+            Some(_) => return None,
+        };
+        Some(Authority { host: host.to_ascii_lowercase(), port })
+    }
+}
+
+/// A `tchar` of RFC 9110 § 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parses a head whole, and again byte by byte, which must come to the same; then with bytes left over.
+    fn read(head: &str) -> Result<Request, Invalid> {
+        let bytes = head.as_bytes();
+        let whole = parse(bytes);
+        let steps = (1..=bytes.len()).map(|n| parse(&bytes[..n])).find(|step| *step != Ok(None));
+        assert_eq!(steps.unwrap_or(Ok(None)), whole, "byte by byte: {head:?}");
+        let (request, used) = whole?.unwrap_or_else(|| panic!("is not whole: {head:?}"));
+        assert_eq!(used, bytes.len(), "{head:?}");
+        let more = [bytes, b"GET /next HTTP/1.1\r\n\r\n"].concat();
+        assert_eq!(parse(&more).map(|read| read.map(|(_, used)| used)), Ok(Some(used)), "left over: {head:?}");
+        Ok(request)
+    }
+
+    fn get(fields: &str) -> Result<Request, Invalid> {
+        read(&format!("GET /events HTTP/1.1\r\nHost: localhost:6502\r\n{fields}\r\n"))
+    }
+
+    #[test]
+    fn reads_what_the_rest_of_the_program_wants_to_know() {
+        let request = read(
+            "GET /events?a=b HTTP/1.1\r\nhost:LocalHost:6502\r\nAccept: text/html\r\naccept:  text/event-stream \r\n\
+             Origin: null\r\nLast-Event-ID: r-7\r\n\r\n",
+        );
+        let want = Request {
+            method: Method::Get,
+            path: "/events".into(),
+            query: "a=b".into(),
+            version: Version::Http11,
+            host: Some(Authority { host: "localhost".into(), port: Some(6502) }),
+            accept: "text/html,text/event-stream".into(),
+            origin: Some("null".into()),
+            last_event_id: Some("r-7".into()),
+        };
+        assert_eq!(request, Ok(want));
+    }
+
+    #[test]
+    fn takes_the_last_event_id_from_the_query_where_no_field_brings_one() {
+        for (query, field, want) in [
+            ("last-event-id=r-1", "", Some("r-1")),
+            ("x&last_event_id=r-2", "", Some("r-2")),
+            ("lastEventId=a%20b+%C3%A9", "", Some("a b é")),
+            ("lastEventId=r-3", "Last-Event-ID: r-4\r\n", Some("r-4")),
+            ("last", "", None),
+        ] {
+            let request = read(&format!("GET /?{query} HTTP/1.1\r\nHost: a\r\n{field}\r\n")).expect("is valid");
+            assert_eq!(request.last_event_id.as_deref(), want, "{query} {field}");
+        }
+    }
+
+    #[test]
+    fn methods_targets_and_versions() {
+        use Method::*;
+        for (line, method, path, host) in [
+            ("GET / HTTP/1.1", Get, "/", "h"),
+            ("HEAD /a?b?c HTTP/1.1", Head, "/a", "h"),
+            ("OPTIONS * HTTP/1.1", Options, "*", "h"),
+            ("get / HTTP/1.1", Other, "/", "h"),
+            ("BREW /pot HTTP/1.9", Other, "/pot", "h"),
+            ("GET http://Other:80/x?y HTTP/1.1", Get, "/x", "other"),
+            ("GET http://other?y HTTP/1.1", Get, "/", "other"),
+            ("CONNECT other:443 HTTP/1.1", Other, "", "h"),
+        ] {
+            let request = read(&format!("{line}\r\nHost: h\r\n\r\n")).unwrap_or_else(|e| panic!("{line}: {e:?}"));
+            let got = (request.method, request.path.as_str(), request.host.expect("has a host").host);
+            assert_eq!(got, (method, path, host.to_owned()), "{line}");
+        }
+        let old = read("GET / HTTP/1.0\r\n\r\n").expect("HTTP/1.0 may leave out Host");
+        assert_eq!((old.version, old.host), (Version::Http10, None));
+        assert!(read("\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n").is_ok(), "empty lines may come first");
+    }
+
+    #[test]
+    fn refuses_what_the_rfc_calls_invalid() {
+        let lines = [
+            "GET  / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            " GET / HTTP/1.1",
+            "GET /",
+            "GET",
+            "GET / http/1.1",
+            "GET / HTTP/1",
+            "GET / HTTP/11",
+            "GET\t/ HTTP/1.1",
+            "G{T / HTTP/1.1",
+            "GET /#a HTTP/1.1",
+            "GET /é HTTP/1.1",
+            "GET /\u{1} HTTP/1.1",
+            "GET * HTTP/1.1",
+            "GET a/b HTTP/1.1",
+            "GET ftp://h/ HTTP/1.1",
+            "GET http:/// HTTP/1.1",
+            "GET http://u@h/ HTTP/1.1",
+            "CONNECT / HTTP/1.1",
+            "CONNECT h HTTP/1.1",
+        ];
+        for line in lines {
+            let got = read(&format!("{line}\r\nHost: h\r\n\r\n"));
+            assert!(matches!(got, Err(Invalid::BadRequest(_))), "{line}: {got:?}");
+        }
+        let fields = [
+            "",
+            "Host: a\r\nHost: a\r\n",
+            "Host: \r\n",
+            "Host: a b\r\n",
+            "Host: a,b\r\n",
+            "Host: u@a\r\n",
+            "Host: a/b\r\n",
+            "Host: a:b\r\n",
+            "Host: a:70000\r\n",
+            "Host: [::1\r\n",
+            "Host: [x]\r\n",
+            "Host: ::1\r\n",
+            "Host : a\r\n",
+            "Host: a\r\nA B: c\r\n",
+            "Host: a\r\n: c\r\n",
+            "Host: a\r\nA: b\r\n folded\r\n",
+            "Host: a\r\nA: b\0\r\n",
+            "Host: a\r\nA: b\rc\r\n",
+            "Host: a\nA: b\r\n",
+            "Host: a\r\nA: b\n",
+            "Host: a\r\nno colon\r\n",
+            "Host: a\r\nContent-Length: \r\n",
+            "Host: a\r\nContent-Length: +1\r\n",
+            "Host: a\r\nContent-Length: 1, 1\r\n",
+            "Host: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n",
+            "Host: a\r\nContent-Length: 99999999999999999999\r\n",
+            "Host: a\r\nTransfer-Encoding: \r\n",
+            "Host: a\r\nTransfer-Encoding: chunked, gzip\r\n",
+            "Host: a\r\nTransfer-Encoding: chunked, chunked\r\n",
+            "Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+            "Host: a\r\nOrigin: a\r\nOrigin: b\r\n",
+        ];
+        for fields in fields {
+            let got = read(&format!("GET / HTTP/1.1\r\n{fields}\r\n"));
+            assert!(matches!(got, Err(Invalid::BadRequest(_))), "{fields:?}: {got:?}");
+        }
+        let old = read("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n");
+        assert!(matches!(old, Err(Invalid::BadRequest(_))));
+        assert_eq!(get("Transfer-Encoding: gzip, chunked\r\n"), Err(Invalid::UnknownTransferCoding));
+        assert!(get("Transfer-Encoding: Chunked\r\n").is_ok() && get("Content-Length: 5\r\n").is_ok());
+        assert_eq!(read("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Err(Invalid::Version));
+        assert!(matches!(parse(b"\x16\x03\x01\x02\x00"), Err(Invalid::BadRequest(_))), "a TLS hello");
+    }
+
+    #[test]
+    fn bounds_hold_at_both_ends() {
+        let target = |n: usize| read(&format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(n - 1)));
+        assert!(target(MAX_TARGET).is_ok());
+        assert_eq!(target(MAX_TARGET + 1), Err(Invalid::TargetTooLong));
+        assert_eq!(parse(&[b'a'; MAX_HEAD]), Err(Invalid::TargetTooLong));
+
+        let head = |n: usize| {
+            let start = "GET / HTTP/1.1\r\nHost: h\r\nA: ";
+            parse(format!("{start}{}\r\n\r\n", "a".repeat(n - start.len() - 4)).as_bytes())
+        };
+        assert!(matches!(head(MAX_HEAD), Ok(Some((_, MAX_HEAD)))));
+        assert_eq!(head(MAX_HEAD + 1), Err(Invalid::HeadTooLarge));
+
+        let fields = |n: usize| get(&"A: b\r\n".repeat(n - 1));
+        assert!(fields(MAX_FIELDS).is_ok());
+        assert_eq!(fields(MAX_FIELDS + 1), Err(Invalid::HeadTooLarge));
+    }
+}

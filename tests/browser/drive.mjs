@@ -1,0 +1,150 @@
+// Opens a page in a real browser and waits until it says what it should: for tests that must
+// know what Chromium and Firefox do, not what the standard says they do.
+//
+//   node drive.mjs BROWSER URL SECONDS EXPRESSION [--then EXPRESSION]...
+//        [--viewport WxH] [--dark] [--screenshot FILE.png]
+//
+// BROWSER is `chromium` or `firefox` (Debian's, or what $CHROMIUM and $FIREFOX name). The browser
+// starts in a fresh profile, opens URL and evaluates EXPRESSION in the page every 50 ms until it is
+// truthy; then each `--then` likewise, in order. An exception counts as "not yet", so that an
+// expression may also act: `document.querySelector('button').click(), true`. SECONDS bound all of
+// this, counted from when the browser is up; it has START_MS of its own to get there. As the n-th
+// expression comes true, the line `reached N` goes to standard error, so that a test may act in between.
+//
+// Prints one line of JSON: {ok, value, values, console, requests, responses, ms: {start, page}, error},
+// where `value` is what the last expression came to, `values` what each came to, `requests` are URLs and
+// `responses` a status and the URL, `204 http://…`. Exit status 0 if ok, 1 if not, 2 for a usage error.
+// The browser and its profile are gone when it ends, by SIGTERM too (not by SIGKILL: leave it to its
+// own deadline, which is sure).
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import puppeteer from 'puppeteer-core';
+
+const START_MS = 60_000; // Chromium takes about 1 s, Firefox 3 s; a busy machine must not fail a test.
+const POLL_MS = 50;
+
+// On top of what puppeteer switches off itself. No test may depend on, or reach, the outside.
+const CHROMIUM_FLAGS = [
+  '--no-sandbox', // Chromium refuses to run as root with it.
+  '--disable-gpu', '--disable-quic', '--no-first-run', '--no-proxy-server', '--no-pings',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync',
+  // It asks for these hosts all the same.
+  '--host-resolver-rules=MAP *.google.com ~NOTFOUND, MAP *.googleapis.com ~NOTFOUND',
+];
+const FIREFOX_PREFS = {
+  // Puppeteer lets one file:// page read another. People's Firefox doesn't, and an
+  // EventSource opened from a file is one of the things tested.
+  'security.fileuri.strict_origin_policy': true,
+  'network.proxy.type': 0,
+  'network.captive-portal-service.enabled': false,
+  'network.connectivity-service.enabled': false,
+  'network.trr.mode': 5, // No DNS over HTTPS.
+  'app.update.auto': false,
+  'browser.region.update.enabled': false,
+  'datareporting.usage.uploadEnabled': false,
+  'dom.push.connection.enabled': false,
+  'extensions.systemAddon.update.enabled': false,
+  'services.settings.server': 'data:,#remote-settings-dummy/v1', // Firefox's own word for "none".
+  'toolkit.telemetry.server': '',
+  'toolkit.telemetry.unified': false,
+};
+
+const usage = (why) => { console.error(`drive.mjs: ${why} (its head tells the usage)`); process.exit(2); };
+let parsed;
+try {
+  parsed = parseArgs({ allowPositionals: true, options: {
+    then: { type: 'string', multiple: true, default: [] },
+    viewport: { type: 'string', default: '1024x768' },
+    dark: { type: 'boolean', default: false },
+    screenshot: { type: 'string' },
+  } });
+} catch (e) { usage(e.message); }
+const { values: options, positionals: [browserName, url, seconds, expression, stray] } = parsed;
+const firefox = browserName === 'firefox';
+const [, width, height] = /^(\d+)x(\d+)$/.exec(options.viewport) ?? usage('--viewport wants WxH');
+if (!firefox && browserName !== 'chromium') usage('the browser is chromium or firefox');
+if (expression === undefined || stray !== undefined) usage('four operands are needed');
+if (!(Number(seconds) > 0)) usage('SECONDS is a number above 0');
+
+const report = { ok: false, value: null, values: [], console: [], requests: [], responses: [], ms: {}, error: null };
+const home = mkdtempSync(join(tmpdir(), 'sse-pipe-drive-'));
+
+// The one way out. Puppeteer kills the browser's process group in its own `exit` listener; ours,
+// added after it, runs after it. A killed browser may still be writing for a moment: hence retries.
+function end(error) {
+  report.error = error ?? null;
+  report.ok = error === undefined;
+  process.once('exit', () => rmSync(home, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+  process.exit(report.ok ? 0 : 1);
+}
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => end(`ended by ${signal}`));
+
+const started = performance.now();
+const browser = await puppeteer.launch({
+  browser: firefox ? 'firefox' : 'chrome',
+  executablePath: firefox ? process.env.FIREFOX || '/usr/bin/firefox-esr' : process.env.CHROMIUM || '/usr/bin/chromium',
+  args: firefox ? [] : CHROMIUM_FLAGS,
+  // Firefox can't have this by WebDriver BiDi; 0 is dark, 1 is light.
+  extraPrefsFirefox: { ...FIREFOX_PREFS, 'layout.css.prefers-color-scheme.content-override': options.dark ? 0 : 1 },
+  pipe: !firefox, // A Chromium on a pipe also ends when this process is killed outright.
+  userDataDir: join(home, 'profile'),
+  // Nothing of the caller's settings, display or proxies; Firefox refuses a HOME not its user's.
+  env: {
+    PATH: process.env.PATH, HOME: home, TMPDIR: home, LANG: 'C.UTF-8', MOZ_CRASHREPORTER_DISABLE: '1',
+    MOZ_REMOTE_SETTINGS_DEVTOOLS: '1', // Without it a released Firefox ignores services.settings.server.
+  },
+  defaultViewport: null, // Firefox does not apply it to its first page.
+  timeout: START_MS,
+  handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false, // end() does it.
+}).catch((e) => end(`${browserName} did not start: ${e.message}`));
+const [page] = await browser.pages();
+await page.setViewport({ width: Number(width), height: Number(height) });
+page.on('console', (message) => report.console.push(`${message.type()}: ${message.text()}`));
+// In Firefox also what the browser itself has to say, as "can’t establish a connection".
+page.on('pageerror', (e) => report.console.push(`pageerror: ${e.message}`));
+page.on('request', (request) => report.requests.push(request.url()));
+page.on('response', (response) => report.responses.push(`${response.status()} ${response.url()}`));
+if (options.dark && !firefox) await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+report.ms.start = Math.round(performance.now() - started);
+
+// Evaluated by the debugger, not as a function made in the page: a page's Content-Security-Policy
+// without 'unsafe-eval' would forbid that (it does forbid puppeteer's own waitForFunction).
+let last; // What was tried last, for the error.
+async function poll(wanted) {
+  for (;;) {
+    last = { wanted };
+    try {
+      last.value = await page.evaluate(`location.href === 'about:blank' ? undefined : (${wanted}\n)`);
+      if (last.value) return report.values.push(report.value = last.value);
+    } catch (e) { last.exception = e.message; }
+    await sleep(POLL_MS);
+  }
+}
+async function steps() {
+  // Only its failure counts: a page that streams, or waits for one of six connections, may never be loaded.
+  const opening = new Promise((_, reject) => {
+    page.goto(url, { timeout: 0, waitUntil: 'domcontentloaded' }).catch(reject);
+  });
+  for (const wanted of [expression, ...options.then]) {
+    await Promise.race([poll(wanted), opening]);
+    process.stderr.write(`reached ${report.values.length}\n`);
+  }
+}
+const opened = performance.now();
+const error = await Promise.race([
+  steps().then(() => undefined, (e) => `${url}: ${e.message.split('\n', 1)}`),
+  sleep(seconds * 1000).then(() => `not truthy within ${seconds} s: ${last.wanted}`
+    + (last.exception ? `\nexception: ${last.exception}` : `\nvalue: ${JSON.stringify(last.value)}`)),
+]);
+report.ms.page = Math.round(performance.now() - opened);
+if (options.screenshot) { // Of a failure too: it often says why.
+  const png = await Promise.race([page.screenshot().catch((e) => e), sleep(10_000)]);
+  if (png instanceof Uint8Array) writeFileSync(options.screenshot, png);
+  else end(error ?? `no screenshot: ${png?.message ?? 'nothing within 10 s'}`);
+}
+end(error);

@@ -1,0 +1,414 @@
+//! What people see in a browser: the page of one's own that README shows, and the built-in one, each in Chromium and
+//! in Firefox, driven by tests/browser/drive.mjs.
+
+mod common;
+#[path = "clients/process.rs"]
+#[allow(dead_code)] // clients.rs uses the rest
+mod process;
+
+use common::{Ended, Program};
+use process::{Finished, INSTALL, Process};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// README's page, as people copy it.
+const PAGE: &str = include_str!("browser/page.html");
+/// How long a browser may take for all that a test asks of it, once it has started.
+const PATIENCE: u32 = 60;
+/// What drive.mjs takes beyond that, at most.
+const BEYOND: u32 = 75;
+
+/// Put in front of a page's own script: tells which event sources it made, when, and what became of them.
+const SPY: &str = r#"<script>
+  window.made = [];
+  window.EventSource = class extends EventSource {
+    constructor(url) {
+      super(url);
+      this.at = performance.now();
+      this.errors = [];
+      this.addEventListener("error", () => this.errors.push(this.readyState));
+      made.push(this);
+    }
+  };
+</script>
+"#;
+
+/// The lines that README's page shows.
+const SHOWN: &str = "document.getElementById('log').textContent";
+/// How many these are.
+const LINES: &str = "document.getElementById('log').textContent.split('\\n').length - 1";
+/// The data that the built-in page shows.
+const VIEWED: &str = "[...document.querySelectorAll('#log .row .data')].map(e => e.textContent + '\\n').join('')";
+
+#[derive(Clone, Copy, Debug)]
+enum Browser {
+    Chromium,
+    Firefox,
+}
+use Browser::{Chromium, Firefox};
+
+/// Browsers are heavy: two at once are enough for two processors.
+const PLACES: usize = 2;
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static FREED: Condvar = Condvar::new();
+
+/// So many of the places; free again when dropped.
+struct Places(usize);
+
+fn places(n: usize) -> Places {
+    let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let free = FREED.wait_while(taken, |taken| *taken + n > PLACES);
+    *free.unwrap_or_else(PoisonError::into_inner) += n;
+    Places(n)
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        FREED.notify_all();
+    }
+}
+
+/// Opens `url` and goes through `steps`, each an expression that has to come true.
+fn open(browser: Browser, url: &str, steps: &[&str]) -> Process {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    let (name, variable, path) = match browser {
+        Chromium => ("chromium", "CHROMIUM", "/usr/bin/chromium"),
+        Firefox => ("firefox", "FIREFOX", "/usr/bin/firefox-esr"),
+    };
+    let binary = std::env::var_os(variable).map_or_else(|| PathBuf::from(path), PathBuf::from);
+    assert!(binary.exists(), "there is no {} ({name}; {variable} names another): {INSTALL}", binary.display());
+    let modules = folder.join("node_modules/puppeteer-core");
+    assert!(modules.exists(), "there is no {}: {INSTALL}", modules.display());
+    let mut command = Command::new("node");
+    command.arg(folder.join("drive.mjs")).args([name, url, &PATIENCE.to_string(), steps[0]]);
+    for step in &steps[1..] {
+        command.args(["--then", step]);
+    }
+    Process::start(command, Duration::from_secs((PATIENCE + BEYOND).into()))
+}
+
+/// What came of the steps: drive.mjs's report, checked for success.
+struct Report(String);
+
+fn report(browser: Process) -> Report {
+    let Finished { command, code, stdout, told } = browser.finish();
+    assert_eq!(code, Some(0), "{command}: {stdout} {told:#?}");
+    Report(stdout)
+}
+
+impl Report {
+    /// A member that is a list of strings. (Inside a string its name would stand between `\"` and `\"`.)
+    fn strings(&self, member: &str) -> Vec<String> {
+        let name = format!("\"{member}\":[");
+        let start = self.0.find(&name).unwrap_or_else(|| panic!("no {member} in {}", self.0)) + name.len();
+        let (mut all, mut at) = (Vec::new(), None);
+        let mut bytes = self.0[start..].char_indices();
+        while let Some((i, c)) = bytes.next() {
+            match (c, at) {
+                ('"', None) => at = Some(i + 1),
+                ('"', Some(from)) => {
+                    all.push(self.0[start + from..start + i].to_owned());
+                    at = None;
+                }
+                ('\\', Some(_)) => drop(bytes.next()),
+                (']', None) => return all,
+                _ => {}
+            }
+        }
+        panic!("{member} does not end in {}", self.0);
+    }
+
+    /// The last step came to this text.
+    fn assert_value(&self, want: &str) {
+        let want = process::json(&[want]);
+        let want = format!("\"value\":{},", &want[1..want.len() - 1]);
+        assert!(self.0.contains(&want), "wanted {want}, came {}", self.0);
+    }
+
+    /// What was answered to requests for the stream.
+    fn stream_statuses(&self) -> Vec<String> {
+        let responses = self.strings("responses");
+        let streams = responses.iter().filter(|response| response.contains("/events"));
+        streams.map(|response| response.split(' ').next().expect("has a status").to_owned()).collect()
+    }
+}
+
+/// A copy of README's page, for a server at this port and with [`SPY`]. Gone when dropped.
+struct Page(PathBuf);
+
+impl Page {
+    fn new(test: &str, browser: Browser) -> Page {
+        // Two runs of these tests at once don't share it.
+        let name = format!("{test}-{browser:?}-{}.html", std::process::id());
+        let page = Page(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+        page.write(0);
+        page
+    }
+
+    fn write(&self, port: u16) {
+        assert_eq!((PAGE.matches("localhost:6502").count(), PAGE.matches("<script>").count()), (1, 1));
+        let page = PAGE.replace("localhost:6502", &format!("localhost:{port}"));
+        let page = page.replace("<script>", &format!("{SPY}<script>"));
+        std::fs::write(&self.0, page).unwrap_or_else(|error| panic!("{}: {error}", self.0.display()));
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("is text")
+    }
+
+    fn file_url(&self) -> String {
+        format!("file://{}", self.path())
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn numbers(from: usize, to: usize) -> String {
+    (from..=to).map(|n| format!("event {n}\n")).collect()
+}
+
+fn count(ended: &Ended, text: &str) -> usize {
+    ended.told.iter().filter(|line| line.contains(text)).count()
+}
+
+#[test]
+fn readme_shows_the_page_that_is_tested_here() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(&readme).unwrap_or_else(|error| panic!("{}: {error}", readme.display()));
+    let block = format!("```html\n{PAGE}```\n");
+    assert!(text.contains(&block), "{} should contain this:\n{block}", readme.display());
+}
+
+/// 500 events over one connection, while the page is open; then the end, one return, its 204, and peace.
+fn shows_everything_once_and_stops_at_the_end(browser: Browser, mut program: Program, url: &str) {
+    let steps: Vec<String> = (1..=5).map(|n| format!("{LINES} === {}", n * 100)).collect();
+    let mut steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    // A page that wanted to return would do so after a second.
+    let peace = format!("(window.over ??= performance.now()) + 1500 < performance.now() && {SHOWN}");
+    steps.extend(["made.length === 1 && made[0].readyState === EventSource.CLOSED", peace.as_str()]);
+    let mut page = open(browser, url, &steps);
+    program.wait_for("joined");
+    for n in 1..=5 {
+        program.write(numbers(n * 100 - 99, n * 100));
+        page.wait_for(&format!("reached {n}"));
+    }
+    program.close_input();
+    let ended = program.end();
+    let report = report(page);
+    report.assert_value(&numbers(1, 500));
+    assert_eq!(report.stream_statuses(), ["200", "204"], "{}", report.0);
+    assert_eq!(ended.code(), Some(0), "{:#?}", ended.told);
+    // The 204 is no stream, so nobody came back.
+    let counts = [count(&ended, " joined"), count(&ended, " came back"), count(&ended, "has everything")];
+    assert_eq!(counts, [1, 0, 1], "{:#?}", ended.told);
+}
+
+fn served_by_us(browser: Browser) {
+    let _places = places(1);
+    let page = Page::new("served", browser);
+    let program = Program::start(&["-v", "--retry", "100ms", "--end-event", "end", "--page", page.path()]);
+    page.write(program.port);
+    let url = program.url("/");
+    shows_everything_once_and_stops_at_the_end(browser, program, &url);
+}
+
+#[test]
+fn chromium_shows_a_page_of_ones_own_that_is_served_by_us_to_the_end() {
+    served_by_us(Chromium);
+}
+
+#[test]
+fn firefox_shows_a_page_of_ones_own_that_is_served_by_us_to_the_end() {
+    served_by_us(Firefox);
+}
+
+fn opened_as_a_file(browser: Browser) {
+    let _places = places(1);
+    let page = Page::new("file", browser);
+    let program = Program::start(&["-v", "--retry", "100ms", "--end-event", "end", "--cors-origin", "null"]);
+    page.write(program.port);
+    shows_everything_once_and_stops_at_the_end(browser, program, &page.file_url());
+}
+
+#[test]
+fn chromium_shows_a_page_that_is_opened_as_a_file_where_that_is_allowed() {
+    opened_as_a_file(Chromium);
+}
+
+#[test]
+fn firefox_shows_a_page_that_is_opened_as_a_file_where_that_is_allowed() {
+    opened_as_a_file(Firefox);
+}
+
+fn refused_as_a_file(browser: Browser) {
+    let _places = places(1);
+    let page = Page::new("refused", browser);
+    let mut program = Program::start(&["-v"]);
+    page.write(program.port);
+    program.write("secret\n");
+    // It asks again after a second, and is refused again.
+    let twice = "made.length >= 2 && made[1].readyState === EventSource.CLOSED && ('shown: ' + LOG)";
+    let report = report(open(browser, &page.file_url(), &[&twice.replace("LOG", SHOWN)]));
+    report.assert_value("shown: ");
+    program.signal("TERM");
+    let ended = program.end();
+    let helps = ended.told.iter().filter(|line| line.contains("--cors-origin null") && line.contains("--page"));
+    assert_eq!((helps.count(), count(&ended, "joined")), (1, 0), "{:#?}", ended.told);
+}
+
+#[test]
+fn chromium_shows_nothing_in_a_page_opened_as_a_file_and_the_terminal_says_once_what_helps() {
+    refused_as_a_file(Chromium);
+}
+
+#[test]
+fn firefox_shows_nothing_in_a_page_opened_as_a_file_and_the_terminal_says_once_what_helps() {
+    refused_as_a_file(Firefox);
+}
+
+fn survives_a_restart(browser: Browser) {
+    let _places = places(1);
+    let page = Page::new("restart", browser);
+    let options = ["-v", "--retry", "100ms", "--cors-origin", "null"];
+    let mut first = Program::start(&options);
+    let port = first.port;
+    page.write(port);
+    let refused = match browser {
+        Chromium => "made[0].errors.length >= 3", // the browser goes on by itself
+        // The browser gives up, and the page has begun anew twice: the waits grow.
+        Firefox => "made.length === 3 && made[1].at - made[0].at > 1000 && made[2].at - made[1].at > 2000",
+    };
+    let shown = numbers(1, 5);
+    let (one, both) = (format!("{LINES} === 3"), format!("{LINES} >= 5 && {SHOWN}"));
+    let mut open_page = open(browser, &page.file_url(), &[&one, refused, &both]);
+    first.wait_for("joined");
+    first.write(numbers(1, 3));
+    open_page.wait_for("reached 1");
+    first.signal("KILL");
+    first.end();
+    open_page.wait_for("reached 2");
+    // The page has to find the second where the first was.
+    let mut command = Command::new(common::BINARY);
+    command.args(["--port", &port.to_string()]).args(options);
+    let mut second = Program::start_command(command, Stdio::piped());
+    second.write(numbers(4, 5));
+    let report = report(open_page);
+    report.assert_value(&shown);
+    assert_eq!(second.wait_for("came back").matches("unknown").count(), 1, "{:#?}", second.told);
+}
+
+#[test]
+fn chromium_shows_the_next_run_in_a_page_that_is_still_open() {
+    survives_a_restart(Chromium);
+}
+
+#[test]
+fn firefox_shows_the_next_run_in_a_page_that_is_still_open() {
+    survives_a_restart(Firefox);
+}
+
+/// Records that would do harm as markup.
+const MARKUP: [&str; 4] = [
+    r#"<img src=x onerror="document.title='hacked'">"#,
+    "<script>document.title='hacked'</script>",
+    "</div></body><h1>&amp;&lt;</h1><!--",
+    "<svg onload=document.title='hacked'>\u{1f4a5}",
+];
+
+/// The built-in page, live to the end; nothing but text, nothing from elsewhere.
+fn viewer(browser: Browser, path: &str, options: &[&str]) {
+    let _places = places(1);
+    let all = ["-v", "--retry", "100ms", "-e", "tick"];
+    let mut program = Program::start(&[&all, options].concat());
+    let live = |n: usize| format!("ssePipe.state === 'live' && ssePipe.events === {n} && ssePipe.rows === {n}");
+    let (first, second) = (live(50), live(54));
+    // An image that fails tells so later: it has had time until the end was noticed.
+    let harmless = "document.title === 'sse-pipe' && document.querySelectorAll(HARM).length === 0
+        && document.querySelectorAll('#log .row[data-type=tick]').length === 54
+        && ssePipe.gaps === 0 && /-54$/.test(ssePipe.lastEventId)
+        && document.getElementById('events').textContent === '54'";
+    let harmless = harmless.replace("HARM", "'#log img, #log script, #log svg, #log h1, body > h1'");
+    let ended = format!("ssePipe.state === 'ended' && ssePipe.events === 54 && {harmless} && {VIEWED}");
+    let mut page = open(browser, &program.url(path), &[&first, &second, &ended]);
+    program.wait_for("joined");
+    program.write(numbers(1, 50));
+    page.wait_for("reached 1");
+    program.write(MARKUP.join("\n"));
+    program.write("\n");
+    page.wait_for("reached 2");
+    program.close_input();
+    let own = program.url("/");
+    let end = program.end();
+    let report = report(page);
+    report.assert_value(&format!("{}{}\n", numbers(1, 50), MARKUP.join("\n")));
+    assert_eq!(report.stream_statuses(), ["200", "204"], "{}", report.0);
+    let requests = report.strings("requests");
+    assert!(requests.len() >= 5 && requests.iter().all(|url| url.starts_with(&own)), "{requests:#?}");
+    let console = report.strings("console");
+    assert!(!console.iter().any(|line| line.to_lowercase().contains("security")), "{console:#?}");
+    assert_eq!((end.code(), count(&end, " joined")), (Some(0), 1), "{:#?}", end.told);
+}
+
+#[test]
+fn chromium_shows_events_live_in_the_built_in_page_and_as_text_only() {
+    viewer(Chromium, "/", &[]);
+}
+
+#[test]
+fn firefox_shows_events_live_in_the_built_in_page_and_as_text_only() {
+    viewer(Firefox, "/", &[]);
+}
+
+#[test]
+fn chromium_has_the_built_in_page_beside_a_page_of_ones_own() {
+    viewer(Chromium, "/viewer", &["--page", Page::new("beside", Chromium).path()]);
+}
+
+#[test]
+fn firefox_has_the_built_in_page_beside_a_page_of_ones_own() {
+    viewer(Firefox, "/viewer", &["--page", Page::new("beside", Firefox).path()]);
+}
+
+/// A page of one's own, the built-in one and curl, at the same time.
+fn together(own: Browser, built_in: Browser) {
+    let _places = places(2);
+    let page = Page::new("together", own);
+    let mut program =
+        Program::start(&["-v", "--retry", "100ms", "--end-event", "end", "--wait", "3", "--page", page.path()]);
+    page.write(program.port);
+    let records: String = (1..=1000).map(|n| format!("{n} \u{e9}\u{4e16}\u{1f600} <b>\n")).collect();
+    program.write(&records);
+    program.close_input();
+    let shown = format!("made[0].readyState === EventSource.CLOSED && {SHOWN}");
+    let viewed = format!("ssePipe.state === 'ended' && ssePipe.events === 1001 && ssePipe.rows === 1001 && {VIEWED}");
+    let mut curl = Command::new("curl");
+    curl.args(["-sN", &program.url("/")]);
+    let curl = Process::start(curl, Duration::from_secs((PATIENCE + BEYOND).into()));
+    let one = open(own, &program.url("/"), &[&shown]);
+    let two = open(built_in, &program.url("/viewer"), &[&viewed]);
+    let curl = curl.finish();
+    report(one).assert_value(&records);
+    report(two).assert_value(&format!("{records}1000\n"));
+    let data = curl.stdout.lines().filter_map(|line| line.strip_prefix("data: "));
+    let data: String = data.map(|line| format!("{line}\n")).collect();
+    assert_eq!((curl.code, data), (Some(0), format!("{records}1000\n")), "{}", curl.command);
+    let ended = program.end();
+    assert_eq!((ended.code(), count(&ended, " joined")), (Some(0), 3), "{:#?}", ended.told);
+}
+
+#[test]
+fn a_page_in_chromium_and_the_built_in_one_in_firefox_and_curl_get_the_same() {
+    together(Chromium, Firefox);
+}
+
+#[test]
+fn a_page_in_firefox_and_the_built_in_one_in_chromium_and_curl_get_the_same() {
+    together(Firefox, Chromium);
+}

@@ -1,0 +1,126 @@
+//! Programs of others that a test starts: curl, node, python. Each has a deadline, and none outlives its test.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::spawn;
+use std::time::{Duration, Instant};
+
+/// What a person is told who has not installed what the tests need.
+pub const INSTALL: &str = "run tests/run, which installs what the tests need";
+/// A program that was asked to end is killed after this.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A running program. It gets SIGTERM when dropped.
+pub struct Process {
+    shown: String,
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+    told: Vec<String>,
+    deadline: Instant,
+}
+
+/// What a program has left.
+#[derive(Debug)]
+pub struct Finished {
+    pub command: String,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub told: Vec<String>,
+}
+
+impl Process {
+    /// Starts `command`, which has so long until it must have ended.
+    pub fn start(mut command: Command, time: Duration) -> Process {
+        let shown = format!("{command:?}");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| match error.kind() {
+            ErrorKind::NotFound => panic!("{shown}: {error}; {INSTALL}"),
+            _ => panic!("{shown}: {error}"),
+        });
+        let (mut out, err) = (child.stdout.take().expect("is piped"), child.stderr.take().expect("is piped"));
+        let (whole, stdout) = channel();
+        spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = out.read_to_end(&mut bytes);
+            let _ = whole.send(String::from_utf8_lossy(&bytes).into_owned());
+        });
+        let (lines, stderr) = channel();
+        spawn(move || {
+            BufReader::new(err).lines().map_while(Result::ok).try_for_each(|line| lines.send(line)).ok();
+        });
+        Process { shown, child, stdout, stderr, told: Vec::new(), deadline: Instant::now() + time }
+    }
+
+    /// Waits until a line of its standard error is `text`.
+    pub fn wait_for(&mut self, text: &str) {
+        loop {
+            match self.stderr.recv_timeout(self.left()) {
+                Ok(line) if line == text => return,
+                Ok(line) => self.told.push(line),
+                Err(error) => {
+                    let said = self.output();
+                    panic!("{}: never said {text:?} ({error}); it said {said:?} and {:#?}", self.shown, self.told);
+                }
+            }
+        }
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn finish(mut self) -> Finished {
+        let stdout = self.stdout.recv_timeout(self.left());
+        let in_time = stdout.is_ok();
+        let stdout = stdout.unwrap_or_else(|_| self.output());
+        self.told.extend(self.stderr.iter());
+        let (command, told) = (self.shown.clone(), std::mem::take(&mut self.told));
+        assert!(in_time, "{command}: has not ended in time; it said {stdout:?} and {told:#?}");
+        let code = self.child.wait().expect("it is our child").code();
+        Finished { command, code, stdout, told }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Ends it, and returns all of its standard output.
+    fn output(&mut self) -> String {
+        self.end();
+        self.stdout.recv_timeout(GRACE).unwrap_or_default()
+    }
+
+    fn end(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        // Its standard error closes when it has ended, and has cleaned up.
+        let deadline = Instant::now() + GRACE;
+        while let Ok(line) = self.stderr.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.told.push(line);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What curl and the others show of a run: `[type, data, id]`, as JSON without blanks.
+pub fn json(strings: &[&str]) -> String {
+    let quoted = strings.iter().map(|text| {
+        let escaped = text.chars().map(|c| match c {
+            '"' | '\\' => format!("\\{c}"),
+            '\n' => "\\n".to_owned(),
+            '\t' => "\\t".to_owned(),
+            c if c < ' ' => format!("\\u{:04x}", c as u32),
+            c => c.to_string(),
+        });
+        format!("\"{}\"", escaped.collect::<String>())
+    });
+    format!("[{}]", quoted.collect::<Vec<_>>().join(","))
+}
