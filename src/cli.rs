@@ -44,6 +44,27 @@ pub struct Cli {
     #[arg(long)]
     pub no_id: bool,
 
+    /// How many past events a new client gets first [default: all of the history]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub tail: Option<u64>,
+
+    /// How many past events are kept, or `all` that the buffer holds [default: 1000, and all until the first client
+    /// has joined]
+    #[arg(long, value_name = "N", value_parser = history)]
+    pub history: Option<u64>,
+
+    /// The memory that events may take, history and laggards together
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    pub buffer: u64,
+
+    /// Who sets the pace of reading: the fastest client, the slowest, or the input
+    #[arg(long, value_name = "WHO", default_value = "fastest")]
+    pub pace: Pace,
+
+    /// A client that takes nothing for so long while events wait for it is dropped
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = stall)]
+    pub stall: Duration,
+
     /// Reconnection time told to clients; in a range each is told its own
     #[arg(long, value_name = "TIME", default_value = "1s-3s", value_parser = time_range)]
     pub retry: (Duration, Duration),
@@ -72,13 +93,17 @@ pub struct Cli {
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
 
-    /// Longest record
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size)]
-    pub max_record: u64,
+    /// Longest record [default: 16MiB, or the buffer where that is less]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_record: Option<u64>,
 
     /// Threads that write to clients [default: one a processor]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
+
+    /// Copy standard input to standard output
+    #[arg(short, long)]
+    pub tee: bool,
 
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
@@ -100,6 +125,15 @@ pub enum AtEof {
     Wait,
     Exit,
     Serve,
+}
+
+/// `--pace`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Pace {
+    Fastest,
+    Slowest,
+    Input,
 }
 
 /// Reads the command line. `Err` is the exit status after help, version or a usage error, which have been printed.
@@ -146,6 +180,8 @@ fn eprint_line(text: &str) {
 const LONGEST_TIME: Duration = Duration::from_secs(24 * 3600);
 /// Heartbeats more often than this would do nothing but heat.
 const LEAST_HEARTBEAT: Duration = Duration::from_millis(10);
+/// The shortest `--stall`.
+const LEAST_STALL: Duration = Duration::from_millis(100);
 /// More threads than any machine has processors.
 const MOST_THREADS: usize = 1024;
 
@@ -161,6 +197,13 @@ fn heartbeat(text: &str) -> Result<Duration, String> {
     match time(text) {
         _ if text == "0" => Ok(Duration::ZERO),
         Ok(time) if time < LEAST_HEARTBEAT => Err("at least 10ms, or 0 for none".to_owned()),
+        time => time,
+    }
+}
+
+fn stall(text: &str) -> Result<Duration, String> {
+    match time(text) {
+        Ok(time) if time < LEAST_STALL => Err("at least 100ms, or a busy machine would drop good clients".to_owned()),
         time => time,
     }
 }
@@ -185,6 +228,13 @@ fn clients(text: &str) -> Result<usize, String> {
 fn threads(text: &str) -> Result<usize, String> {
     let threads = text.parse().ok().filter(|threads| (1..=MOST_THREADS).contains(threads));
     threads.ok_or_else(|| format!("a number of threads, 1 to {MOST_THREADS}"))
+}
+
+fn history(text: &str) -> Result<u64, String> {
+    if text == "all" {
+        return Ok(u64::MAX);
+    }
+    text.parse().map_err(|_| "a history is a number of events, or all".to_owned())
 }
 
 fn size(text: &str) -> Result<u64, String> {

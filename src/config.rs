@@ -13,10 +13,12 @@ use anyhow::{Result, bail, ensure};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Default of `--buffer`.
-const BUFFER: usize = 64 << 20;
-/// Default of `--stall`.
-const STALL: Duration = Duration::from_secs(30);
+/// Default of `--max-record`, where the buffer has room for it.
+const MAX_RECORD: u64 = 16 << 20;
+/// The least `--buffer`: some short events and their index.
+const LEAST_BUFFER: u64 = 4 << 10;
+/// The largest `--buffer`, on any machine; where an address has fewer bits, what they reach.
+const LARGEST_BUFFER: u64 = 1 << 46;
 
 /// How the program is to run.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub struct Config {
     pub buffer: usize,
     /// How many past events are kept; `None`: 1000, and all until the first client has joined.
     pub history: Option<u64>,
+    /// Whether standard input is copied to standard output.
+    pub tee: bool,
     /// Who sets the pace of reading.
     pub pace: Pace,
     /// A client that takes nothing for so long is dropped.
@@ -74,24 +78,32 @@ impl Config {
             let bind = harmless(bind);
             ensure!(name || ip, "--bind '{bind}': an address is an IP or a host name; for the port there is --port");
         }
-        ensure!(cli.max_record > 0, "--max-record 0: at least 1 byte");
+        ensure!(cli.buffer >= LEAST_BUFFER, "--buffer {}: at least {LEAST_BUFFER} bytes", cli.buffer);
+        let buffer = usize::try_from(cli.buffer).ok().filter(|_| cli.buffer <= LARGEST_BUFFER);
+        let Some(buffer) = buffer else { bail!("--buffer {}: no machine has so much memory", cli.buffer) };
+        let max_record = cli.max_record.unwrap_or(MAX_RECORD.min(cli.buffer));
+        ensure!(max_record > 0, "--max-record 0: at least 1 byte");
         ensure!(
-            cli.max_record <= BUFFER as u64,
-            "--max-record {}: a record can't be longer than the buffer, {BUFFER} bytes",
-            cli.max_record
+            max_record <= cli.buffer,
+            "--max-record {max_record}: a record can't be longer than --buffer, {buffer} bytes"
         );
         let origins = origins(&cli.cors_origin)?;
         let hosts = hosts(&cli, &origins)?;
         Ok(Config {
-            service: Service { origins, hosts, ids: !cli.no_id, tail: None, own_page: cli.page.is_some() },
+            service: Service { origins, hosts, ids: !cli.no_id, tail: cli.tail, own_page: cli.page.is_some() },
             event: field_value("--event", cli.event.as_deref())?,
             end_event: field_value("--end-event", cli.end_event.as_deref())?,
             terminator: if cli.null { Terminator::Null } else { Terminator::Newline },
-            max_record: cli.max_record as usize,
-            buffer: BUFFER,
-            history: None,
-            pace: Pace::Fastest,
-            stall: STALL,
+            max_record: max_record as usize,
+            buffer,
+            history: cli.history,
+            pace: match cli.pace {
+                cli::Pace::Fastest => Pace::Fastest,
+                cli::Pace::Slowest => Pace::Slowest,
+                cli::Pace::Input => Pace::Input,
+            },
+            stall: cli.stall,
+            tee: cli.tee,
             retry: cli.retry,
             heartbeat: Some(cli.heartbeat).filter(|heartbeat| !heartbeat.is_zero()),
             wait: cli.wait,

@@ -23,7 +23,8 @@ pub mod wire;
 
 use crate::config::Config;
 use crate::input::encoder::Encoding;
-use crate::input::reader::{Reader, Reading};
+use crate::input::reader::{BATCH, Reader, Reading};
+use crate::input::tee::Tee;
 use crate::log::Log;
 use crate::log::id::Run;
 use crate::report::Report;
@@ -116,17 +117,25 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
         let path = path.display();
         report.error(format_args!("--page {path}: {why}; it is looked for again whenever it is asked for"));
     }
+    report.keep_status(Arc::clone(&counters).status());
     if std::io::stdin().is_terminal() {
         report.say("reading from the keyboard; each line is an event, Ctrl-D ends");
     }
 
-    let encoding =
-        Encoding { event: config.event, ids: ids.then_some(run), max_record: config.max_record, buffer: config.buffer };
-    let reading = Reading { terminator: config.terminator, encoding, end_event: config.end_event };
+    let encoding = Encoding {
+        event: config.event,
+        ids: ids.then_some(run),
+        max_record: config.max_record,
+        buffer: config.buffer,
+        batch: BATCH.min(config.buffer / 8), // small beside the buffer, for the log lets go of whole batches
+    };
+    let tee = config.tee.then(Tee::stdout).transpose().context("--tee: cannot use standard output")?;
+    let reading = Reading { terminator: config.terminator, encoding, end_event: config.end_event, tee };
     let reader = Reader::new(reading, Publisher::new(feed, inboxes), Arc::clone(&counters), Arc::clone(report));
     notifier.spawn("reader", move || Some(Notice::InputOver(reader.run())))?;
 
     let (outcome, whole) = server.run()?;
+    report.flush(); // so that there is room for the last line
     report.say(counters.summary());
     let complete = whole && counters.left_out.load(Ordering::Relaxed) == 0;
     Ok((outcome, complete))
@@ -185,10 +194,10 @@ fn watch_signals(notifier: &Notifier) -> Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
     let ignored = ignored_signals();
     let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.contains(signal));
+    #[allow(unused_mut)] // where there is no SIGINFO
     let mut wanted: Vec<i32> = ending.chain([SIGUSR1]).collect();
     #[cfg(any(target_os = "macos", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd"))]
     wanted.push(signal_hook::consts::SIGINFO);
-    wanted.dedup();
     let mut signals = signal_hook::iterator::Signals::new(wanted).context("cannot watch signals")?;
     let to_server = notifier.clone();
     notifier.spawn("signals", move || {

@@ -1,21 +1,29 @@
 //! What the person at the terminal is told: one line each, on standard error, by a thread of its own.
 //!
+//! On a terminal a status line stays below them; and it is gone at the end.
+//!
 //! A terminal may stand still (Ctrl-S, a pipe that nobody reads). Then lines wait, and in the end are left out; whoever
 //! reports never waits.
 
+use console::{Term, truncate_str};
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::Write;
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// So many lines may wait for the terminal.
 const WAITING_LINES: usize = 1024;
 /// So many different refusals are told of; their texts come from outside, and memory must stay bounded.
 const TOLD_REFUSALS: usize = 256;
 /// So long the last lines may take at the end.
-const FLUSH_TIME: Duration = Duration::from_millis(500);
+const FLUSH_TIME: Duration = Duration::from_secs(1);
+/// A full queue is tried again after so long.
+const FLUSH_RETRY: Duration = Duration::from_millis(10);
+/// How often the status line is looked at.
+const STATUS_TIME: Duration = Duration::from_millis(250);
 /// So much of a text from outside is shown.
 const SHOWN_CHARS: usize = 200;
 
@@ -35,20 +43,28 @@ pub enum Verbosity {
 pub struct Report {
     verbosity: Verbosity,
     lines: SyncSender<Line>,
+    /// How many lines found the queue full since this was last told.
+    lost: Arc<AtomicU64>,
     told: Mutex<HashSet<String>>,
 }
 
 enum Line {
     Text(String),
+    Status(Status),
     Flush(SyncSender<()>),
 }
+
+/// What the status line says at the moment, given the time since it was last asked.
+pub type Status = Box<dyn FnMut(Duration) -> String + Send>;
 
 impl Report {
     /// Starts the thread that writes.
     pub fn start(verbosity: Verbosity) -> std::io::Result<Report> {
         let (lines, receiver) = sync_channel(WAITING_LINES);
-        std::thread::Builder::new().name("report".into()).spawn(move || write_lines(&receiver))?;
-        Ok(Report { verbosity, lines, told: Mutex::default() })
+        let lost = Arc::<AtomicU64>::default();
+        let lost_too = Arc::clone(&lost);
+        std::thread::Builder::new().name("report".into()).spawn(move || write_lines(&receiver, &lost_too))?;
+        Ok(Report { verbosity, lines, lost, told: Mutex::default() })
     }
 
     /// Something failed or was left out: told always.
@@ -79,18 +95,32 @@ impl Report {
         }
     }
 
-    /// Waits until all that was said is written, for a short time at most.
+    /// Keeps a status line in view from now on, where standard error is a terminal and unless quiet.
+    pub fn keep_status(&self, status: Status) {
+        if self.verbosity > Verbosity::Quiet && Term::stderr().is_term() {
+            let _ = self.lines.try_send(Line::Status(status));
+        }
+    }
+
+    /// Waits until all that was said is written and the status line is gone, for a short time at most.
     pub fn flush(&self) {
         let (done, written) = sync_channel(1);
-        if self.lines.try_send(Line::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(FLUSH_TIME);
+        let deadline = Instant::now() + FLUSH_TIME;
+        while self.lines.try_send(Line::Flush(done.clone())).is_err() {
+            if Instant::now() >= deadline {
+                return;
+            }
+            std::thread::sleep(FLUSH_RETRY);
         }
+        let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 
     fn line(&self, least: Verbosity, text: impl Display) {
         if self.verbosity >= least {
-            // A full queue means a terminal that stands still; there is nobody to tell.
-            let _ = self.lines.try_send(Line::Text(format!("sse-pipe: {text}\n")));
+            // A full queue means a terminal that stands still: nobody waits for it.
+            if self.lines.try_send(Line::Text(format!("sse-pipe: {text}\n"))).is_err() {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -110,15 +140,52 @@ pub fn harmless(text: &str) -> String {
     shown
 }
 
-fn write_lines(lines: &Receiver<Line>) {
-    // A closed standard error is no reason to stop: what can't be written is lost.
-    let mut stderr = std::io::stderr();
-    for line in lines {
-        match line {
-            Line::Text(text) => drop(stderr.write_all(text.as_bytes())),
-            Line::Flush(done) => drop(done.send(())),
+fn write_lines(lines: &Receiver<Line>, lost: &AtomicU64) {
+    let mut terminal = Term::stderr();
+    let mut status: Option<(Status, String)> = None;
+    loop {
+        let left_out = lost.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            let _ = writeln!(terminal, "sse-pipe: left out here, for nobody read on in time: lines: {left_out}");
         }
+        let line = match &status {
+            None => lines.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(_) => lines.recv_timeout(STATUS_TIME),
+        };
+        // A closed standard error is no reason to stop: what can't be written is lost.
+        let _ = match line {
+            Ok(Line::Text(text)) => match &status {
+                None => terminal.write_all(text.as_bytes()),
+                Some((_, shown)) => terminal
+                    .clear_line()
+                    .and_then(|()| terminal.write_all(text.as_bytes()))
+                    .and_then(|()| show(&terminal, shown)),
+            },
+            Ok(Line::Status(new)) => {
+                status = Some((new, String::new()));
+                Ok(())
+            }
+            Ok(Line::Flush(done)) => {
+                let cleared = if status.take().is_some() { terminal.clear_line() } else { Ok(()) };
+                let _ = done.send(()); // or whoever asked has given up
+                cleared
+            }
+            Err(RecvTimeoutError::Timeout) => match &mut status {
+                None => Ok(()),
+                Some((status, shown)) => {
+                    *shown = status(STATUS_TIME);
+                    terminal.clear_line().and_then(|()| show(&terminal, shown))
+                }
+            },
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
     }
+}
+
+/// Shows the status line, cut to the terminal's width: only a line that does not wrap can be taken back.
+fn show(terminal: &Term, status: &str) -> std::io::Result<()> {
+    let (_, columns) = terminal.size();
+    terminal.write_str(&truncate_str(status, usize::from(columns).saturating_sub(1), "…"))
 }
 
 #[cfg(test)]

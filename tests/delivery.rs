@@ -212,6 +212,7 @@ fn a_flood_without_clients_keeps_to_the_buffer() {
     let kib: u64 = peak.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("is a number");
     assert!(kib < (64 + 24) * 1024, "{peak}");
     drop(stdin);
+    program.wait_for("the buffer is full before a first client has joined: the oldest events go");
     let (data, end) = program.stream().rest();
     assert_eq!(end, End::Proper);
     assert!(data.len() > 200_000, "{} of the latest events", data.len());

@@ -125,6 +125,27 @@ fn a_record_that_is_too_long_leaves_a_comment_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_terminal_that_stands_still_stops_nothing_and_the_last_line_is_told() {
+    let mut command = Command::new(common::BINARY);
+    command.args(["--port", "0", "--max-record", "10", "--at-eof", "exit"]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut stdin = child.stdin.take().expect("is piped");
+    for _ in 0..20_000 {
+        stdin.write_all(b"more than ten bytes\n").expect("it is read, though nobody reads what is told");
+    }
+    drop(stdin);
+    let mut told = String::new();
+    child.stderr.take().expect("is piped").read_to_string(&mut told).expect("is text");
+    assert_eq!(child.wait().expect("is our child").code(), Some(1));
+    let lines: Vec<_> = told.lines().collect();
+    let without: usize =
+        lines.iter().filter_map(|line| line.rsplit_once("in time: lines: ")?.1.parse::<usize>().ok()).sum();
+    let with = lines.iter().filter(|line| line.contains("left out: its 19 bytes")).count();
+    assert_eq!(with + without, 20_000, "{:?}", &lines[lines.len().saturating_sub(5)..]);
+    assert_eq!(lines.last(), Some(&"sse-pipe: 0 events to 0 clients, 20000 records left out"));
+}
+
+#[test]
 fn twenty_mebibytes_on_one_line_are_left_out_in_bounded_memory() {
     let mut program = Program::start(&[]);
     let mut client = program.stream();

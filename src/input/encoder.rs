@@ -3,8 +3,8 @@
 use super::records::Record;
 use crate::log::batch::{BATCH_COST, Draft, Entry, INDEX_COST};
 use crate::log::id::Run;
-use crate::wire::chunk;
 use crate::wire::event::{self, Event, FieldValue};
+use crate::wire::{chunk, utf8};
 
 /// How records become events.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Encoding {
     pub max_record: usize,
     /// What the log can hold at all: the bound of an entry with its index.
     pub buffer: usize,
+    /// A batch has at most so much, unless one entry alone has more.
+    pub batch: usize,
 }
 
 /// What became of a record.
@@ -32,6 +34,10 @@ pub enum Outcome {
     TooLarge(u64),
 }
 
+/// Nothing was written: the draft has to be published first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
 /// Encodes one record after the other into drafts.
 #[derive(Debug)]
 pub struct Encoder {
@@ -39,71 +45,87 @@ pub struct Encoder {
     /// The ID at hand, `RUN-N`: its constant part, then the number.
     id: String,
     id_prefix: usize,
+    /// The record at hand, where it had to be repaired.
+    repaired: Vec<u8>,
 }
+
+/// The memory of a long record that had to be repaired is given back beyond this.
+const REPAIRED_KEPT: usize = 64 * 1024;
 
 impl Encoder {
     /// An encoder that begins with the first record of a run.
     pub fn new(encoding: Encoding) -> Encoder {
         let id = encoding.ids.map_or(String::new(), |run| format!("{run}-"));
-        Encoder { encoding, id_prefix: id.len(), id }
+        Encoder { encoding, id_prefix: id.len(), id, repaired: Vec::new() }
     }
 
     /// Adds the entry of the next record to `draft`.
-    pub fn record(&mut self, record: Record<'_>, draft: &mut Draft) -> Outcome {
+    pub fn record(&mut self, record: Record<'_>, draft: &mut Draft) -> Result<Outcome, Full> {
         let number = draft.next();
         let bytes = match record {
             Record::Whole(bytes) => bytes,
             Record::TooLong { size } => {
                 let max = self.encoding.max_record;
                 let why = format!("record {number} left out: {size} bytes are more than --max-record {max}");
-                push_comment(draft, &why);
-                return Outcome::TooLong(size);
+                return self.comment(&why, draft).map(|()| Outcome::TooLong(size));
             }
         };
-        let (text, outcome) = match std::str::from_utf8(bytes) {
-            Ok(text) => (text.into(), Outcome::Written),
-            Err(_) => (String::from_utf8_lossy(bytes), Outcome::Repaired),
+        let (size, outcome) = if std::str::from_utf8(bytes).is_ok() {
+            (self.event(None, bytes, draft)?, Outcome::Written)
+        } else {
+            let mut repaired = std::mem::take(&mut self.repaired);
+            repaired.clear();
+            repaired.shrink_to(REPAIRED_KEPT);
+            utf8::write_lossy(bytes, &mut repaired);
+            let size = self.event(None, &repaired, draft);
+            self.repaired = repaired;
+            (size?, Outcome::Repaired)
         };
-        let size = self.event(self.encoding.event.clone().as_ref(), &text, draft);
-        match size {
-            Ok(()) => outcome,
-            Err(size) => {
-                push_comment(
-                    draft,
-                    &format!("record {number} left out: as an event of {size} bytes it exceeds --buffer"),
-                );
-                Outcome::TooLarge(size as u64)
-            }
+        if size <= self.most() {
+            return Ok(outcome);
         }
+        let why = format!("record {number} left out: as an event of {size} bytes it exceeds --buffer");
+        self.comment(&why, draft).map(|()| Outcome::TooLarge(size as u64))
     }
 
-    /// Adds the end event (`--end-event`).
-    pub fn end_event(&mut self, name: &FieldValue, data: &str, draft: &mut Draft) {
-        // A few dozen bytes: every buffer that is accepted has room for them.
-        let _ = self.event(Some(name), data, draft);
+    /// Adds the end event (`--end-event`), where the buffer can hold it.
+    pub fn end_event(&mut self, name: &FieldValue, data: &str, draft: &mut Draft) -> Result<(), Full> {
+        self.event(Some(name), data.as_bytes(), draft).map(drop)
     }
 
-    /// Adds an event, or tells its size where the buffer could not hold it.
-    fn event(&mut self, event: Option<&FieldValue>, data: &str, draft: &mut Draft) -> Result<(), usize> {
-        let id = self.encoding.ids.is_some().then(|| {
+    /// The largest entry that the buffer can hold.
+    fn most(&self) -> usize {
+        self.encoding.buffer.min(u32::MAX as usize / 2) - INDEX_COST - BATCH_COST
+    }
+
+    /// Adds an event, unless it is larger than the buffer can hold. Tells its size.
+    fn event(&mut self, name: Option<&FieldValue>, data: &[u8], draft: &mut Draft) -> Result<usize, Full> {
+        if self.encoding.ids.is_some() {
             self.id.truncate(self.id_prefix);
             self.id.push_str(itoa::Buffer::new().format(draft.next()));
-            self.id.as_str()
-        });
-        let event = Event { event, data, id };
+        }
+        let id = self.encoding.ids.is_some().then_some(self.id.as_str());
+        let event = Event { event: name.or(self.encoding.event.as_ref()), data, id };
         let len = event.encoded_len();
         let size = chunk::encoded_len(len);
-        if size + INDEX_COST + BATCH_COST > self.encoding.buffer.min(u32::MAX as usize / 2) {
-            return Err(size);
+        if size <= self.most() {
+            self.make_sure_of_room(size, draft)?;
+            draft.push(Entry::Event, |out| chunk::write(out, len, |out| event.write(out)));
         }
-        draft.push(Entry::Event, |out| chunk::write(out, len, |out| event.write(out)));
+        Ok(size)
+    }
+
+    fn comment(&self, text: &str, draft: &mut Draft) -> Result<(), Full> {
+        let len = event::comment_len(text.len());
+        self.make_sure_of_room(chunk::encoded_len(len), draft)?;
+        draft.push(Entry::Comment, |out| chunk::write(out, len, |out| event::write_comment(out, text)));
         Ok(())
     }
-}
 
-fn push_comment(draft: &mut Draft, text: &str) {
-    let len = event::comment_len(text.len());
-    draft.push(Entry::Comment, |out| chunk::write(out, len, |out| event::write_comment(out, text)));
+    fn make_sure_of_room(&self, size: usize, draft: &Draft) -> Result<(), Full> {
+        let full = !draft.is_empty() && draft.cost() + size + INDEX_COST > self.encoding.batch;
+        if full { Err(Full) } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]
@@ -114,13 +136,13 @@ mod tests {
     fn encode(encoding: Encoding, records: &[Record]) -> (String, Vec<Outcome>) {
         let mut draft = Draft::new();
         let mut encoder = Encoder::new(encoding);
-        let outcomes = records.iter().map(|record| encoder.record(*record, &mut draft)).collect();
+        let outcomes = records.iter().map(|record| encoder.record(*record, &mut draft).expect("has room")).collect();
         let batch = draft.finish(&Arc::default()).expect("has entries");
         (String::from_utf8(batch.bytes().to_vec()).expect("is text"), outcomes)
     }
 
     fn encoding() -> Encoding {
-        Encoding { event: None, ids: None, max_record: 10, buffer: 1000 }
+        Encoding { event: None, ids: None, max_record: 10, buffer: 1000, batch: 10_000 }
     }
 
     #[test]
@@ -146,6 +168,22 @@ mod tests {
             let event = format!("data: {want}\n\n");
             assert_eq!((text, outcomes), (format!("{:x}\r\n{event}\r\n", event.len()), vec![Outcome::Repaired]));
         }
+    }
+
+    #[test]
+    fn a_batch_is_full_before_it_is_too_large_and_nothing_is_half_written() {
+        let mut draft = Draft::new();
+        let mut encoder = Encoder::new(Encoding { batch: 1000, ..encoding() });
+        let mut batches = Vec::new();
+        for n in 0..100 {
+            let data = "x".repeat(n * 7 % 300);
+            if encoder.record(Record::Whole(data.as_bytes()), &mut draft) == Err(Full) {
+                batches.push(draft.finish(&Arc::default()).expect("has entries"));
+                assert_eq!(encoder.record(Record::Whole(data.as_bytes()), &mut draft), Ok(Outcome::Written));
+            }
+        }
+        assert_eq!(draft.next(), 101, "each is there once");
+        assert!(batches.len() > 10 && batches.iter().all(|batch| batch.cost() <= 1000));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! It takes what one read gives, splits, encodes and publishes it. A small input is one record, one batch, at
 //! once; a flood makes large batches by itself. Nothing waits for more input or for a timer.
 
-use super::encoder::{Encoder, Encoding, Outcome};
+use super::encoder::{Encoder, Encoding, Full, Outcome};
 use super::records::{Record, Splitter, Terminator};
+use super::tee::{Broken, Tee};
 use crate::log::batch::Draft;
 use crate::report::Report;
 use crate::serve::Counters;
@@ -18,8 +19,8 @@ use std::sync::atomic::Ordering;
 
 /// One read takes at most so much, and a pipe is asked to hold as much: ×1.5 over the default of 64 KiB.
 const BLOCK: usize = 1 << 20;
-/// A batch is published when it has grown to so much.
-const BATCH: usize = 1 << 20;
+/// A batch is published before it grows beyond this.
+pub const BATCH: usize = 1 << 20;
 
 /// What the reader has to know.
 #[derive(Debug)]
@@ -30,6 +31,19 @@ pub struct Reading {
     pub encoding: Encoding,
     /// The event type of a last event.
     pub end_event: Option<FieldValue>,
+    /// The copy of the input.
+    pub tee: Option<Tee>,
+}
+
+/// How the input came to its end.
+#[derive(Debug, Default)]
+pub struct InputOver {
+    /// It could not be read on.
+    pub unreadable: Option<io::Error>,
+    /// The copy could not be written.
+    pub tee_failed: bool,
+    /// Whoever read the copy has gone, and so the whole pipe ends.
+    pub tee_gone: bool,
 }
 
 /// The reader's state.
@@ -38,6 +52,8 @@ pub struct Reader {
     splitter: Splitter,
     publishing: Publishing,
     end_event: Option<FieldValue>,
+    tee: Option<Tee>,
+    over: InputOver,
 }
 
 /// Everything behind the splitter.
@@ -45,12 +61,13 @@ pub struct Reader {
 struct Publishing {
     encoder: Encoder,
     draft: Draft,
-    most: usize,
     publisher: Publisher,
     counters: Arc<Counters>,
     report: Arc<Report>,
     /// Whether invalid UTF-8 has been told of.
     repaired: bool,
+    /// Whether it was seen that the buffer is full.
+    overflowed: bool,
     /// The program ends: nothing more goes out.
     stopped: bool,
 }
@@ -58,31 +75,41 @@ struct Publishing {
 impl Reader {
     /// A reader that publishes through `publisher`.
     pub fn new(reading: Reading, publisher: Publisher, counters: Arc<Counters>, report: Arc<Report>) -> Reader {
-        let Reading { terminator, encoding, end_event } = reading;
+        let Reading { terminator, encoding, end_event, tee } = reading;
         let splitter = Splitter::new(terminator, encoding.max_record);
-        let most = BATCH.min(encoding.buffer / 8);
         let encoder = Encoder::new(encoding);
         let draft = Draft::new();
-        let publishing =
-            Publishing { encoder, draft, most, publisher, counters, report, repaired: false, stopped: false };
-        Reader { splitter, publishing, end_event }
+        let publishing = Publishing {
+            encoder,
+            draft,
+            publisher,
+            counters,
+            report,
+            repaired: false,
+            overflowed: false,
+            stopped: false,
+        };
+        Reader { splitter, publishing, end_event, tee, over: InputOver::default() }
     }
 
-    /// Reads standard input to its end and publishes all of it. An error ends the input as its end does, and is
-    /// returned after what came before it is published.
-    pub fn run(mut self) -> io::Result<()> {
+    /// Reads standard input to its end and publishes all of it. An error ends the input as its end does, after what
+    /// came before it is published.
+    pub fn run(mut self) -> InputOver {
         self.publishing.publisher.wait_for_clients();
-        let outcome = self.read_all();
-        let Reader { mut splitter, mut publishing, end_event } = self;
+        self.over.unreadable = self.read_all().err();
+        let Reader { mut splitter, mut publishing, end_event, tee, over } = self;
+        drop(tee); // the next program in the pipe is not to wait for our clients
         if publishing.stopped {
-            return outcome;
+            return over;
         }
-        splitter.finish(|record| publishing.record(record));
+        if !over.tee_gone {
+            splitter.finish(|record| publishing.record(record)); // else its rest has not been read
+        }
         if let Some(name) = end_event {
             publishing.end_event(&name);
         }
         publishing.publish();
-        outcome
+        over
     }
 
     fn read_all(&mut self) -> io::Result<()> {
@@ -101,6 +128,9 @@ impl Reader {
                     self.publishing.counters.bytes_in.fetch_add(n as u64, Ordering::Relaxed);
                     self.splitter.push(&block[..n], |record| self.publishing.record(record));
                     self.publishing.publish();
+                    if !self.pass_on(&block[..n]) {
+                        return Ok(());
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => wait_readable(&input)?,
@@ -110,13 +140,37 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Passes on what was read, after the clients have it: a copy that blocks stops the reading, never them.
+    /// `false`: nobody takes it any more, and the input is over.
+    fn pass_on(&mut self, bytes: &[u8]) -> bool {
+        let Some(tee) = &mut self.tee else { return true };
+        match tee.write(bytes) {
+            Ok(()) => return true,
+            Err(Broken::Pipe) => self.over.tee_gone = true,
+            Err(Broken::Failed(error)) => {
+                self.over.tee_failed = true;
+                let text = format!("cannot write standard output: {error}; clients are served on, without --tee");
+                self.publishing.report.error(text);
+            }
+        }
+        self.tee = None;
+        !self.over.tee_gone
+    }
+}
+
 impl Publishing {
     fn record(&mut self, record: Record<'_>) {
         if self.stopped {
             return;
         }
         let number = self.draft.next();
-        let outcome = self.encoder.record(record, &mut self.draft);
+        let Ok(outcome) = self.encoder.record(record, &mut self.draft).or_else(|Full| {
+            self.publish();
+            self.encoder.record(record, &mut self.draft)
+        }) else {
+            return; // it is not published any more
+        };
         let counted = match outcome {
             Outcome::Written | Outcome::Repaired => &self.counters.events,
             Outcome::TooLong(_) | Outcome::TooLarge(_) => &self.counters.left_out,
@@ -137,23 +191,31 @@ impl Publishing {
                 "record {number} left out: as an event it has {size} bytes, more than --buffer holds"
             )),
         }
-        if self.draft.cost() >= self.most {
-            self.publish();
-        }
     }
 
     fn end_event(&mut self, name: &FieldValue) {
         let sent = self.counters.events.load(Ordering::Relaxed);
-        self.encoder.end_event(name, &sent.to_string(), &mut self.draft);
+        let sent = sent.to_string();
+        let _ = self.encoder.end_event(name, &sent, &mut self.draft).or_else(|Full| {
+            self.publish();
+            self.encoder.end_event(name, &sent, &mut self.draft)
+        });
     }
 
     fn publish(&mut self) {
         self.stopped |= !self.publisher.publish(&mut self.draft);
+        if !self.overflowed && self.publisher.has_overflowed() {
+            self.overflowed = true;
+            if !self.counters.joined.load(Ordering::SeqCst) {
+                let what = "the buffer is full before a first client has joined: the oldest events go";
+                self.report.say(format_args!("{what} (--buffer holds more, --wait 1 waits)"));
+            }
+        }
     }
 }
 
-/// Asks the kernel for a larger pipe; harmless where standard input is none, or where it is not granted.
-fn enlarge_pipe(input: &File) {
+/// Asks the kernel for a larger pipe; harmless where it is none, or where that is not granted.
+pub fn enlarge_pipe(input: &File) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = rustix::pipe::fcntl_setpipe_size(input, BLOCK);
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -21,14 +21,15 @@ pub struct Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.cost(), Ordering::Release);
+        self.held.fetch_sub(self.cost(), Ordering::SeqCst); // the reader may wait for it
     }
 }
 
 /// What an entry costs beside its bytes: its place in the index.
 pub const INDEX_COST: usize = size_of::<u32>();
-/// What a batch costs beside its entries.
-pub const BATCH_COST: usize = size_of::<Batch>() + 2 * size_of::<usize>();
+/// What a batch costs beside its entries: itself, three blocks of the allocator's, and its places in the lists of
+/// the reader and of some workers. It counts where every record is a batch of its own.
+pub const BATCH_COST: usize = size_of::<Batch>() + 160;
 
 /// A draft gives back what one large record made it grow beyond this.
 const DRAFT_KEPT: usize = 2 << 20;

@@ -79,6 +79,17 @@ pub struct Opening {
     pub event_source: bool,
     /// Whether it brought a last event ID.
     pub returning: bool,
+    /// How it is told of what is no record.
+    pub notices: Notices,
+}
+
+/// How a client is told of what is no record: heartbeats and gaps (contract 4.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notices {
+    /// As comments, which page code never sees.
+    Comments,
+    /// As events, for a page's watchdog.
+    Events,
 }
 
 /// A refusal that the person at the terminal is told of, because the browser says so little.
@@ -129,10 +140,10 @@ pub fn answer(request: &Request, service: &Service, moment: &Moment) -> (Answer,
     (answer, None)
 }
 
-/// Answers a head that is no request.
-pub fn refuse(invalid: Invalid, date: &str) -> Vec<u8> {
+/// Answers a head that is no request. Whose page sent it nobody knows; who may read all the same, may.
+pub fn refuse(invalid: Invalid, service: &Service, date: &str) -> Vec<u8> {
     let (status, why) = invalid.status();
-    short(status, Method::Get, date, &Cors::Same, &[], &format!("{why}\n"))
+    short(status, Method::Get, date, &service.origins.judge(None, None), &[], &format!("{why}\n"))
 }
 
 /// Answers a client whose head did not come in time (408).
@@ -156,7 +167,7 @@ impl OwnPage {
 fn stream(request: &Request, service: &Service, moment: &Moment, cors: &Cors) -> Answer {
     let event_source = wanted(&request.accept) == Wanted::EventStream;
     let Moment { log, history, .. } = *moment;
-    let last_event_id = request.last_event_id.as_deref().filter(|id| service.ids && !id.is_empty());
+    let last_event_id = request.last_event_id.as_deref().filter(|id| service.ids && !id.trim().is_empty());
     let start = match last_event_id {
         Some(id) => log.resume(id, history),
         None => log.start_new(service.tail.unwrap_or(history).min(history)),
@@ -182,24 +193,33 @@ fn stream(request: &Request, service: &Service, moment: &Moment, cors: &Cors) ->
     if request.method == Method::Head {
         return Answer::Whole(bytes);
     }
-    let first = first_chunk(service, moment, &start, last_event_id.is_none());
+    let notices = if request.notices_as_events { Notices::Events } else { Notices::Comments };
+    let first = first_chunk(service, moment, &start, last_event_id.is_none(), notices);
     match request.version {
         Version::Http11 => chunk::write(&mut bytes, first.len(), |out| out.extend_from_slice(&first)),
         Version::Http10 => bytes.extend_from_slice(&first),
     }
     let returning = last_event_id.is_some();
-    Answer::Stream(Opening { bytes, start, version: request.version, event_source, returning })
+    Answer::Stream(Opening { bytes, start, version: request.version, event_source, returning, notices })
 }
 
 /// `retry`, a notice of what was missed, and for a newcomer whose tail is cut the ID that it starts after.
 /// No needless blank line: some client libraries make an event of each.
-fn first_chunk(service: &Service, moment: &Moment, start: &Start, newcomer: bool) -> Vec<u8> {
+fn first_chunk(service: &Service, moment: &Moment, start: &Start, newcomer: bool, notices: Notices) -> Vec<u8> {
     let mut first = format!("retry: {}\n", moment.retry.as_millis()).into_bytes();
-    match start.missed {
-        Missed::Nothing => {}
-        Missed::Records(n) => event::write_comment(&mut first, &format!("{n} events missed")),
+    let missed = match start.missed {
+        Missed::Nothing => None,
+        Missed::Records(n) => Some((format!("{n} events missed"), n.to_string())),
         Missed::Unknown => {
-            event::write_comment(&mut first, "events missed, nobody knows how many: unknown last event ID");
+            let why = "events missed, nobody knows how many: unknown last event ID";
+            Some((why.to_owned(), "null".to_owned()))
+        }
+    };
+    match (missed, notices) {
+        (None, _) => {}
+        (Some((words, _)), Notices::Comments) => event::write_comment(&mut first, &words),
+        (Some((_, number)), Notices::Events) => {
+            first.extend_from_slice(format!("event: gap\ndata: {{\"missed\": {number}}}\n\n").as_bytes());
         }
     }
     let whole_history = moment.log.first_of_latest(moment.history);

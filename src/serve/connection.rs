@@ -9,7 +9,7 @@
 //!
 //! Whatever goes wrong leads to `Gone` from anywhere. No socket and no clock: the worker owns both.
 
-use super::answer::{Answer, Moment, Opening, OwnPage, Refusal, Service, answer, refuse, too_late};
+use super::answer::{Answer, Moment, Notices, Opening, OwnPage, Phase, Refusal, Service, answer, refuse, too_late};
 use crate::log::{Log, Start};
 use crate::wire::chunk;
 use crate::wire::request::{self, Version};
@@ -26,8 +26,9 @@ pub const MAX_BODY: u32 = 1 << 20;
 /// Most slices in one write; batches are large, so that this is rarely the bound.
 pub const MAX_SLICES: usize = 64;
 
+/// Heartbeats: a comment, or an event (whose empty data line makes a browser dispatch it), each in one chunk.
 const HEARTBEAT: &[u8] = b"2\r\n:\n\r\n";
-const HEARTBEAT_PLAIN: &[u8] = b":\n";
+const HEARTBEAT_EVENT: &[u8] = b"19\r\nevent: heartbeat\ndata: \n\n\r\n";
 
 /// One client's connection.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ struct Stream {
     cursor: u64,
     version: Version,
     event_source: bool,
+    notices: Notices,
     /// Closes when it has everything.
     ending: bool,
 }
@@ -142,7 +144,7 @@ impl Connection {
             }
             Ok(None) => None,
             Err(invalid) => {
-                self.reply(refuse(invalid, moment.date), now);
+                self.reply(refuse(invalid, service, moment.date), now);
                 None
             }
             Ok(Some((request, used))) => {
@@ -182,22 +184,26 @@ impl Connection {
     }
 
     /// Nothing more will be appended: the stream is closed once it has everything.
-    pub fn handle_end(&mut self, log: &Log, now: Instant) {
+    pub fn handle_end(&mut self, log: &Log, stall: Duration, now: Instant) {
         if let State::Stream(stream) = &mut self.state {
             stream.ending = true;
         }
-        self.settle(log, now);
+        self.settle(log, stall, now);
     }
 
     /// There was no event for a while. Only clients that have everything hear of it.
     pub fn handle_silence(&mut self, log: &Log) {
-        if let State::Stream(Stream { cursor, version, ending: false, .. }) = self.state
+        if let State::Stream(Stream { cursor, version, notices, ending: false, .. }) = self.state
             && cursor == log.head()
             && self.staged.is_empty()
         {
+            let heartbeat = match notices {
+                Notices::Comments => HEARTBEAT,
+                Notices::Events => HEARTBEAT_EVENT,
+            };
             self.staged = Cow::Borrowed(match version {
-                Version::Http11 => HEARTBEAT,
-                Version::Http10 => HEARTBEAT_PLAIN,
+                Version::Http11 => heartbeat,
+                Version::Http10 => &heartbeat[chunk::data(heartbeat)],
             });
         }
     }
@@ -287,7 +293,7 @@ impl Connection {
         if matches!(self.state, State::Answer(_)) && self.staged.is_empty() {
             self.close(stall, now);
         }
-        self.settle(log, now);
+        self.settle(log, stall, now);
     }
 
     /// Whether anything waits to be written.
@@ -343,9 +349,9 @@ impl Connection {
                 self.state = State::Fetching(own);
                 Some(Event::WantsPage)
             }
-            Answer::Stream(Opening { bytes, start, version, event_source, returning }) => {
-                let ending = moment.phase == super::answer::Phase::Ended;
-                self.state = State::Stream(Stream { cursor: start.cursor, version, event_source, ending });
+            Answer::Stream(Opening { bytes, start, version, event_source, returning, notices }) => {
+                let ending = moment.phase == Phase::Ended;
+                self.state = State::Stream(Stream { cursor: start.cursor, version, event_source, notices, ending });
                 self.stage(bytes);
                 Some(Event::Joined { event_source, returning, start })
             }
@@ -372,7 +378,7 @@ impl Connection {
     }
 
     /// Turns a stream that is to end and has everything into the rest of an answer.
-    fn settle(&mut self, log: &Log, now: Instant) {
+    fn settle(&mut self, log: &Log, stall: Duration, now: Instant) {
         let State::Stream(stream) = self.state else { return };
         if !stream.ending || self.has_pending(log) {
             return;
@@ -385,7 +391,7 @@ impl Connection {
             }
             Version::Http10 => {
                 self.state = State::Answer(ending);
-                self.close(LINGER, now);
+                self.close(stall, now);
             }
         }
     }
@@ -394,16 +400,6 @@ impl Connection {
         if let State::Answer(ending) = self.state {
             self.state = State::Closing { shut: false, ending };
             self.deadline = Some(now + if ending == Ending::Short { LINGER } else { stall });
-        }
-    }
-
-    /// Whether this is (or was, until its end was written) the stream of an EventSource.
-    pub fn is_event_source(&self) -> bool {
-        match self.state {
-            State::Stream(Stream { event_source, .. })
-            | State::Answer(Ending::Stream { event_source })
-            | State::Closing { ending: Ending::Stream { event_source }, .. } => event_source,
-            _ => false,
         }
     }
 }
@@ -445,11 +441,10 @@ fn after_payload(log: &Log, cursor: u64, written: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::access::{Hosts, Origins};
-    use crate::input::encoder::{Encoder, Encoding};
+    use crate::input::encoder::{Encoder, Encoding, Outcome};
     use crate::input::records::Record;
     use crate::log::batch::Draft;
     use crate::log::id::Run;
-    use crate::serve::answer::Phase;
     use std::sync::Arc;
 
     const STALL: Duration = Duration::from_secs(30);
@@ -472,7 +467,8 @@ mod tests {
     impl Play {
         fn new() -> Play {
             let now = Instant::now();
-            let encoding = Encoding { event: None, ids: Some(Run::new(1)), max_record: 100, buffer: 10_000 };
+            let encoding =
+                Encoding { event: None, ids: Some(Run::new(1)), max_record: 100, buffer: 10_000, batch: 10_000 };
             let origins = Origins { local: true, ..Origins::default() };
             Play {
                 connection: Connection::new(now),
@@ -488,7 +484,8 @@ mod tests {
 
         fn publish(&mut self, records: &[&str]) {
             for record in records {
-                self.encoder.record(Record::Whole(record.as_bytes()), &mut self.draft);
+                let outcome = self.encoder.record(Record::Whole(record.as_bytes()), &mut self.draft);
+                assert_eq!(outcome, Ok(Outcome::Written));
             }
             self.log.append(Arc::new(self.draft.finish(&Arc::default()).expect("has records")));
         }
@@ -517,7 +514,7 @@ mod tests {
 
         fn end(&mut self) {
             self.phase = Phase::Ended;
-            self.connection.handle_end(&self.log, self.now);
+            self.connection.handle_end(&self.log, STALL, self.now);
         }
 
         fn wait(&mut self, time: Duration) {
@@ -648,6 +645,13 @@ mod tests {
         play.connection.handle_silence(&play.log);
         play.take_all(3);
         assert!(play.content().ends_with("\n\n\r\n2\r\n:\n\r\n"), "one, between events: {}", play.content());
+    }
+
+    #[test]
+    fn both_heartbeats_are_whole_chunks() {
+        for (heartbeat, data) in [(HEARTBEAT, ":\n"), (HEARTBEAT_EVENT, "event: heartbeat\ndata: \n\n")] {
+            assert_eq!(std::str::from_utf8(heartbeat), Ok(chunk_of(data).as_str()));
+        }
     }
 
     #[test]

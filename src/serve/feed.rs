@@ -1,6 +1,7 @@
 //! The feed: the way of a batch from the reader to the workers, and the gate that holds the reader back.
 //!
-//! Each worker has an inbox; what is put into it comes in order. Back from the workers come only numbers: where their
+//! Each worker has an inbox: batches, in order, and messages. A batch is in all inboxes before any client can ask
+//! for what comes after it, so that an ID given by one worker is known to all. Back from the workers come only numbers: where their
 //! clients are, and (through the batches that are dropped) how much memory is held.
 
 use super::answer::Phase;
@@ -13,14 +14,12 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
-/// What a worker finds in its inbox.
+/// What a worker finds in its inbox beside the batches.
 #[derive(Debug)]
 pub enum Message {
-    /// The next batch of the log.
-    Batch(Arc<Batch>),
     /// A client that has just connected, and from where.
     Client(mio::net::TcpStream, SocketAddr),
-    /// No batch will come any more.
+    /// No batch will come any more; all there are have been put in.
     End(Phase),
     /// The program ends: deliver what can be delivered until then.
     Stop(Instant),
@@ -29,8 +28,10 @@ pub enum Message {
 /// One worker's inbox, and the bell beside it.
 #[derive(Clone, Debug)]
 pub struct Inbox {
+    /// Puts batches in.
+    pub batches: Sender<Arc<Batch>>,
     /// Puts messages in.
-    pub sender: Sender<Message>,
+    pub messages: Sender<Message>,
     /// Wakes the worker, which otherwise sleeps until a socket or a timer does.
     pub waker: Arc<mio::Waker>,
 }
@@ -39,7 +40,7 @@ impl Inbox {
     /// Puts a message in without waking anyone.
     pub fn put(&self, message: Message) {
         // A worker that is gone has ended the program already (see `server`).
-        let _ = self.sender.send(message);
+        let _ = self.messages.send(message);
     }
 
     /// Wakes the worker.
@@ -59,7 +60,7 @@ pub struct Feed {
     wait: usize,
     /// The memory of all batches that are alive.
     held: Arc<AtomicUsize>,
-    /// What lies before this offset must go, whoever needs it.
+    /// What lies before this offset must go, whoever needs it. A worker may not have come so far yet.
     floor: AtomicU64,
     stopped: AtomicBool,
     /// Where each worker's clients are.
@@ -93,10 +94,11 @@ impl Feed {
         self.change();
     }
 
-    /// While this is held the floor stays where it is: a client that joins is known before the floor moves on,
-    /// or it would be dropped by a decision that did not know of it.
+    /// While this is held nothing is published and the floor stays where it is. So a client that joins is known before
+    /// the floor moves on (or it would be dropped by a decision that did not know of it), and what it asks for is
+    /// looked up in all that anybody has been sent.
     pub fn admission(&self) -> Admission<'_> {
-        Admission { feed: self, _floor_stays: self.lock.lock().expect("nobody panics with it") }
+        Admission { feed: self, _all_stays: self.lock.lock().expect("nobody panics with it") }
     }
 
     /// What lies before this offset must be let go of.
@@ -146,7 +148,7 @@ impl Feed {
 #[derive(Debug)]
 pub struct Admission<'a> {
     feed: &'a Feed,
-    _floor_stays: MutexGuard<'a, ()>,
+    _all_stays: MutexGuard<'a, ()>,
 }
 
 impl Admission<'_> {
@@ -205,11 +207,19 @@ impl Publisher {
         self.recent.push_back((batch.end(), batch.cost()));
         self.recent_cost += batch.cost();
         let batch = Arc::new(batch);
+        let nobody_joins = self.feed.lock.lock().expect("nobody panics with it");
         for inbox in &self.inboxes {
-            inbox.put(Message::Batch(Arc::clone(&batch)));
-            inbox.wake();
+            // A worker that is gone has ended the program already.
+            let _ = inbox.batches.send(Arc::clone(&batch));
         }
+        drop(nobody_joins);
+        self.inboxes.iter().for_each(Inbox::wake);
         true
+    }
+
+    /// Whether anything was let go of because the buffer was full.
+    pub fn has_overflowed(&self) -> bool {
+        self.feed.floor() > 0
     }
 
     /// Lets go of the oldest batches, as many as a batch of this `cost` needs.

@@ -13,6 +13,7 @@ pub mod page;
 pub mod server;
 pub mod worker;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// What has happened so far, for the summary and the statistics; counted once per turn or connection.
@@ -39,6 +40,33 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// The status line: clients, events, their rate since the last time, drops.
+    pub fn status(self: Arc<Self>) -> crate::report::Status {
+        let mut before = self.events.load(Ordering::Relaxed);
+        let mut rate = 0.0;
+        Box::new(move |time| {
+            let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            let events = get(&self.events);
+            // Smoothed over a second or so: a number that jumps can't be read.
+            let now = (events - before) as f64 / time.as_secs_f64();
+            rate += (now - rate) * time.as_secs_f64().min(1.0);
+            before = events;
+            let mut text = format!(
+                "{} · {} · {rate:.0}/s",
+                count(self.streams.load(Ordering::Relaxed) as u64, "client"),
+                count(events, "event"),
+            );
+            let dropped = get(&self.stalled) + get(&self.behind);
+            if dropped > 0 {
+                text += &format!(" · {dropped} dropped");
+            }
+            if get(&self.left_out) > 0 {
+                text += &format!(" · {} left out", get(&self.left_out));
+            }
+            text
+        })
+    }
+
     /// One line at the end: events, clients served, drops, records left out.
     pub fn summary(&self) -> String {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -57,7 +57,10 @@ impl Pace {
             Pace::Input => true,
             Pace::Fastest => {
                 let fastest = with_clients.map(|worker| worker.fastest.load(Ordering::SeqCst)).max();
-                fastest.is_none_or(|cursor| head.saturating_sub(cursor) <= AHEAD.min(buffer as u64 / 2))
+                fastest.is_none_or(|cursor| {
+                    let near = head.saturating_sub(cursor) <= AHEAD.min(buffer as u64 / 2);
+                    near && cursor >= floor // records may be large: the fastest client is never dropped for one
+                })
             }
             Pace::Slowest => {
                 let slowest = with_clients.map(|worker| worker.slowest.load(Ordering::SeqCst)).min();
@@ -98,5 +101,8 @@ mod tests {
             assert_eq!(allows(Pace::Slowest), slowest, "slowest: {cursors:?}");
             assert!(allows(Pace::Input));
         }
+        let near = workers(&[&[99 * MIB]]);
+        let large = |pace: Pace| pace.allows(100 * MIB, 100 * MIB, 64 << 20, near.iter());
+        assert!(!large(Pace::Fastest) && !large(Pace::Slowest), "it still stands in what a large record pushes out");
     }
 }

@@ -3,10 +3,11 @@
 use super::answer::Phase;
 use super::feed::{Inbox, Message};
 use super::worker::Shared;
+use crate::input::reader::InputOver;
 use anyhow::{Context, Result};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -46,7 +47,7 @@ pub enum Notice {
     /// SIGUSR1 or SIGINFO: statistics are wanted.
     Statistics,
     /// The input is over, or failed.
-    InputOver(io::Result<()>),
+    InputOver(InputOver),
     /// A thread is gone that must not be.
     Died(String),
 }
@@ -187,10 +188,13 @@ impl Server {
                 self.tell(|| Message::Stop(until));
                 self.stage = Stage::Stopping { signal, until: until + Duration::from_millis(100) };
             }
-            Notice::InputOver(result) => {
-                if let Err(error) = result {
-                    self.failed = true;
+            Notice::InputOver(over) => {
+                if let Some(error) = &over.unreadable {
                     self.shared.report.error(format_args!("cannot read standard input: {error}"));
+                }
+                self.failed |= over.unreadable.is_some() || over.tee_failed;
+                if over.tee_gone {
+                    self.at_eof = AtEof::Exit;
                 }
                 if self.stage == Stage::Running {
                     self.input_over();

@@ -8,7 +8,7 @@ use super::answer::{Moment, Phase, Refusal, Service};
 use super::attendance::{Attendance, Returns};
 use super::connection::{Connection, Event, Gone, MAX_SLICES};
 use super::feed::{Feed, Inbox, Message};
-use crate::log::{Log, Missed};
+use crate::log::{Batch, Log, Missed};
 use crate::report::{Report, harmless};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -26,6 +26,8 @@ const WAKER: Token = Token(usize::MAX);
 const EVENTS: usize = 1024;
 /// One client is given at most so much in one turn, so that one with a long way to go doesn't hold up the others.
 const WRITE_BUDGET: usize = 4 << 20;
+/// All clients together are given about so much in one turn; then sockets, messages and the reader are heard again.
+const TURN_BUDGET: usize = 256 << 20;
 /// Request heads are read into one buffer for all clients.
 const SCRATCH: usize = 16 * 1024;
 /// Deadlines are looked through (O(clients)) at most this often; none of them needs to be more exact.
@@ -116,18 +118,21 @@ pub struct Worker {
     index: usize,
     shared: Arc<Shared>,
     poll: Poll,
-    inbox: Receiver<Message>,
+    batches: Receiver<Arc<Batch>>,
+    messages: Receiver<Message>,
     log: Log,
+    /// Whether the log has grown since clients were last written to.
+    fresh: bool,
     clients: Slab<Client>,
     phase: Phase,
     /// Clients with something to write whose sockets may take it, and those to be looked at for another reason.
     ready: Vec<usize>,
+    /// Bytes written in this turn.
+    written: usize,
     /// The earliest deadline of any client, or earlier.
     alarm: Option<Instant>,
     /// When there was last an event or a heartbeat.
     silent_since: Instant,
-    /// The floor up to which clients were dropped.
-    obeyed: u64,
     /// When all that is left is to be cut off.
     stop_at: Option<Instant>,
     /// How many clients were told a reconnection time, to spread them evenly.
@@ -164,25 +169,28 @@ impl Worker {
     pub fn new(index: usize, log: Log, shared: Arc<Shared>) -> io::Result<(Worker, Inbox)> {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
-        let (sender, inbox) = channel();
+        let (to_batches, batches) = channel();
+        let (to_messages, messages) = channel();
         let worker = Worker {
             index,
             shared,
             poll,
-            inbox,
+            batches,
+            messages,
             log,
+            fresh: false,
             clients: Slab::new(),
             phase: Phase::Live,
             ready: Vec::new(),
+            written: 0,
             alarm: None,
             silent_since: Instant::now(),
-            obeyed: 0,
             stop_at: None,
             retries: 0,
             date: Date::new(),
             scratch: vec![0; SCRATCH],
         };
-        Ok((worker, Inbox { sender, waker }))
+        Ok((worker, Inbox { batches: to_batches, messages: to_messages, waker }))
     }
 
     /// Works until the program ends.
@@ -199,11 +207,12 @@ impl Worker {
                     self.handle_event(event, now);
                 }
             }
-            let fresh = self.take_messages(now);
+            self.take_batches();
+            self.take_messages(now);
             self.obey_floor();
-            self.break_silence(fresh, now);
+            self.break_silence(now);
             self.keep_deadlines(now);
-            self.write_all(fresh, now);
+            self.write_all(now);
             self.close_turn();
         }
     }
@@ -235,16 +244,15 @@ impl Worker {
         self.queue(key);
     }
 
-    /// Takes all that waits in the inbox; tells whether there were new batches.
-    fn take_messages(&mut self, now: Instant) -> bool {
-        let mut fresh = false;
-        while let Ok(message) = self.inbox.try_recv() {
+    fn take_batches(&mut self) {
+        let before = self.log.head();
+        self.batches.try_iter().for_each(|batch| self.log.append(batch));
+        self.fresh |= self.log.head() > before;
+    }
+
+    fn take_messages(&mut self, now: Instant) {
+        while let Ok(message) = self.messages.try_recv() {
             match message {
-                Message::Batch(_) if self.stop_at.is_some() => {} // read, but too late
-                Message::Batch(batch) => {
-                    self.log.append(batch);
-                    fresh = true;
-                }
                 Message::Client(socket, peer) => self.welcome(socket, peer, now),
                 Message::End(phase) => self.end(phase, now),
                 Message::Stop(at) => {
@@ -253,7 +261,6 @@ impl Worker {
                 }
             }
         }
-        fresh
     }
 
     fn welcome(&mut self, mut socket: TcpStream, peer: SocketAddr, now: Instant) {
@@ -276,10 +283,11 @@ impl Worker {
     }
 
     fn end(&mut self, phase: Phase, now: Instant) {
+        self.take_batches(); // the last of them are there
         self.phase = phase;
         if phase == Phase::Ended {
             for (_, client) in &mut self.clients {
-                client.connection.handle_end(&self.log, now);
+                client.connection.handle_end(&self.log, self.shared.stall, now);
             }
             self.queue_all();
         }
@@ -288,16 +296,22 @@ impl Worker {
     }
 
     fn read(&mut self, key: usize, now: Instant) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        while client.connection.poll_gone().is_none() {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let Some(client) = self.clients.get_mut(key) else { return };
+            if client.connection.poll_gone().is_some() {
+                return;
+            }
             match client.socket.read(&mut self.scratch) {
                 Ok(0) => return client.connection.handle_eof(),
                 Ok(n) => {
-                    // A client that begins to read is known before what it will read can go.
-                    let admission = (!client.connection.is_owed()).then(|| self.shared.feed.admission());
+                    // What a client asks for is looked up in all there is, and it is known before any of that can go.
+                    let admission = (!client.connection.is_owed()).then(|| shared.feed.admission());
                     if admission.is_some() {
-                        self.log.evict(self.shared.feed.floor());
+                        self.take_batches();
+                        self.obey_floor();
                     }
+                    let client = self.clients.get_mut(key).expect("nothing removes it here");
                     let moment = Moment {
                         log: &self.log,
                         history: self.shared.history(),
@@ -348,12 +362,12 @@ impl Worker {
         }
     }
 
-    /// Lets go of what the reader wants to have gone; whoever still stood in it is dropped.
+    /// Lets go of what the reader wants to have gone; whoever still stood in it is dropped. The reader may want more to
+    /// go than has come here yet: the log itself tells what went.
     fn obey_floor(&mut self) {
-        let floor = self.shared.feed.floor();
-        if floor > self.obeyed {
-            self.obeyed = floor;
-            self.log.evict(floor);
+        let before = self.log.tail();
+        self.log.evict(self.shared.feed.floor());
+        if self.log.tail() > before {
             for (key, client) in &mut self.clients {
                 client.connection.handle_eviction(&self.log);
                 if client.connection.poll_gone().is_some() && !std::mem::replace(&mut client.queued, true) {
@@ -363,8 +377,8 @@ impl Worker {
         }
     }
 
-    fn break_silence(&mut self, fresh: bool, now: Instant) {
-        if fresh {
+    fn break_silence(&mut self, now: Instant) {
+        if self.fresh {
             self.silent_since = now;
         }
         let Some(heartbeat) = self.shared.heartbeat else { return };
@@ -400,18 +414,24 @@ impl Worker {
     }
 
     /// Writes what is pending: for all clients where there are new batches, else for those that are ready.
-    fn write_all(&mut self, fresh: bool, now: Instant) {
-        if fresh {
+    fn write_all(&mut self, now: Instant) {
+        if std::mem::take(&mut self.fresh) {
             self.queue_all();
         }
         let mut ready = std::mem::take(&mut self.ready);
-        for &key in &ready {
+        self.written = 0;
+        for (nth, &key) in ready.iter().enumerate() {
+            if self.written >= TURN_BUDGET {
+                self.ready.splice(0..0, ready[nth..].iter().copied()); // they come first in the next turn
+                break;
+            }
             if let Some(client) = self.clients.get_mut(key) {
                 client.queued = false;
                 self.write(key, now);
                 self.after(key, now);
             }
         }
+        self.shared.counters.bytes_out.fetch_add(self.written as u64, Ordering::Relaxed);
         // Those that have more to write stand on the new list; the old one's memory serves again.
         ready.clear();
         if self.ready.is_empty() {
@@ -430,7 +450,7 @@ impl Worker {
             let asked: usize = slices[..count].iter().map(|slice| slice.len()).sum();
             match client.socket.write_vectored(&slices[..count]) {
                 Ok(written) => {
-                    self.shared.counters.bytes_out.fetch_add(written as u64, Ordering::Relaxed);
+                    self.written += written;
                     client.connection.handle_written(written, &self.log, self.shared.stall, now);
                     client.writable = written == asked;
                     if asked >= WRITE_BUDGET / 2 || count == MAX_SLICES {

@@ -27,8 +27,8 @@ impl FieldValue {
 pub struct Event<'a> {
     /// The event type; `None` is the default one, `message`.
     pub event: Option<&'a FieldValue>,
-    /// The data; each of its lines becomes a `data` field.
-    pub data: &'a str,
+    /// The data, UTF-8; each of its lines becomes a `data` field.
+    pub data: &'a [u8],
     /// The last event ID from here on, as text without CR, LF and NUL.
     pub id: Option<&'a str>,
 }
@@ -38,7 +38,7 @@ impl Event<'_> {
     pub fn encoded_len(&self) -> usize {
         let event = self.event.map_or(0, |event| field_len("event", event.0.len()));
         let id = self.id.map_or(0, |id| field_len("id", id.len()));
-        let (lines, text) = measure(self.data.as_bytes());
+        let (lines, text) = measure(self.data);
         event + lines * field_len("data", 0) + text + id + 1
     }
 
@@ -47,7 +47,7 @@ impl Event<'_> {
         if let Some(event) = self.event {
             write_field(out, "event", event.0.as_bytes());
         }
-        let mut rest = self.data.as_bytes();
+        let mut rest = self.data;
         while let Some(end) = memchr2(b'\r', b'\n', rest) {
             write_field(out, "data", &rest[..end]);
             rest = &rest[end + line_end_len(rest, end)..];
@@ -182,7 +182,7 @@ mod tests {
             (None, " a", None, "data:  a\n\n"),
             (None, "a\nb\rc\r\nd\n", Some("r-2"), "data: a\ndata: b\ndata: c\ndata: d\ndata: \nid: r-2\n\n"),
         ] {
-            assert_eq!(written(&Event { event, data, id }), want);
+            assert_eq!(written(&Event { event, data: data.as_bytes(), id }), want);
         }
     }
 
@@ -193,7 +193,7 @@ mod tests {
         all_strings(&alphabet, 6, &mut |data| {
             // What a text is once its line ends are told apart from CR, LF and CRLF no more.
             let want = data.replace("\r\n", "\n").replace('\r', "\n");
-            let got = parse(&written(&Event { event: None, data, id: Some("r-1") }));
+            let got = parse(&written(&Event { event: None, data: data.as_bytes(), id: Some("r-1") }));
             assert_eq!(got, [("message".to_owned(), want, "r-1".to_owned())], "data {data:?}");
             count += 1;
         });
@@ -205,7 +205,7 @@ mod tests {
         all_strings(&['a', ':', ' ', '\r', '\n', '\0', 'é'], 4, &mut |name| match FieldValue::new(name) {
             None => assert!(name.is_empty() || name.contains(['\r', '\n']), "{name:?} was refused"),
             Some(event) => {
-                let got = parse(&written(&Event { event: Some(&event), data: "d", id: None }));
+                let got = parse(&written(&Event { event: Some(&event), data: b"d", id: None }));
                 assert_eq!(got, [(name.to_owned(), "d".to_owned(), String::new())]);
             }
         });
@@ -217,7 +217,7 @@ mod tests {
         write_comment(&mut out, "3 events missed\r\ndata: forged");
         assert_eq!(out, b": 3 events missed  data: forged\n");
         assert_eq!(out.len(), comment_len("3 events missed\r\ndata: forged".len()));
-        Event { event: None, data: "x", id: None }.write(&mut out);
+        Event { event: None, data: b"x", id: None }.write(&mut out);
         let stream = String::from_utf8(out).expect("text");
         assert_eq!(parse(&stream), [("message".to_owned(), "x".to_owned(), String::new())]);
     }

@@ -33,6 +33,8 @@ pub struct Request {
     pub origin: Option<String>,
     /// `Last-Event-ID`, or else the query's `last-event-id`, `last_event_id` or `lastEventId`, decoded.
     pub last_event_id: Option<String>,
+    /// Whether the query has `notices=event`: heartbeats and gaps are wanted as events.
+    pub notices_as_events: bool,
 }
 
 /// The methods that are told apart.
@@ -138,6 +140,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         accept: String::new(),
         origin: None,
         last_event_id: None,
+        notices_as_events: query.split('&').any(|pair| pair == "notices=event"),
     };
     read_fields(&mut request, fields)?;
     if let Some(host) = target_host {
@@ -358,6 +361,7 @@ mod tests {
             accept: "text/html,text/event-stream".into(),
             origin: Some("null".into()),
             last_event_id: Some("r-7".into()),
+            notices_as_events: false,
         };
         assert_eq!(request, Ok(want));
     }
@@ -373,6 +377,16 @@ mod tests {
         ] {
             let request = read(&format!("GET /?{query} HTTP/1.1\r\nHost: a\r\n{field}\r\n")).expect("is valid");
             assert_eq!(request.last_event_id.as_deref(), want, "{query} {field}");
+        }
+    }
+
+    #[test]
+    fn notices_are_wanted_as_events_only_where_the_query_says_so() {
+        for (query, want) in
+            [("notices=event", true), ("a=b&notices=event", true), ("notices=events", false), ("", false)]
+        {
+            let request = read(&format!("GET /events?{query} HTTP/1.1\r\nHost: a\r\n\r\n")).expect("is valid");
+            assert_eq!(request.notices_as_events, want, "{query}");
         }
     }
 
