@@ -130,7 +130,8 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
         batch: BATCH.min(config.buffer / 8), // small beside the buffer, for the log lets go of whole batches
     };
     let tee = config.tee.then(Tee::stdout).transpose().context("--tee: cannot use standard output")?;
-    let reading = Reading { terminator: config.terminator, encoding, end_event: config.end_event, tee };
+    let keeps_all = config.history.is_none_or(|entries| entries == u64::MAX);
+    let reading = Reading { terminator: config.terminator, encoding, end_event: config.end_event, tee, keeps_all };
     let reader = Reader::new(reading, Publisher::new(feed, inboxes), Arc::clone(&counters), Arc::clone(report));
     notifier.spawn("reader", move || Some(Notice::InputOver(reader.run())))?;
 

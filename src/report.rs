@@ -1,6 +1,6 @@
 //! What the person at the terminal is told: one line each, on standard error, by a thread of its own.
 //!
-//! On a terminal a status line stays below them; and it is gone at the end.
+//! On a terminal a status line stays below them, and is gone at the end.
 //!
 //! A terminal may stand still (Ctrl-S, a pipe that nobody reads). Then lines wait, and in the end are left out; whoever
 //! reports never waits.

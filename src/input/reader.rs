@@ -33,6 +33,8 @@ pub struct Reading {
     pub end_event: Option<FieldValue>,
     /// The copy of the input.
     pub tee: Option<Tee>,
+    /// Whether the history is all that the buffer holds, so that a full buffer is worth a word.
+    pub keeps_all: bool,
 }
 
 /// How the input came to its end.
@@ -66,8 +68,8 @@ struct Publishing {
     report: Arc<Report>,
     /// Whether invalid UTF-8 has been told of.
     repaired: bool,
-    /// Whether it was seen that the buffer is full.
-    overflowed: bool,
+    /// Whether a full buffer has been told of, or need not be.
+    overflow_told: bool,
     /// The program ends: nothing more goes out.
     stopped: bool,
 }
@@ -75,7 +77,7 @@ struct Publishing {
 impl Reader {
     /// A reader that publishes through `publisher`.
     pub fn new(reading: Reading, publisher: Publisher, counters: Arc<Counters>, report: Arc<Report>) -> Reader {
-        let Reading { terminator, encoding, end_event, tee } = reading;
+        let Reading { terminator, encoding, end_event, tee, keeps_all } = reading;
         let splitter = Splitter::new(terminator, encoding.max_record);
         let encoder = Encoder::new(encoding);
         let draft = Draft::new();
@@ -86,7 +88,7 @@ impl Reader {
             counters,
             report,
             repaired: false,
-            overflowed: false,
+            overflow_told: !keeps_all,
             stopped: false,
         };
         Reader { splitter, publishing, end_event, tee, over: InputOver::default() }
@@ -138,9 +140,7 @@ impl Reader {
             }
         }
     }
-}
 
-impl Reader {
     /// Passes on what was read, after the clients have it: a copy that blocks stops the reading, never them.
     /// `false`: nobody takes it any more, and the input is over.
     fn pass_on(&mut self, bytes: &[u8]) -> bool {
@@ -204,8 +204,8 @@ impl Publishing {
 
     fn publish(&mut self) {
         self.stopped |= !self.publisher.publish(&mut self.draft);
-        if !self.overflowed && self.publisher.has_overflowed() {
-            self.overflowed = true;
+        if !self.overflow_told && self.publisher.has_overflowed() {
+            self.overflow_told = true;
             if !self.counters.joined.load(Ordering::SeqCst) {
                 let what = "the buffer is full before a first client has joined: the oldest events go";
                 self.report.say(format_args!("{what} (--buffer holds more, --wait 1 waits)"));

@@ -1,8 +1,8 @@
 //! The feed: the way of a batch from the reader to the workers, and the gate that holds the reader back.
 //!
 //! Each worker has an inbox: batches, in order, and messages. A batch is in all inboxes before any client can ask
-//! for what comes after it, so that an ID given by one worker is known to all. Back from the workers come only numbers: where their
-//! clients are, and (through the batches that are dropped) how much memory is held.
+//! for what comes after it, so that an ID given by one worker is known to all. Back from the workers come only
+//! numbers: where their clients are, and (through the batches that are dropped) how much memory is held.
 
 use super::answer::Phase;
 use super::pace::{Pace, Progress};
