@@ -23,10 +23,12 @@ pub mod wire;
 
 use crate::config::Config;
 use crate::input::encoder::Encoding;
-use crate::input::reader::{BATCH, Reader, Reading};
+use crate::input::reader::{Reader, Reading};
 use crate::input::tee::Tee;
 use crate::log::Log;
+use crate::log::batch::Draft;
 use crate::log::id::Run;
+use crate::log::memory::{BLOCK, Memory};
 use crate::report::Report;
 use crate::serve::Counters;
 use crate::serve::attendance::Attendance;
@@ -82,7 +84,9 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
     raise_file_limit();
     let Listening { listeners, urls } = listen(&config.binds, config.port)?;
     let counters = Arc::new(Counters::default());
-    let feed = Arc::new(Feed::new(config.pace, config.buffer, config.wait, config.threads));
+    // Small beside the buffer, for the log lets go of whole batches.
+    let memory = Arc::new(Memory::new(BLOCK.min(config.buffer / 8)));
+    let feed = Arc::new(Feed::new(config.pace, config.buffer, Arc::clone(&memory), config.wait, config.threads));
     let shared = Arc::new(Shared {
         service: config.service,
         page: config.page,
@@ -122,17 +126,18 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
         report.say("reading from the keyboard; each line is an event, Ctrl-D ends");
     }
 
-    let encoding = Encoding {
-        event: config.event,
-        ids: ids.then_some(run),
-        max_record: config.max_record,
-        buffer: config.buffer,
-        batch: BATCH.min(config.buffer / 8), // small beside the buffer, for the log lets go of whole batches
-    };
+    let encoding =
+        Encoding { event: config.event, ids: ids.then_some(run), max_record: config.max_record, buffer: config.buffer };
     let tee = config.tee.then(Tee::stdout).transpose().context("--tee: cannot use standard output")?;
     let keeps_all = config.history.is_none_or(|entries| entries == u64::MAX);
     let reading = Reading { terminator: config.terminator, encoding, end_event: config.end_event, tee, keeps_all };
-    let reader = Reader::new(reading, Publisher::new(feed, inboxes), Arc::clone(&counters), Arc::clone(report));
+    let reader = Reader::new(
+        reading,
+        Draft::new(memory),
+        Publisher::new(feed, inboxes),
+        Arc::clone(&counters),
+        Arc::clone(report),
+    );
     notifier.spawn("reader", move || Some(Notice::InputOver(reader.run())))?;
 
     let (outcome, whole) = server.run()?;

@@ -32,13 +32,14 @@ fn a_finished_input_waits_for_its_first_client_and_gives_it_everything() {
 
 #[test]
 fn an_event_source_is_told_goodbye_and_then_the_program_ends() {
-    let mut program = Program::start(&["--retry", "2s"]);
+    let mut program = Program::start(&["--retry", "2s", "--verbose"]);
     let mut page = event_source(&program, "");
     program.write("a\nb\n");
     assert_eq!(page.data(2), ["a", "b"]);
     let last = page.last_id().to_owned();
     program.close_input();
     assert_eq!(page.rest(), (vec![], End::Proper));
+    program.wait_for("closed"); // a page comes back long after its close; so it is known to be over before
     // It is waited for; meanwhile a newcomer gets the history and its end.
     let mut newcomer = program.stream();
     assert_eq!(newcomer.rest(), (vec!["a".to_owned(), "b".to_owned()], End::Proper));

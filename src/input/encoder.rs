@@ -3,7 +3,7 @@
 use super::records::Record;
 use crate::log::batch::{BATCH_COST, Draft, Entry, INDEX_COST};
 use crate::log::id::Run;
-use crate::wire::event::{self, Event, FieldValue};
+use crate::wire::event::{self, Data, Event, FieldValue};
 use crate::wire::{chunk, utf8};
 
 /// How records become events.
@@ -17,8 +17,6 @@ pub struct Encoding {
     pub max_record: usize,
     /// What the log can hold at all: the bound of an entry with its index.
     pub buffer: usize,
-    /// A batch has at most so much, unless one entry alone has more.
-    pub batch: usize,
 }
 
 /// What became of a record.
@@ -45,7 +43,7 @@ pub struct Encoder {
     /// The ID at hand, `RUN-N`: its constant part, then the number.
     id: String,
     id_prefix: usize,
-    /// The record at hand, where it had to be repaired.
+    /// The data of the record at hand, where it had to be repaired.
     repaired: Vec<u8>,
 }
 
@@ -62,24 +60,17 @@ impl Encoder {
     /// Adds the entry of the next record to `draft`.
     pub fn record(&mut self, record: Record<'_>, draft: &mut Draft) -> Result<Outcome, Full> {
         let number = draft.next();
-        let bytes = match record {
-            Record::Whole(bytes) => bytes,
+        let (size, outcome) = match record {
+            Record::Line(line) => (self.event(None, Data::Line(line), draft)?, Outcome::Written),
+            Record::Bytes(bytes) if std::str::from_utf8(bytes).is_ok() => {
+                (self.event(None, Data::Text(bytes), draft)?, Outcome::Written)
+            }
+            Record::Bytes(bytes) => (self.repaired(bytes, draft)?, Outcome::Repaired),
             Record::TooLong { size } => {
                 let max = self.encoding.max_record;
                 let why = format!("record {number} left out: {size} bytes are more than --max-record {max}");
                 return self.comment(&why, draft).map(|()| Outcome::TooLong(size));
             }
-        };
-        let (size, outcome) = if std::str::from_utf8(bytes).is_ok() {
-            (self.event(None, bytes, draft)?, Outcome::Written)
-        } else {
-            let mut repaired = std::mem::take(&mut self.repaired);
-            repaired.clear();
-            repaired.shrink_to(REPAIRED_KEPT);
-            utf8::write_lossy(bytes, &mut repaired);
-            let size = self.event(None, &repaired, draft);
-            self.repaired = repaired;
-            (size?, Outcome::Repaired)
         };
         if size <= self.most() {
             return Ok(outcome);
@@ -90,7 +81,18 @@ impl Encoder {
 
     /// Adds the end event (`--end-event`), where the buffer can hold it.
     pub fn end_event(&mut self, name: &FieldValue, data: &str, draft: &mut Draft) -> Result<(), Full> {
-        self.event(Some(name), data.as_bytes(), draft).map(drop)
+        self.event(Some(name), Data::Line(data.as_bytes()), draft).map(drop)
+    }
+
+    fn repaired(&mut self, bytes: &[u8], draft: &mut Draft) -> Result<usize, Full> {
+        let mut fields = std::mem::take(&mut self.repaired);
+        fields.clear();
+        fields.shrink_to(REPAIRED_KEPT);
+        // A line break is no part of any sequence, whole or broken, so that lines can be repaired one by one.
+        event::write_data(&mut fields, bytes, utf8::write_lossy);
+        let size = self.event(None, Data::Fields(&fields), draft);
+        self.repaired = fields;
+        size
     }
 
     /// The largest entry that the buffer can hold.
@@ -99,7 +101,8 @@ impl Encoder {
     }
 
     /// Adds an event, unless it is larger than the buffer can hold. Tells its size.
-    fn event(&mut self, name: Option<&FieldValue>, data: &[u8], draft: &mut Draft) -> Result<usize, Full> {
+    #[inline]
+    fn event(&mut self, name: Option<&FieldValue>, data: Data<'_>, draft: &mut Draft) -> Result<usize, Full> {
         if self.encoding.ids.is_some() {
             self.id.truncate(self.id_prefix);
             self.id.push_str(itoa::Buffer::new().format(draft.next()));
@@ -109,7 +112,7 @@ impl Encoder {
         let len = event.encoded_len();
         let size = chunk::encoded_len(len);
         if size <= self.most() {
-            self.make_sure_of_room(size, draft)?;
+            make_sure_of_room(size, draft)?;
             draft.push(Entry::Event, |out| chunk::write(out, len, |out| event.write(out)));
         }
         Ok(size)
@@ -117,39 +120,43 @@ impl Encoder {
 
     fn comment(&self, text: &str, draft: &mut Draft) -> Result<(), Full> {
         let len = event::comment_len(text.len());
-        self.make_sure_of_room(chunk::encoded_len(len), draft)?;
+        make_sure_of_room(chunk::encoded_len(len), draft)?;
         draft.push(Entry::Comment, |out| chunk::write(out, len, |out| event::write_comment(out, text)));
         Ok(())
     }
+}
 
-    fn make_sure_of_room(&self, size: usize, draft: &Draft) -> Result<(), Full> {
-        let full = !draft.is_empty() && draft.cost() + size + INDEX_COST > self.encoding.batch;
-        if full { Err(Full) } else { Ok(()) }
-    }
+fn make_sure_of_room(size: usize, draft: &Draft) -> Result<(), Full> {
+    if draft.fits(size) { Ok(()) } else { Err(Full) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::memory::Memory;
     use std::sync::Arc;
 
+    fn draft(block: usize) -> Draft {
+        Draft::new(Arc::new(Memory::new(block)))
+    }
+
     fn encode(encoding: Encoding, records: &[Record]) -> (String, Vec<Outcome>) {
-        let mut draft = Draft::new();
+        let mut draft = draft(10_000);
         let mut encoder = Encoder::new(encoding);
         let outcomes = records.iter().map(|record| encoder.record(*record, &mut draft).expect("has room")).collect();
-        let batch = draft.finish(&Arc::default()).expect("has entries");
+        let batch = draft.finish().expect("has entries");
         (String::from_utf8(batch.bytes().to_vec()).expect("is text"), outcomes)
     }
 
     fn encoding() -> Encoding {
-        Encoding { event: None, ids: None, max_record: 10, buffer: 1000, batch: 10_000 }
+        Encoding { event: None, ids: None, max_record: 10, buffer: 1000 }
     }
 
     #[test]
     fn each_record_becomes_one_chunk() {
         let run = Run::new(0);
         let encoding = Encoding { event: FieldValue::new("greeting"), ids: Some(run), ..encoding() };
-        let (text, outcomes) = encode(encoding, &[Record::Whole(b"hello"), Record::Whole(b"")]);
+        let (text, outcomes) = encode(encoding, &[Record::Bytes(b"hello"), Record::Bytes(b"")]);
         let first = format!("event: greeting\ndata: hello\nid: {run}-1\n\n");
         let second = format!("event: greeting\ndata: \nid: {run}-2\n\n");
         assert_eq!(text, format!("{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n", first.len(), second.len()));
@@ -164,7 +171,7 @@ mod tests {
             (b"\xed\xa0\x80", "\u{fffd}\u{fffd}\u{fffd}"),
             (b"\xc0\xafb", "\u{fffd}\u{fffd}b"),
         ] {
-            let (text, outcomes) = encode(encoding(), &[Record::Whole(bytes)]);
+            let (text, outcomes) = encode(encoding(), &[Record::Bytes(bytes)]);
             let event = format!("data: {want}\n\n");
             assert_eq!((text, outcomes), (format!("{:x}\r\n{event}\r\n", event.len()), vec![Outcome::Repaired]));
         }
@@ -172,23 +179,23 @@ mod tests {
 
     #[test]
     fn a_batch_is_full_before_it_is_too_large_and_nothing_is_half_written() {
-        let mut draft = Draft::new();
-        let mut encoder = Encoder::new(Encoding { batch: 1000, ..encoding() });
+        let mut draft = draft(1000);
+        let mut encoder = Encoder::new(encoding());
         let mut batches = Vec::new();
         for n in 0..100 {
             let data = "x".repeat(n * 7 % 300);
-            if encoder.record(Record::Whole(data.as_bytes()), &mut draft) == Err(Full) {
-                batches.push(draft.finish(&Arc::default()).expect("has entries"));
-                assert_eq!(encoder.record(Record::Whole(data.as_bytes()), &mut draft), Ok(Outcome::Written));
+            if encoder.record(Record::Bytes(data.as_bytes()), &mut draft) == Err(Full) {
+                batches.push(draft.finish().expect("has entries"));
+                assert_eq!(encoder.record(Record::Bytes(data.as_bytes()), &mut draft), Ok(Outcome::Written));
             }
         }
         assert_eq!(draft.next(), 101, "each is there once");
-        assert!(batches.len() > 10 && batches.iter().all(|batch| batch.cost() <= 1000));
+        assert!(batches.len() > 10 && batches.iter().all(|batch| batch.bytes().len() <= 1000));
     }
 
     #[test]
     fn a_comment_stands_in_the_place_of_what_is_left_out() {
-        let records = [Record::TooLong { size: 11 }, Record::Whole(&[b'\n'; 150]), Record::Whole(b"ok")];
+        let records = [Record::TooLong { size: 11 }, Record::Bytes(&[b'\n'; 150]), Record::Bytes(b"ok")];
         let (text, outcomes) = encode(encoding(), &records);
         assert_eq!(outcomes, [Outcome::TooLong(11), Outcome::TooLarge(1065), Outcome::Written]);
         let lines: Vec<_> = text.split("\r\n").collect();

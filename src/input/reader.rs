@@ -19,8 +19,6 @@ use std::sync::atomic::Ordering;
 
 /// One read takes at most so much, and a pipe is asked to hold as much: ×1.5 over the default of 64 KiB.
 const BLOCK: usize = 1 << 20;
-/// A batch is published before it grows beyond this.
-pub const BATCH: usize = 1 << 20;
 
 /// What the reader has to know.
 #[derive(Debug)]
@@ -63,6 +61,8 @@ pub struct Reader {
 struct Publishing {
     encoder: Encoder,
     draft: Draft,
+    /// Events in the draft.
+    events: u64,
     publisher: Publisher,
     counters: Arc<Counters>,
     report: Arc<Report>,
@@ -75,15 +75,21 @@ struct Publishing {
 }
 
 impl Reader {
-    /// A reader that publishes through `publisher`.
-    pub fn new(reading: Reading, publisher: Publisher, counters: Arc<Counters>, report: Arc<Report>) -> Reader {
+    /// A reader that fills `draft`, and publishes it through `publisher`.
+    pub fn new(
+        reading: Reading,
+        draft: Draft,
+        publisher: Publisher,
+        counters: Arc<Counters>,
+        report: Arc<Report>,
+    ) -> Reader {
         let Reading { terminator, encoding, end_event, tee, keeps_all } = reading;
         let splitter = Splitter::new(terminator, encoding.max_record);
         let encoder = Encoder::new(encoding);
-        let draft = Draft::new();
         let publishing = Publishing {
             encoder,
             draft,
+            events: 0,
             publisher,
             counters,
             report,
@@ -118,19 +124,22 @@ impl Reader {
         // A second descriptor of the same input: `std::io::Stdin` would put a small buffer between.
         let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         enlarge_pipe(&input);
-        let mut block = vec![0; BLOCK];
+        let mut block = Arc::new(vec![0; BLOCK]);
         loop {
             if self.publishing.stopped || !self.publishing.publisher.wait_for_pace() {
                 self.publishing.stopped = true;
                 return Ok(());
             }
-            match input.read(&mut block) {
+            match input.read(Arc::get_mut(&mut block).expect("the copy of it is finished")) {
                 Ok(0) => return Ok(()),
                 Ok(n) => {
                     self.publishing.counters.bytes_in.fetch_add(n as u64, Ordering::Relaxed);
+                    if let Some(tee) = &self.tee {
+                        tee.begin(&block, n);
+                    }
                     self.splitter.push(&block[..n], |record| self.publishing.record(record));
                     self.publishing.publish();
-                    if !self.pass_on(&block[..n]) {
+                    if !self.is_passed_on() {
                         return Ok(());
                     }
                 }
@@ -141,11 +150,11 @@ impl Reader {
         }
     }
 
-    /// Passes on what was read, after the clients have it: a copy that blocks stops the reading, never them.
-    /// `false`: nobody takes it any more, and the input is over.
-    fn pass_on(&mut self, bytes: &[u8]) -> bool {
-        let Some(tee) = &mut self.tee else { return true };
-        match tee.write(bytes) {
+    /// Waits until the copy of what was read is written. The clients have it already: a copy that blocks stops the
+    /// reading, never them. `false`: nobody takes it any more, and the input is over.
+    fn is_passed_on(&mut self) -> bool {
+        let Some(tee) = &self.tee else { return true };
+        match tee.finish() {
             Ok(()) => return true,
             Err(Broken::Pipe) => self.over.tee_gone = true,
             Err(Broken::Failed(error)) => {
@@ -171,11 +180,12 @@ impl Publishing {
         }) else {
             return; // it is not published any more
         };
-        let counted = match outcome {
-            Outcome::Written | Outcome::Repaired => &self.counters.events,
-            Outcome::TooLong(_) | Outcome::TooLarge(_) => &self.counters.left_out,
-        };
-        counted.fetch_add(1, Ordering::Relaxed);
+        match outcome {
+            Outcome::Written | Outcome::Repaired => self.events += 1,
+            Outcome::TooLong(_) | Outcome::TooLarge(_) => {
+                self.counters.left_out.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         match outcome {
             Outcome::Written => {}
             Outcome::Repaired if self.repaired => {}
@@ -194,7 +204,7 @@ impl Publishing {
     }
 
     fn end_event(&mut self, name: &FieldValue) {
-        let sent = self.counters.events.load(Ordering::Relaxed);
+        let sent = self.counters.events.load(Ordering::Relaxed) + self.events;
         let sent = sent.to_string();
         let _ = self.encoder.end_event(name, &sent, &mut self.draft).or_else(|Full| {
             self.publish();
@@ -203,6 +213,7 @@ impl Publishing {
     }
 
     fn publish(&mut self) {
+        self.counters.events.fetch_add(std::mem::take(&mut self.events), Ordering::Relaxed);
         self.stopped |= !self.publisher.publish(&mut self.draft);
         if !self.overflow_told && self.publisher.has_overflowed() {
             self.overflow_told = true;

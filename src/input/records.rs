@@ -9,11 +9,13 @@ pub enum Terminator {
     Null,
 }
 
-/// One record.
+/// One record, without what ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
-    /// Its bytes, without what ended it.
-    Whole(&'a [u8]),
+    /// It is known to be valid UTF-8 without a line break, and so can be sent as it is.
+    Line(&'a [u8]),
+    /// It may be anything.
+    Bytes(&'a [u8]),
     /// It was longer than allowed and is not held.
     TooLong {
         /// How many bytes it had.
@@ -48,18 +50,35 @@ impl Splitter {
             Terminator::Newline => b'\n',
             Terminator::Null => 0,
         };
+        let Some(last) = memchr::memrchr(byte, bytes) else { return self.hold(bytes) };
         let mut start = 0;
-        for end in memchr::memchr_iter(byte, bytes) {
-            let piece: &'a [u8] = &bytes[start..end];
+        if self.size > 0 {
+            let end = memchr::memchr(byte, bytes).expect("there is a last one");
+            self.hold(&bytes[..end]);
+            self.finish_held(true, &mut each);
             start = end + 1;
-            if self.size == 0 {
-                each(self.judge(piece, piece.len() as u64, piece.ends_with(b"\r")));
-            } else {
-                self.hold(piece);
-                self.finish_held(true, &mut each);
-            }
         }
-        self.hold(&bytes[start..]);
+        let whole: &'a [u8] = bytes.get(start..=last).unwrap_or_default();
+        let lines = self.are_lines(whole);
+        let mut start = 0;
+        for end in memchr::memchr_iter(byte, whole) {
+            let piece = &whole[start..end];
+            start = end + 1;
+            each(match lines {
+                true if piece.len() <= self.max => Record::Line(piece),
+                _ => self.judge(piece, piece.len() as u64, piece.ends_with(b"\r")),
+            });
+        }
+        self.hold(&bytes[last + 1..]);
+    }
+
+    /// Whether all these records are UTF-8 without a line break: it costs far less to ask once for all than for each.
+    fn are_lines(&self, records: &[u8]) -> bool {
+        let breaks = match self.terminator {
+            Terminator::Newline => memchr::memchr(b'\r', records),
+            Terminator::Null => memchr::memchr2(b'\r', b'\n', records),
+        };
+        breaks.is_none() && std::str::from_utf8(records).is_ok()
     }
 
     /// The input is over: text after the last terminator is a record too.
@@ -90,7 +109,7 @@ impl Splitter {
 
     fn judge<'a>(&self, held: &'a [u8], size: u64, before_cr: bool) -> Record<'a> {
         let size = size - u64::from(before_cr && self.terminator == Terminator::Newline);
-        if size > self.max as u64 { Record::TooLong { size } } else { Record::Whole(&held[..size as usize]) }
+        if size > self.max as u64 { Record::TooLong { size } } else { Record::Bytes(&held[..size as usize]) }
     }
 }
 
@@ -104,7 +123,11 @@ mod tests {
         let mut records = Vec::new();
         let mut each = |record: Record| {
             records.push(match record {
-                Record::Whole(bytes) => format!("{:?}", bytes.escape_ascii().to_string()),
+                Record::Line(line) => {
+                    assert!(std::str::from_utf8(line).is_ok_and(|line| !line.contains(['\r', '\n'])), "{line:?}");
+                    format!("{:?}", line.escape_ascii().to_string())
+                }
+                Record::Bytes(bytes) => format!("{:?}", bytes.escape_ascii().to_string()),
                 Record::TooLong { size } => format!("too long: {size}"),
             });
         };
@@ -137,6 +160,8 @@ mod tests {
             (Newline, 3, b"abc\r\r\nabcdefgh", &["too long: 4", "too long: 8"]),
             (Newline, 3, b"abc\r", &["too long: 4"]),
             (Null, 3, b"abc\0abc\r\0", &["\"abc\"", "too long: 4"]),
+            (Null, 9, b"a\nb\0c\0d\re\0", &[r#""a\\nb""#, "\"c\"", r#""d\\re""#]),
+            (Newline, 9, b"a\n\xff\nb\n", &["\"a\"", r#""\\xff""#, "\"b\""]),
         ] {
             for step in 1..=input.len().max(1) {
                 let got = split(terminator, max, input, step);
@@ -155,7 +180,7 @@ mod tests {
         let mut records = 0;
         splitter.push(b"\nok\n", |record| {
             records += 1;
-            let want = [Record::TooLong { size: 10_000_000 }, Record::Whole(b"ok")];
+            let want = [Record::TooLong { size: 10_000_000 }, Record::Line(b"ok")];
             assert_eq!(record, want[records - 1]);
         });
         assert_eq!(records, 2);

@@ -1,7 +1,7 @@
 //! A batch: what the reader publishes at a time, some entries encoded back to back, immutable from then on.
 
+use super::memory::Memory;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Some entries of the log, back to back. Each entry is one whole chunk.
 #[derive(Debug)]
@@ -15,13 +15,14 @@ pub struct Batch {
     ends: Vec<u32>,
     /// Number of the latest entry up to here that is an event and no comment; 0 where there is none yet.
     last_event: u64,
-    /// The memory of all batches that are alive; this one is counted in it.
-    held: Arc<AtomicUsize>,
+    /// Where its memory is counted, and goes back to.
+    memory: Arc<Memory>,
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.cost(), Ordering::SeqCst); // the reader may wait for it
+        let cost = self.cost();
+        self.memory.give_back(std::mem::take(&mut self.bytes), cost);
     }
 }
 
@@ -31,8 +32,10 @@ pub const INDEX_COST: usize = size_of::<u32>();
 /// the reader and of some workers. It counts where every record is a batch of its own.
 pub const BATCH_COST: usize = size_of::<Batch>() + 160;
 
-/// A draft gives back what one large record made it grow beyond this.
-const DRAFT_KEPT: usize = 2 << 20;
+/// A draft with at least so many eighths of its memory filled is handed over as it is, without a copy.
+const WELL_FILLED: usize = 5;
+/// Less than this is cheaper copied than handed over.
+const LEAST_HANDED_OVER: usize = 16 << 10;
 
 impl Batch {
     /// Offset in the log of the first byte.
@@ -95,6 +98,7 @@ pub struct Draft {
     bytes: Vec<u8>,
     ends: Vec<u32>,
     last_event: u64,
+    memory: Arc<Memory>,
 }
 
 /// What an entry is.
@@ -108,11 +112,12 @@ pub enum Entry {
 
 impl Draft {
     /// The first batch of a log, empty.
-    pub fn new() -> Draft {
-        Draft { start: 0, first: 1, bytes: Vec::new(), ends: Vec::new(), last_event: 0 }
+    pub fn new(memory: Arc<Memory>) -> Draft {
+        Draft { start: 0, first: 1, bytes: memory.take(), ends: Vec::new(), last_event: 0, memory }
     }
 
     /// Adds the entry that `write` appends, whole chunks and at least one byte.
+    #[inline]
     pub fn push(&mut self, entry: Entry, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
         let end = u32::try_from(self.bytes.len()).expect("whoever fills a batch stops long before 4 GiB");
@@ -124,6 +129,7 @@ impl Draft {
     }
 
     /// Number of the entry that comes next.
+    #[inline]
     pub fn next(&self) -> u64 {
         self.first + self.ends.len() as u64
     }
@@ -133,40 +139,50 @@ impl Draft {
         self.ends.is_empty()
     }
 
-    /// The memory that the finished batch will take.
-    pub fn cost(&self) -> usize {
-        self.bytes.len() + self.ends.len() * INDEX_COST + BATCH_COST
+    /// Whether an entry of `size` bytes has room. In an empty draft any has.
+    #[inline]
+    pub fn fits(&self, size: usize) -> bool {
+        self.bytes.len() + size <= self.memory.block() || self.is_empty()
     }
 
-    /// Takes what was filled in as a batch, counted in `held` until it is dropped, and goes on with an empty
-    /// draft behind it. `None` when there is nothing.
-    pub fn finish(&mut self, held: &Arc<AtomicUsize>) -> Option<Batch> {
+    /// The memory that the finished batch will take, in bytes.
+    pub fn cost(&self) -> usize {
+        let bytes = if self.is_well_filled() { self.bytes.capacity() } else { self.bytes.len() };
+        bytes + self.ends.len() * INDEX_COST + BATCH_COST
+    }
+
+    /// Takes what was filled in as a batch, and goes on with an empty draft behind it. `None` when there is nothing.
+    pub fn finish(&mut self) -> Option<Batch> {
         if self.is_empty() {
             return None;
         }
+        // A flood fills drafts, and each goes out as it is. A trickle makes small batches, which may be kept for long:
+        // they are exact copies, so that they take what they are counted for, and the draft serves again.
+        let bytes = if self.is_well_filled() {
+            std::mem::replace(&mut self.bytes, self.memory.take())
+        } else {
+            self.bytes.as_slice().to_vec()
+        };
         let batch = Batch {
             start: self.start,
             first: self.first,
-            // Exact copies, so that what is kept for long takes what it is counted for; the draft's own
-            // memory serves again and again.
-            bytes: self.bytes.as_slice().to_vec(),
+            bytes,
             ends: self.ends.as_slice().to_vec(),
             last_event: self.last_event,
-            held: Arc::clone(held),
+            memory: Arc::clone(&self.memory),
         };
-        held.fetch_add(batch.cost(), Ordering::Relaxed);
+        self.memory.count(batch.cost());
         self.start = batch.end();
         self.first = batch.last() + 1;
         self.bytes.clear();
-        self.bytes.shrink_to(DRAFT_KEPT);
+        if self.bytes.capacity() > 2 * self.memory.block() {
+            self.bytes = self.memory.take(); // one large record had made it grow
+        }
         self.ends.clear();
-        self.ends.shrink_to(DRAFT_KEPT / INDEX_COST);
         Some(batch)
     }
-}
 
-impl Default for Draft {
-    fn default() -> Self {
-        Draft::new()
+    fn is_well_filled(&self) -> bool {
+        self.bytes.len() >= self.bytes.capacity() / 8 * WELL_FILLED && self.bytes.len() >= LEAST_HANDED_OVER
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod id;
+pub mod memory;
 mod view;
 
 pub use batch::Batch;

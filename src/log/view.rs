@@ -119,6 +119,15 @@ impl Log {
         self.last_event < entry
     }
 
+    /// What is to be written from `cursor` on, where that lies in the latest batch as a whole: so it does for whoever
+    /// keeps up, and there is nothing to be looked for.
+    #[inline]
+    pub fn latest_from(&self, cursor: u64) -> Option<&[u8]> {
+        let batch = self.batches.back()?;
+        let skip = cursor.checked_sub(batch.start())?;
+        batch.bytes().get(skip as usize..)
+    }
+
     /// What is to be written from `cursor` on: slices in order, each to the end of its batch.
     pub fn from(&self, cursor: u64) -> impl Iterator<Item = &[u8]> {
         debug_assert!(cursor >= self.tail(), "what is gone is never skipped");
@@ -142,9 +151,9 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::super::batch::{Draft, Entry};
+    use super::super::memory::Memory;
     use super::*;
     use proptest::prelude::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// The naive model: every entry that ever was, and the number of the first that is held.
     #[derive(Default)]
@@ -185,9 +194,9 @@ mod tests {
     }
 
     fn play(steps: Vec<Step>) {
-        let held = Arc::new(AtomicUsize::new(0));
+        let memory = Arc::new(Memory::new(32));
         let run = Run::new(7);
-        let (mut log, mut draft, mut model) = (Log::new(run), Draft::new(), Model::default());
+        let (mut log, mut draft, mut model) = (Log::new(run), Draft::new(Arc::clone(&memory)), Model::default());
         let mut clients: Vec<Client> = Vec::new();
         for step in steps {
             match step {
@@ -198,7 +207,7 @@ mod tests {
                         draft.push(Entry::Event, |out| out.extend_from_slice(&entry));
                         model.entries.push(entry);
                     }
-                    if let Some(batch) = draft.finish(&held) {
+                    if let Some(batch) = draft.finish() {
                         log.append(Arc::new(batch));
                         model.batches.push_back(sizes.len());
                     }
@@ -239,6 +248,7 @@ mod tests {
                     let Some(client) = clients.get_mut(usize::from(nth) % count) else { continue };
                     let pending: Vec<u8> = log.from(client.cursor).flatten().copied().collect();
                     assert_eq!(pending.len() as u64, log.head() - client.cursor);
+                    assert!(log.latest_from(client.cursor).is_none_or(|latest| latest == pending));
                     let written = &pending[..pending.len().min(usize::from(bytes))];
                     client.got.extend_from_slice(written);
                     client.cursor += written.len() as u64;
@@ -255,19 +265,18 @@ mod tests {
             }
         }
         drop(log);
-        assert_eq!(held.load(Ordering::Relaxed), 0, "every batch gives back what it took");
+        assert_eq!(memory.held(), 0, "every batch gives back what it took");
     }
 
     #[test]
     fn a_million_resumes_cost_no_scan_of_the_log() {
-        let held = Arc::default();
         let run = Run::new(7);
-        let (mut log, mut draft) = (Log::new(run), Draft::new());
+        let (mut log, mut draft) = (Log::new(run), Draft::new(Arc::new(Memory::new(1000))));
         for batch in 0..10_000 {
             for _ in 0..20 {
                 draft.push(Entry::Event, |out| out.extend_from_slice(b"data"));
             }
-            log.append(Arc::new(draft.finish(&held).unwrap_or_else(|| panic!("batch {batch} is empty"))));
+            log.append(Arc::new(draft.finish().unwrap_or_else(|| panic!("batch {batch} is empty"))));
         }
         let start = std::time::Instant::now();
         for n in 0..1_000_000_u64 {

@@ -238,6 +238,17 @@ impl Connection {
         }
     }
 
+    /// What is to be written, where it is a single slice of the log: so it is for whoever keeps up.
+    #[inline]
+    pub fn poll_latest<'a>(&self, log: &'a Log) -> Option<&'a [u8]> {
+        match self.state {
+            State::Stream(Stream { cursor, version: Version::Http11, .. }) if self.staged.is_empty() => {
+                log.latest_from(cursor)
+            }
+            _ => None,
+        }
+    }
+
     /// What is to be written, at most `most` bytes; returns how many slices there are.
     pub fn poll_write<'a>(&'a self, log: &'a Log, slices: &mut [IoSlice<'a>; MAX_SLICES], most: usize) -> usize {
         let (mut count, mut left) = (0, most);
@@ -445,6 +456,7 @@ mod tests {
     use crate::input::records::Record;
     use crate::log::batch::Draft;
     use crate::log::id::Run;
+    use crate::log::memory::Memory;
     use std::sync::Arc;
 
     const STALL: Duration = Duration::from_secs(30);
@@ -467,13 +479,12 @@ mod tests {
     impl Play {
         fn new() -> Play {
             let now = Instant::now();
-            let encoding =
-                Encoding { event: None, ids: Some(Run::new(1)), max_record: 100, buffer: 10_000, batch: 10_000 };
+            let encoding = Encoding { event: None, ids: Some(Run::new(1)), max_record: 100, buffer: 10_000 };
             let origins = Origins { local: true, ..Origins::default() };
             Play {
                 connection: Connection::new(now),
                 log: Log::new(Run::new(1)),
-                draft: Draft::new(),
+                draft: Draft::new(Arc::new(Memory::new(1 << 20))),
                 encoder: Encoder::new(encoding),
                 service: Service { origins, hosts: Hosts::default(), ids: true, tail: None, own_page: true },
                 phase: Phase::Live,
@@ -484,10 +495,10 @@ mod tests {
 
         fn publish(&mut self, records: &[&str]) {
             for record in records {
-                let outcome = self.encoder.record(Record::Whole(record.as_bytes()), &mut self.draft);
+                let outcome = self.encoder.record(Record::Bytes(record.as_bytes()), &mut self.draft);
                 assert_eq!(outcome, Ok(Outcome::Written));
             }
-            self.log.append(Arc::new(self.draft.finish(&Arc::default()).expect("has records")));
+            self.log.append(Arc::new(self.draft.finish().expect("has records")));
         }
 
         fn input(&mut self, bytes: &str) -> Option<Event> {

@@ -7,9 +7,10 @@
 use super::answer::Phase;
 use super::pace::{Pace, Progress};
 use crate::log::batch::{Batch, Draft};
+use crate::log::memory::Memory;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
@@ -58,8 +59,8 @@ pub struct Feed {
     buffer: usize,
     /// How many streams there must be before the first byte is read.
     wait: usize,
-    /// The memory of all batches that are alive.
-    held: Arc<AtomicUsize>,
+    /// The memory of all batches.
+    memory: Arc<Memory>,
     /// What lies before this offset must go, whoever needs it. A worker may not have come so far yet.
     floor: AtomicU64,
     stopped: AtomicBool,
@@ -72,13 +73,13 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed for so many workers.
-    pub fn new(pace: Pace, buffer: usize, wait: usize, workers: usize) -> Feed {
+    /// A feed of batches in this memory for so many workers.
+    pub fn new(pace: Pace, buffer: usize, memory: Arc<Memory>, wait: usize, workers: usize) -> Feed {
         Feed {
             pace,
             buffer,
             wait,
-            held: Arc::default(),
+            memory,
             floor: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             progress: (0..workers).map(|_| Progress::default()).collect(),
@@ -108,7 +109,7 @@ impl Feed {
 
     /// The memory that the log takes at the moment, in bytes.
     pub fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+        self.memory.held()
     }
 
     /// Nothing more is to be published.
@@ -190,8 +191,8 @@ impl Publisher {
     }
 
     fn pace_allows(&self, floor: u64) -> bool {
-        let Feed { pace, buffer, progress, .. } = &*self.feed;
-        pace.allows(self.head, floor, *buffer, progress.iter())
+        let Feed { pace, progress, .. } = &*self.feed;
+        pace.allows(self.head, floor, progress.iter())
     }
 
     /// Publishes what the draft holds, if anything, once the pace allows it. `false`: the program ends.
@@ -202,7 +203,7 @@ impl Publisher {
         if !self.make_room(draft.cost()) {
             return false;
         }
-        let Some(batch) = draft.finish(&self.feed.held) else { return true };
+        let Some(batch) = draft.finish() else { return true };
         self.head = batch.end();
         self.recent.push_back((batch.end(), batch.cost()));
         self.recent_cost += batch.cost();
@@ -224,7 +225,7 @@ impl Publisher {
 
     /// Lets go of the oldest batches, as many as a batch of this `cost` needs.
     fn make_room(&mut self, cost: usize) -> bool {
-        let Feed { buffer, held, floor, .. } = &*self.feed;
+        let Feed { buffer, memory, floor, .. } = &*self.feed;
         let (mut new, mut freed, mut gone) = (self.feed.floor(), 0, 0);
         for &(end, cost_of_old) in &self.recent {
             if self.recent_cost - freed + cost <= *buffer {
@@ -246,7 +247,7 @@ impl Publisher {
         }
         self.recent.drain(..gone);
         self.recent_cost -= freed;
-        let fits = || held.load(Ordering::SeqCst) + cost <= *buffer;
+        let fits = || memory.held() + cost <= *buffer;
         if !fits() {
             // Workers let go of what lies before the floor within a turn.
             self.inboxes.iter().for_each(Inbox::wake);

@@ -13,10 +13,6 @@ pub enum Pace {
     Input,
 }
 
-/// How far the reader may be ahead of the client that sets the pace `fastest`: enough that encoding and sending go
-/// on side by side, and little enough that what is sent is still in the processor's cache.
-const AHEAD: u64 = 4 << 20;
-
 /// Where one worker's clients are. Written by the worker at the end of each turn, read by the reader.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -49,23 +45,19 @@ impl Progress {
 }
 
 impl Pace {
-    /// Whether more may be published behind `head`, when everything before `floor` has to go for it, out of a log
-    /// of at most `buffer` bytes.
-    pub fn allows<'a>(self, head: u64, floor: u64, buffer: usize, workers: impl Iterator<Item = &'a Progress>) -> bool {
+    /// Whether more may be published behind `head`, when everything before `floor` has to go for it.
+    ///
+    /// Nobody but `input` runs ahead of the fastest client: what is sent is then still in the processor's cache, and
+    /// what comes meanwhile is one batch, for one write to each.
+    pub fn allows<'a>(self, head: u64, floor: u64, workers: impl Iterator<Item = &'a Progress> + Clone) -> bool {
         let with_clients = workers.filter(|worker| worker.streams() > 0);
+        let fastest = with_clients.clone().map(|worker| worker.fastest.load(Ordering::SeqCst)).max();
+        let mut slowest = with_clients.map(|worker| worker.slowest.load(Ordering::SeqCst));
+        let one_has_all = fastest.is_none_or(|cursor| cursor >= head);
         match self {
             Pace::Input => true,
-            Pace::Fastest => {
-                let fastest = with_clients.map(|worker| worker.fastest.load(Ordering::SeqCst)).max();
-                fastest.is_none_or(|cursor| {
-                    let near = head.saturating_sub(cursor) <= AHEAD.min(buffer as u64 / 2);
-                    near && cursor >= floor // records may be large: the fastest client is never dropped for one
-                })
-            }
-            Pace::Slowest => {
-                let slowest = with_clients.map(|worker| worker.slowest.load(Ordering::SeqCst)).min();
-                slowest.is_none_or(|cursor| cursor >= floor)
-            }
+            Pace::Fastest => one_has_all,
+            Pace::Slowest => one_has_all && slowest.all(|cursor| cursor >= floor),
         }
     }
 }
@@ -87,22 +79,18 @@ mod tests {
             cursors.iter().map(progress).collect()
         };
         for (cursors, fastest, slowest) in [
-            (&[&[][..], &[]][..], true, true),               // no client: as fast as it comes
-            (&[&[100 * MIB][..], &[]], true, true),          // all caught up
-            (&[&[97 * MIB][..], &[]], true, true),           // a little behind
-            (&[&[90 * MIB][..], &[]], false, true),          // more than is sent at a time
-            (&[&[90 * MIB, 99 * MIB][..], &[]], true, true), // one is fast enough
-            (&[&[36 * MIB][..], &[99 * MIB]], true, false),  // one, of another worker, would fall off the log
-            (&[&[38 * MIB, 37 * MIB][..], &[99 * MIB]], true, true),
+            (&[&[][..], &[]][..], true, true),                // no client: as fast as it comes
+            (&[&[100 * MIB][..], &[]], true, true),           // all caught up
+            (&[&[99 * MIB][..], &[]], false, false),          // nobody has what there is
+            (&[&[90 * MIB, 100 * MIB][..], &[]], true, true), // one is fast enough
+            (&[&[36 * MIB][..], &[100 * MIB]], true, false),  // one, of another worker, would fall off the log
+            (&[&[38 * MIB, 37 * MIB][..], &[100 * MIB]], true, true),
         ] {
             let workers = workers(cursors);
-            let allows = |pace: Pace| pace.allows(100 * MIB, 37 * MIB, 64 << 20, workers.iter());
+            let allows = |pace: Pace| pace.allows(100 * MIB, 37 * MIB, workers.iter());
             assert_eq!(allows(Pace::Fastest), fastest, "fastest: {cursors:?}");
             assert_eq!(allows(Pace::Slowest), slowest, "slowest: {cursors:?}");
             assert!(allows(Pace::Input));
         }
-        let near = workers(&[&[99 * MIB]]);
-        let large = |pace: Pace| pace.allows(100 * MIB, 100 * MIB, 64 << 20, near.iter());
-        assert!(!large(Pace::Fastest) && !large(Pace::Slowest), "it still stands in what a large record pushes out");
     }
 }

@@ -35,6 +35,37 @@ const SWEEP: Duration = Duration::from_millis(20);
 /// A socket that took nothing is tried again after so long, even if the kernel does not say that it has room.
 const RETRY_FULL: Duration = Duration::from_secs(1);
 
+/// Where a worker's streams are, kept up to date as they move: looking at all of them in each turn would cost more
+/// than the turn, where only one has moved.
+#[derive(Debug, Default)]
+struct Progress {
+    streams: usize,
+    /// The largest cursor, or one that has just left.
+    fastest: u64,
+    /// The smallest cursor, or a smaller one.
+    slowest: u64,
+    /// Whether that is to be made exact at the end of the turn.
+    recount: bool,
+}
+
+impl Progress {
+    fn join(&mut self, cursor: u64) {
+        self.fastest = if self.streams == 0 { cursor } else { self.fastest.max(cursor) };
+        self.slowest = if self.streams == 0 { cursor } else { self.slowest.min(cursor) };
+        self.streams += 1;
+    }
+
+    fn advance(&mut self, before: u64, after: u64) {
+        self.fastest = self.fastest.max(after);
+        self.recount |= before == self.slowest && after > before;
+    }
+
+    fn count(&mut self, cursors: impl Iterator<Item = u64>) {
+        *self = Progress::default();
+        cursors.for_each(|cursor| self.join(cursor));
+    }
+}
+
 /// What all workers and the server share.
 #[derive(Debug)]
 pub struct Shared {
@@ -129,6 +160,9 @@ pub struct Worker {
     ready: Vec<usize>,
     /// Bytes written in this turn.
     written: usize,
+    /// Whether this turn's budget ended before all who were ready had their share.
+    interrupted: bool,
+    progress: Progress,
     /// The earliest deadline of any client, or earlier.
     alarm: Option<Instant>,
     /// When there was last an event or a heartbeat.
@@ -162,6 +196,47 @@ impl Client {
         let deadline = self.connection.poll_deadline()?;
         Some(if self.writable { deadline } else { deadline.min(now + RETRY_FULL) })
     }
+
+    /// Writes what is pending, as far as the socket takes it and the budget goes. Returns how many bytes that were.
+    fn write(&mut self, log: &Log, stall: Duration, now: Instant) -> usize {
+        let mut all = 0;
+        while self.writable && self.connection.poll_gone().is_none() {
+            let (asked, result) = match self.connection.poll_latest(log) {
+                Some(slice) => (slice.len(), if slice.is_empty() { return all } else { self.socket.write(slice) }),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                    let count = self.connection.poll_write(log, &mut slices, WRITE_BUDGET);
+                    if count == 0 {
+                        return all;
+                    }
+                    let asked = slices[..count].iter().map(|slice| slice.len()).sum();
+                    (asked, self.socket.write_vectored(&slices[..count]))
+                }
+            };
+            match result {
+                Ok(written) => {
+                    all += written;
+                    self.connection.handle_written(written, log, stall, now);
+                    self.writable = written == asked;
+                    if all >= WRITE_BUDGET / 2 {
+                        break; // enough for this turn; the ready list has it again
+                    }
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory) => {
+                    self.connection.handle_written(0, log, stall, now);
+                    self.writable = false;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.connection.handle_error(),
+            }
+        }
+        all
+    }
+
+    /// Whether it is a stream that has everything, so that nothing is to be done before there is more.
+    fn waits_for_more(&self, log: &Log) -> bool {
+        self.writable && self.connection.cursor() == Some(log.head()) && !self.connection.has_pending(log)
+    }
 }
 
 impl Worker {
@@ -183,6 +258,8 @@ impl Worker {
             phase: Phase::Live,
             ready: Vec::new(),
             written: 0,
+            interrupted: false,
+            progress: Progress::default(),
             alarm: None,
             silent_since: Instant::now(),
             stop_at: None,
@@ -324,6 +401,7 @@ impl Worker {
                     match (&event, admission) {
                         (Some(Event::Joined { start, .. }), Some(admission)) => {
                             admission.join(self.index, start.cursor);
+                            self.progress.join(start.cursor);
                         }
                         (_, admission) => drop(admission),
                     }
@@ -417,18 +495,29 @@ impl Worker {
     fn write_all(&mut self, now: Instant) {
         if std::mem::take(&mut self.fresh) {
             self.queue_all();
+            self.progress.recount = true;
         }
         let mut ready = std::mem::take(&mut self.ready);
         self.written = 0;
+        self.interrupted = false;
         for (nth, &key) in ready.iter().enumerate() {
             if self.written >= TURN_BUDGET {
+                self.interrupted = true;
                 self.ready.splice(0..0, ready[nth..].iter().copied()); // they come first in the next turn
                 break;
             }
             if let Some(client) = self.clients.get_mut(key) {
                 client.queued = false;
-                self.write(key, now);
-                self.after(key, now);
+                let before = client.connection.cursor();
+                self.written += client.write(&self.log, self.shared.stall, now);
+                match (before, client.connection.cursor()) {
+                    (Some(before), Some(after)) => self.progress.advance(before, after),
+                    (Some(_), None) => self.progress.recount = true,
+                    (None, _) => {}
+                }
+                if !client.waits_for_more(&self.log) {
+                    self.after(key, now);
+                }
             }
         }
         self.shared.counters.bytes_out.fetch_add(self.written as u64, Ordering::Relaxed);
@@ -436,34 +525,6 @@ impl Worker {
         ready.clear();
         if self.ready.is_empty() {
             self.ready = ready;
-        }
-    }
-
-    fn write(&mut self, key: usize, now: Instant) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        while client.writable && client.connection.poll_gone().is_none() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = client.connection.poll_write(&self.log, &mut slices, WRITE_BUDGET);
-            if count == 0 {
-                return;
-            }
-            let asked: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-            match client.socket.write_vectored(&slices[..count]) {
-                Ok(written) => {
-                    self.written += written;
-                    client.connection.handle_written(written, &self.log, self.shared.stall, now);
-                    client.writable = written == asked;
-                    if asked >= WRITE_BUDGET / 2 || count == MAX_SLICES {
-                        return; // enough for this turn; `after` puts it on the ready list
-                    }
-                }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory) => {
-                    client.connection.handle_written(0, &self.log, self.shared.stall, now);
-                    client.writable = false;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => client.connection.handle_error(),
-            }
         }
     }
 
@@ -489,6 +550,7 @@ impl Worker {
         let _ = self.poll.registry().deregister(&mut client.socket);
         let shared = &self.shared;
         if client.stream.is_some() {
+            self.progress.recount = true;
             left(shared, client.peer.as_deref(), gone);
         }
         drop(client.socket);
@@ -501,16 +563,16 @@ impl Worker {
 
     /// The end of a turn: the log is trimmed to what clients and history need, and the reader is told how far they are.
     fn close_turn(&mut self) {
-        let (mut streams, mut fastest, mut slowest) = (0, 0, self.log.head());
-        for (_, client) in &self.clients {
-            if let Some(cursor) = client.connection.cursor() {
-                streams += 1;
-                fastest = fastest.max(cursor);
-                slowest = slowest.min(cursor);
-            }
+        if std::mem::take(&mut self.progress.recount) {
+            let cursors = self.clients.iter().filter_map(|(_, client)| client.connection.cursor());
+            self.progress.count(cursors);
         }
+        let Progress { streams, fastest, slowest, .. } = self.progress;
+        let slowest = if streams == 0 { self.log.head() } else { slowest };
         let history = self.log.entry_start(self.log.first_of_latest(self.shared.history()));
         self.log.evict(slowest.min(history));
+        // Before all have had their turn nobody counts as ahead: those at the end must not fall behind for it.
+        let fastest = if self.interrupted { slowest } else { fastest };
         self.shared.feed.turned(self.index, streams, fastest, slowest);
     }
 

@@ -8,6 +8,7 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 const CRLF: &[u8] = b"\r\n";
 
 /// The length of a chunk that carries `data` bytes, its framing included.
+#[inline]
 pub fn encoded_len(data: usize) -> usize {
     hex_digits(data) + CRLF.len() + data + CRLF.len()
 }
@@ -15,6 +16,7 @@ pub fn encoded_len(data: usize) -> usize {
 /// Appends one chunk of `len` bytes of chunk-data, which `write_data` appends.
 ///
 /// A chunk of no data would be the last-chunk and end the stream, so nothing at all is written for `len` 0.
+#[inline]
 pub fn write(out: &mut Vec<u8>, len: usize, write_data: impl FnOnce(&mut Vec<u8>)) {
     if len == 0 {
         return;

@@ -22,41 +22,73 @@ impl FieldValue {
     }
 }
 
-/// One event, ready to be written. `data` may be of any length and have line ends of every kind in it.
+/// One event, ready to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
     /// The event type; `None` is the default one, `message`.
     pub event: Option<&'a FieldValue>,
-    /// The data, UTF-8; each of its lines becomes a `data` field.
-    pub data: &'a [u8],
+    /// The data.
+    pub data: Data<'a>,
     /// The last event ID from here on, as text without CR, LF and NUL.
     pub id: Option<&'a str>,
 }
 
+/// The data of an event: UTF-8 of any length.
+#[derive(Clone, Copy, Debug)]
+pub enum Data<'a> {
+    /// It has no line break: one `data` field, which need not be looked through.
+    Line(&'a [u8]),
+    /// It may have line breaks of every kind: each line becomes a `data` field.
+    Text(&'a [u8]),
+    /// It is written as `data` fields already, by [`write_data`].
+    Fields(&'a [u8]),
+}
+
 impl Event<'_> {
     /// How many bytes [`Event::write`] appends.
+    #[inline]
     pub fn encoded_len(&self) -> usize {
         let event = self.event.map_or(0, |event| field_len("event", event.0.len()));
         let id = self.id.map_or(0, |id| field_len("id", id.len()));
-        let (lines, text) = measure(self.data);
-        event + lines * field_len("data", 0) + text + id + 1
+        let data = match self.data {
+            Data::Line(line) => field_len("data", line.len()),
+            Data::Text(text) => {
+                let (lines, text) = measure(text);
+                lines * field_len("data", 0) + text
+            }
+            Data::Fields(fields) => fields.len(),
+        };
+        event + data + id + 1
     }
 
     /// Appends the event's fields and the blank line that dispatches it.
+    #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
         if let Some(event) = self.event {
             write_field(out, "event", event.0.as_bytes());
         }
-        let mut rest = self.data;
-        while let Some(end) = memchr2(b'\r', b'\n', rest) {
-            write_field(out, "data", &rest[..end]);
-            rest = &rest[end + line_end_len(rest, end)..];
+        match self.data {
+            Data::Line(line) => write_field(out, "data", line),
+            Data::Text(text) => write_data(out, text, |line, out| out.extend_from_slice(line)),
+            Data::Fields(fields) => out.extend_from_slice(fields),
         }
-        write_field(out, "data", rest);
         if let Some(id) = self.id {
             write_field(out, "id", id.as_bytes());
         }
         out.push(b'\n');
+    }
+}
+
+/// Appends a `data` field for each line of `data`; `write_line` appends the line itself.
+#[inline]
+pub fn write_data(out: &mut Vec<u8>, mut data: &[u8], write_line: impl Fn(&[u8], &mut Vec<u8>)) {
+    loop {
+        let end = memchr2(b'\r', b'\n', data);
+        out.extend_from_slice(b"data: ");
+        write_line(&data[..end.unwrap_or(data.len())], out);
+        out.push(b'\n');
+        let Some(end) = end else { return };
+        data = &data[end + line_end_len(data, end)..];
     }
 }
 
@@ -182,7 +214,7 @@ mod tests {
             (None, " a", None, "data:  a\n\n"),
             (None, "a\nb\rc\r\nd\n", Some("r-2"), "data: a\ndata: b\ndata: c\ndata: d\ndata: \nid: r-2\n\n"),
         ] {
-            assert_eq!(written(&Event { event, data: data.as_bytes(), id }), want);
+            assert_eq!(written(&Event { event, data: Data::Text(data.as_bytes()), id }), want);
         }
     }
 
@@ -193,7 +225,7 @@ mod tests {
         all_strings(&alphabet, 6, &mut |data| {
             // What a text is once its line ends are told apart from CR, LF and CRLF no more.
             let want = data.replace("\r\n", "\n").replace('\r', "\n");
-            let got = parse(&written(&Event { event: None, data: data.as_bytes(), id: Some("r-1") }));
+            let got = parse(&written(&Event { event: None, data: Data::Text(data.as_bytes()), id: Some("r-1") }));
             assert_eq!(got, [("message".to_owned(), want, "r-1".to_owned())], "data {data:?}");
             count += 1;
         });
@@ -205,7 +237,7 @@ mod tests {
         all_strings(&['a', ':', ' ', '\r', '\n', '\0', 'é'], 4, &mut |name| match FieldValue::new(name) {
             None => assert!(name.is_empty() || name.contains(['\r', '\n']), "{name:?} was refused"),
             Some(event) => {
-                let got = parse(&written(&Event { event: Some(&event), data: b"d", id: None }));
+                let got = parse(&written(&Event { event: Some(&event), data: Data::Line(b"d"), id: None }));
                 assert_eq!(got, [(name.to_owned(), "d".to_owned(), String::new())]);
             }
         });
@@ -217,7 +249,7 @@ mod tests {
         write_comment(&mut out, "3 events missed\r\ndata: forged");
         assert_eq!(out, b": 3 events missed  data: forged\n");
         assert_eq!(out.len(), comment_len("3 events missed\r\ndata: forged".len()));
-        Event { event: None, data: b"x", id: None }.write(&mut out);
+        Event { event: None, data: Data::Line(b"x"), id: None }.write(&mut out);
         let stream = String::from_utf8(out).expect("text");
         assert_eq!(parse(&stream), [("message".to_owned(), "x".to_owned(), String::new())]);
     }

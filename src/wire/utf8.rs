@@ -2,60 +2,84 @@
 //!
 //! Each maximal part of an ill-formed sequence becomes one U+FFFD (Unicode § 3.9, "best practice").
 
-/// U+FFFD, and a byte to make it four: whatever is written, four bytes are, and the next overwrites what is too much.
-const REPLACEMENT: [u8; 4] = [0xef, 0xbf, 0xbd, 0];
+/// U+FFFD in UTF-8, as a number whose bytes are written in this order.
+const REPLACEMENT: u32 = u32::from_le_bytes([0xef, 0xbf, 0xbd, 0]);
 /// Input is taken in pieces of so many bytes; each may become three.
-const PIECE: usize = 256;
-/// So many bytes are looked at together.
-const STEP: usize = 8;
+const PIECE: usize = 64;
+/// More than a piece becomes.
+const TEXT: usize = PIECE * 4;
+/// A sequence is this long at most.
+const SEQUENCE: usize = 4;
+
+/// A piece of the input, one zero before it, and behind it what follows, or zeros.
+type Piece = [u8; 1 + PIECE + SEQUENCE];
+
+/// How many bytes each byte of a piece becomes: one (itself), three (U+FFFD), or none, where the U+FFFD before it
+/// stands for it, too.
+type Lengths = [u8; PIECE + SEQUENCE];
 
 /// Appends `bytes` to `out`, with U+FFFD in the place of whatever is no UTF-8.
 ///
-/// Binary input is to be fast, too: most of its bytes stand alone, and those take no branch, for every other one would
-/// be a wrong guess. Where a sequence may begin is found for a whole piece at once, in a loop that vectorises.
+/// Binary input is to be fast, too, where every second branch would be a wrong guess. So it is found out for all bytes
+/// of a piece at once what each becomes, in a loop that vectorises; the few sequences of three and four bytes are
+/// looked at one by one; then everything is written, again without a branch.
 pub fn write_lossy(mut bytes: &[u8], out: &mut Vec<u8>) {
-    let mut piece = [0; PIECE + 1];
-    let mut leads = [0; PIECE + STEP];
-    let mut text = [0; PIECE * 3 + 4];
+    let mut piece = [0; 1 + PIECE + SEQUENCE];
+    // Four bytes are written for each, whatever it becomes, and the next overwrites what is too much.
+    let mut text = [0; TEXT + 4];
     while !bytes.is_empty() {
-        let (end, seen) = (bytes.len().min(PIECE), bytes.len().min(PIECE + 1));
-        piece[..seen].copy_from_slice(&bytes[..seen]);
-        piece[seen..].fill(0);
-        for nth in 0..PIECE {
-            let (byte, next) = (piece[nth], piece[nth + 1]);
-            leads[nth] = u8::from((0xc2..=0xf4).contains(&byte) & (next & 0xc0 == 0x80));
-        }
-        let (mut read, mut written) = (0, 0);
-        while read < end {
-            let step = leads[read..].first_chunk::<STEP>().expect("there is one step more than a piece");
-            let alone = (u64::from_le_bytes(*step).trailing_zeros() as usize / 8).min(end - read);
-            for &byte in &piece[read..read + alone] {
-                let high = byte >> 7; // 0: ASCII, it stays; 1: it is replaced
-                let mask = 0_u32.wrapping_sub(high.into());
-                let four = u32::from(byte) & !mask | u32::from_le_bytes(REPLACEMENT) & mask;
-                text[written..written + 4].copy_from_slice(&four.to_le_bytes());
-                written += 1 + 2 * usize::from(high);
-            }
-            read += alone;
-            if alone < STEP && read < end {
-                let (char, len, taken) = sequence(&bytes[read..]);
-                text[written..written + 4].copy_from_slice(&char);
-                written += len;
-                read += taken;
-            }
+        let seen = bytes.len().min(PIECE + SEQUENCE);
+        piece[1..1 + seen].copy_from_slice(&bytes[..seen]);
+        piece[1 + seen..].fill(0);
+        let end = if bytes.len() <= PIECE { bytes.len() } else { before_last_lead(&piece) };
+        let mut written = 0;
+        for (&byte, &len) in piece[1..=end].iter().zip(&lengths(&piece)) {
+            let word = if len == 1 { u32::from(byte) } else { REPLACEMENT };
+            let at = written % TEXT; // which it never reaches: said for the compiler, which then need not ask
+            text[at..at + 4].copy_from_slice(&word.to_le_bytes());
+            written += usize::from(len);
         }
         out.extend_from_slice(&text[..written]);
-        bytes = &bytes[read..];
+        bytes = &bytes[end..];
     }
 }
 
-/// What a lead byte and what follows become: a character, its length, and how many bytes it takes the place of.
-/// The second byte of `bytes` is a continuation byte.
-fn sequence(bytes: &[u8]) -> ([u8; 4], usize, usize) {
-    let lead = bytes[0];
-    if lead < 0xe0 {
-        return ([lead, bytes[1], 0, 0], 2, 2);
+/// Where a piece ends, so that no sequence goes on in the next one.
+fn before_last_lead(piece: &Piece) -> usize {
+    let lead = (PIECE + 1 - SEQUENCE..PIECE).rev().find(|&at| piece[1 + at] >= 0xc2);
+    lead.unwrap_or(PIECE)
+}
+
+fn lengths(piece: &Piece) -> Lengths {
+    let mut lengths = [0; PIECE + SEQUENCE];
+    let mut long = [0_u8; PIECE];
+    for n in 0..PIECE {
+        let [before, byte, after] = [piece[n], piece[n + 1], piece[n + 2]];
+        let is_ascii = byte < 0x80;
+        let is_continuation = byte & 0xc0 == 0x80;
+        let is_continued = after & 0xc0 == 0x80;
+        let is_first_of_two = (0xc2..=0xdf).contains(&byte) & is_continued;
+        let is_second_of_two = (0xc2..=0xdf).contains(&before) & is_continuation;
+        lengths[n] = if is_ascii | is_first_of_two | is_second_of_two { 1 } else { 3 };
+        long[n] = u8::from((0xe0..=0xf4).contains(&byte) & is_continued);
     }
+    let mut leads = 0;
+    for eight in long.chunks_exact(8).rev() {
+        let eight = u64::from_le_bytes(*eight.first_chunk().expect("are eight"));
+        leads = leads << 8 | eight.wrapping_mul(0x0102_0408_1020_4080) >> 56; // a bit for each
+    }
+    while leads != 0_u64 {
+        let at = leads.trailing_zeros() as usize % PIECE;
+        let (taken, is_whole) = sequence([piece[at + 1], piece[at + 2], piece[at + 3], piece[at + 4]]);
+        let becomes = if is_whole { [1; SEQUENCE] } else { [3, 0, 0, 0] };
+        lengths[at..at + taken].copy_from_slice(&becomes[..taken]);
+        leads &= leads - 1;
+    }
+    lengths
+}
+
+/// How many bytes belong to a sequence of three or four, and whether it is whole. The second is a continuation byte.
+fn sequence([lead, second, third, fourth]: [u8; SEQUENCE]) -> (usize, bool) {
     // Unicode, table 3-7: the lead byte narrows the second one; the others may be any continuation byte.
     let (least, most) = match lead {
         0xe0 => (0xa0, 0xbf),
@@ -64,18 +88,14 @@ fn sequence(bytes: &[u8]) -> ([u8; 4], usize, usize) {
         0xf4 => (0x80, 0x8f),
         _ => (0x80, 0xbf),
     };
-    let len = if lead < 0xf0 { 3 } else { 4 };
-    if !(least..=most).contains(&bytes[1]) {
-        return (REPLACEMENT, 3, 1);
+    let (third, fourth) = (third & 0xc0 == 0x80, fourth & 0xc0 == 0x80);
+    match lead {
+        _ if !(least..=most).contains(&second) => (1, false),
+        _ if !third => (2, false),
+        0xe0..=0xef => (3, true),
+        _ if !fourth => (3, false),
+        _ => (4, true),
     }
-    let mut char = [lead, bytes[1], 0, 0];
-    for (nth, place) in char.iter_mut().enumerate().take(len).skip(2) {
-        match bytes.get(nth) {
-            Some(&byte) if byte & 0xc0 == 0x80 => *place = byte,
-            _ => return (REPLACEMENT, 3, nth),
-        }
-    }
-    (char, len, len)
 }
 
 #[cfg(test)]
