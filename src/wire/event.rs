@@ -135,12 +135,12 @@ fn line_end_len(data: &[u8], at: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// The oracle: an event-stream parser straight from WHATWG HTML § 9.2.6, slow and plain.
     /// Returns (type, data, last event ID) of each event that it would dispatch.
-    fn parse(stream: &str) -> Vec<(String, String, String)> {
+    pub fn parse(stream: &str) -> Vec<(String, String, String)> {
         let stream = stream.strip_prefix('\u{feff}').unwrap_or(stream);
         let mut lines = vec![String::new()];
         let mut ended = false;

@@ -1,10 +1,12 @@
 //! The protocols, pure: bytes in, bytes out. Nothing here knows a socket, a file, a clock or a thread.
 //!
-//! `event`, `chunk` and `utf8` write what clients read; `request`, `accept` and `response` are HTTP's two heads.
+//! `event`, `chunk` and `utf8` write what clients read, `event_stream` reads it as they do; `request`, `accept` and
+//! `response` are HTTP's two heads.
 
 pub mod accept;
 pub mod chunk;
 pub mod event;
+pub mod event_stream;
 pub mod request;
 pub mod response;
 pub mod utf8;
