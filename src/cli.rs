@@ -1,6 +1,7 @@
 //! What was typed: the options as clap reads them, one line of help each. What they mean together is `config`'s.
 
 use crate::config::Config;
+use crate::input::json::Pointer;
 use crate::report::harmless;
 use clap::{CommandFactory, Parser, ValueEnum};
 use std::ffi::OsString;
@@ -28,7 +29,7 @@ pub struct Cli {
     #[arg(short, long, value_name = "ADDR", default_value = "localhost")]
     pub bind: Vec<String>,
 
-    /// Event type of every event
+    /// Event type of every event that does not bring its own
     #[arg(short, long, value_name = "NAME")]
     pub event: Option<String>,
 
@@ -36,9 +37,25 @@ pub struct Cli {
     #[arg(short = 'o', long, value_name = "ORIGIN", default_value = "local", value_delimiter = ',', help = ORIGINS)]
     pub cors_origin: Vec<String>,
 
+    /// What standard input is: lines, or an event stream itself
+    #[arg(short, long, value_name = "FORMAT", default_value = "lines")]
+    pub format: Format,
+
     /// NUL ends a record, not a newline
     #[arg(short = '0', long)]
     pub null: bool,
+
+    /// Records are JSON: take the event type from there, by JSON Pointer such as /type
+    #[arg(long, value_name = "POINTER", value_parser = pointer)]
+    pub event_from: Option<Pointer>,
+
+    /// Records are JSON: take the ID from there
+    #[arg(long, value_name = "POINTER", value_parser = pointer)]
+    pub id_from: Option<Pointer>,
+
+    /// Records are JSON: take the data from there
+    #[arg(long, value_name = "POINTER", value_parser = pointer)]
+    pub data_from: Option<Pointer>,
 
     /// Send no IDs (smaller; clients then cannot resume)
     #[arg(long)]
@@ -125,6 +142,14 @@ pub enum AtEof {
     Wait,
     Exit,
     Serve,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Format {
+    Lines,
+    Sse,
 }
 
 /// `--pace`.
@@ -235,6 +260,10 @@ fn history(text: &str) -> Result<u64, String> {
         return Ok(u64::MAX);
     }
     text.parse().map_err(|_| "a history is a number of events, or all".to_owned())
+}
+
+fn pointer(text: &str) -> Result<Pointer, String> {
+    Pointer::parse(text).map_err(str::to_owned)
 }
 
 fn size(text: &str) -> Result<u64, String> {

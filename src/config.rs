@@ -2,6 +2,7 @@
 
 use crate::access::{Hosts, Origin, Origins};
 use crate::cli::{self, Cli};
+use crate::input::format::{Format, Pointers};
 use crate::input::records::Terminator;
 use crate::report::{Verbosity, harmless};
 use crate::serve::answer::Service;
@@ -35,8 +36,8 @@ pub struct Config {
     pub event: Option<FieldValue>,
     /// Event type of a last event.
     pub end_event: Option<FieldValue>,
-    /// What ends a record.
-    pub terminator: Terminator,
+    /// What standard input is.
+    pub format: Format,
     /// Longest record in bytes.
     pub max_record: usize,
     /// The memory that events may take, in bytes.
@@ -93,7 +94,7 @@ impl Config {
             service: Service { origins, hosts, ids: !cli.no_id, tail: cli.tail, own_page: cli.page.is_some() },
             event: field_value("--event", cli.event.as_deref())?,
             end_event: field_value("--end-event", cli.end_event.as_deref())?,
-            terminator: if cli.null { Terminator::Null } else { Terminator::Newline },
+            format: format(&cli)?,
             max_record: max_record as usize,
             buffer,
             history: cli.history,
@@ -123,6 +124,32 @@ impl Config {
             page: cli.page,
         })
     }
+}
+
+fn format(cli: &Cli) -> Result<Format> {
+    let pointers = [("--event-from", &cli.event_from), ("--id-from", &cli.id_from), ("--data-from", &cli.data_from)];
+    let given = pointers.iter().find(|(_, pointer)| pointer.is_some());
+    if cli.format == cli::Format::Sse {
+        if let Some((flag, _)) = given {
+            bail!(
+                "{flag} with --format sse: the events of a stream have their parts already; {flag} is for JSON records"
+            );
+        }
+        ensure!(!cli.null, "--null with --format sse: an event stream has lines; leave --null out");
+        return Ok(Format::EventStream { ids: !cli.no_id });
+    }
+    ensure!(
+        !cli.no_id || cli.id_from.is_none(),
+        "--no-id with --id-from: IDs are either left out or taken from the records; leave one of them out"
+    );
+    let terminator = if cli.null { Terminator::Null } else { Terminator::Newline };
+    Ok(match given {
+        None => Format::Lines(terminator),
+        Some(_) => {
+            let [event, id, data] = pointers.map(|(_, pointer)| pointer.clone());
+            Format::Json(terminator, Pointers { event, id, data })
+        }
+    })
 }
 
 fn field_value(flag: &str, text: Option<&str>) -> Result<Option<FieldValue>> {

@@ -23,12 +23,13 @@ pub mod wire;
 
 use crate::config::Config;
 use crate::input::encoder::Encoding;
+use crate::input::format::{Format, Pointers};
 use crate::input::reader::{Reader, Reading};
 use crate::input::tee::Tee;
-use crate::log::Log;
 use crate::log::batch::Draft;
 use crate::log::id::Run;
 use crate::log::memory::{BLOCK, Memory};
+use crate::log::{Ids, Log};
 use crate::report::Report;
 use crate::serve::Counters;
 use crate::serve::attendance::Attendance;
@@ -73,7 +74,6 @@ pub fn main() -> ExitCode {
 
 /// Serves standard input as `config` says. Tells how it ended, and whether the run was whole.
 fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
-    let ids = config.service.ids;
     let run = Run::new(RandomState::new().hash_one(std::process::id()));
     let poll = mio::Poll::new().context("cannot wait for clients")?;
     let waker = Arc::new(mio::Waker::new(poll.registry(), server::WAKER).context("cannot wait for clients")?);
@@ -104,10 +104,16 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
         server: waker,
     });
 
+    let own_ids = Arc::default();
+    let (ids, run_ids) = match &config.format {
+        Format::Json(_, Pointers { id: Some(_), .. }) => (Ids::OwnElseRun(Arc::clone(&own_ids)), true),
+        Format::EventStream { .. } => (Ids::Own(Arc::clone(&own_ids)), false),
+        Format::Lines(_) | Format::Json(..) => (Ids::Run, shared.service.ids),
+    };
     let mut inboxes = Vec::new();
     for index in 0..config.threads {
         let (worker, inbox) =
-            Worker::new(index, Log::new(run), Arc::clone(&shared)).context("cannot start a worker")?;
+            Worker::new(index, Log::new(run, ids.clone()), Arc::clone(&shared)).context("cannot start a worker")?;
         inboxes.push(inbox);
         notifier.spawn("worker", move || Some(Notice::Died(died("a worker", worker.run()))))?;
     }
@@ -126,24 +132,27 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
         report.say("reading from the keyboard; each line is an event, Ctrl-D ends");
     }
 
-    let encoding =
-        Encoding { event: config.event, ids: ids.then_some(run), max_record: config.max_record, buffer: config.buffer };
+    let encoding = Encoding {
+        event: config.event,
+        ids: run_ids.then_some(run),
+        max_record: config.max_record,
+        buffer: config.buffer,
+    };
     let tee = config.tee.then(Tee::stdout).transpose().context("--tee: cannot use standard output")?;
     let keeps_all = config.history.is_none_or(|entries| entries == u64::MAX);
-    let reading = Reading { terminator: config.terminator, encoding, end_event: config.end_event, tee, keeps_all };
-    let reader = Reader::new(
-        reading,
-        Draft::new(memory),
-        Publisher::new(feed, inboxes),
-        Arc::clone(&counters),
-        Arc::clone(report),
-    );
+    let reading = Reading { format: config.format, encoding, end_event: config.end_event, tee, keeps_all };
+    let draft = match ids {
+        Ids::Run => Draft::new(memory),
+        Ids::OwnElseRun(index) | Ids::Own(index) => Draft::new(memory).with_own_ids(index),
+    };
+    let reader = Reader::new(reading, draft, Publisher::new(feed, inboxes), Arc::clone(&counters), Arc::clone(report));
     notifier.spawn("reader", move || Some(Notice::InputOver(reader.run())))?;
 
     let (outcome, whole) = server.run()?;
     report.flush(); // so that there is room for the last line
     report.say(counters.summary());
-    let complete = whole && counters.left_out.load(Ordering::Relaxed) == 0;
+    let lost = [&counters.left_out, &counters.lost_upstream].map(|counter| counter.load(Ordering::Relaxed));
+    let complete = whole && lost == [0, 0];
     Ok((outcome, complete))
 }
 

@@ -3,6 +3,7 @@
 use super::records::Record;
 use crate::log::batch::{BATCH_COST, Draft, Entry, INDEX_COST};
 use crate::log::id::Run;
+use crate::log::own_ids::ID_COST;
 use crate::wire::event::{self, Data, Event, FieldValue};
 use crate::wire::{chunk, utf8};
 
@@ -32,6 +33,17 @@ pub enum Outcome {
     TooLarge(u64),
 }
 
+/// An event whose record brings parts of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// The event type; without one it is that of all events. Never one with a line end in it.
+    pub event: Option<&'a str>,
+    /// The data.
+    pub data: &'a [u8],
+    /// The ID; without one it is `RUN-N`, where events have IDs. Never one with a line end or NUL in it.
+    pub id: Option<&'a str>,
+}
+
 /// Nothing was written: the draft has to be published first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
@@ -57,68 +69,104 @@ impl Encoder {
         Encoder { encoding, id_prefix: id.len(), id, repaired: Vec::new() }
     }
 
+    /// Whether events that bring no ID are given one.
+    pub fn gives_ids(&self) -> bool {
+        self.encoding.ids.is_some()
+    }
+
     /// Adds the entry of the next record to `draft`.
     pub fn record(&mut self, record: Record<'_>, draft: &mut Draft) -> Result<Outcome, Full> {
         let number = draft.next();
         let (size, outcome) = match record {
-            Record::Line(line) => (self.event(None, Data::Line(line), draft)?, Outcome::Written),
-            Record::Bytes(bytes) if std::str::from_utf8(bytes).is_ok() => {
-                (self.event(None, Data::Text(bytes), draft)?, Outcome::Written)
-            }
-            Record::Bytes(bytes) => (self.repaired(bytes, draft)?, Outcome::Repaired),
+            Record::Line(line) => (self.event(None, Data::Line(line), None, draft)?, Outcome::Written),
+            Record::Bytes(bytes) => return self.parts(Parts { event: None, data: bytes, id: None }, draft),
             Record::TooLong { size } => {
                 let max = self.encoding.max_record;
                 let why = format!("record {number} left out: {size} bytes are more than --max-record {max}");
                 return self.comment(&why, draft).map(|()| Outcome::TooLong(size));
             }
         };
+        self.judge(size, outcome, draft)
+    }
+
+    /// Adds the entry of the next record to `draft`, which brings parts of its event.
+    pub fn parts(&mut self, parts: Parts<'_>, draft: &mut Draft) -> Result<Outcome, Full> {
+        let Parts { event, data, id } = parts;
+        let name = event.and_then(FieldValue::new);
+        let (size, outcome) = match std::str::from_utf8(data) {
+            Ok(_) => (self.event(name.as_ref(), Data::Text(data), id, draft)?, Outcome::Written),
+            Err(_) => (self.repaired(name.as_ref(), data, id, draft)?, Outcome::Repaired),
+        };
+        self.judge(size, outcome, draft)
+    }
+
+    /// A comment takes the place of an event that was too large to be added.
+    #[inline]
+    fn judge(&self, size: usize, outcome: Outcome, draft: &mut Draft) -> Result<Outcome, Full> {
         if size <= self.most() {
             return Ok(outcome);
         }
+        let number = draft.next();
         let why = format!("record {number} left out: as an event of {size} bytes it exceeds --buffer");
         self.comment(&why, draft).map(|()| Outcome::TooLarge(size as u64))
     }
 
     /// Adds the end event (`--end-event`), where the buffer can hold it.
     pub fn end_event(&mut self, name: &FieldValue, data: &str, draft: &mut Draft) -> Result<(), Full> {
-        self.event(Some(name), Data::Line(data.as_bytes()), draft).map(drop)
+        self.event(Some(name), Data::Line(data.as_bytes()), None, draft).map(drop)
     }
 
-    fn repaired(&mut self, bytes: &[u8], draft: &mut Draft) -> Result<usize, Full> {
+    fn repaired(
+        &mut self,
+        name: Option<&FieldValue>,
+        bytes: &[u8],
+        own_id: Option<&str>,
+        draft: &mut Draft,
+    ) -> Result<usize, Full> {
         let mut fields = std::mem::take(&mut self.repaired);
         fields.clear();
         fields.shrink_to(REPAIRED_KEPT);
         // A line break is no part of any sequence, whole or broken, so that lines can be repaired one by one.
         event::write_data(&mut fields, bytes, utf8::write_lossy);
-        let size = self.event(None, Data::Fields(&fields), draft);
+        let size = self.event(name, Data::Fields(&fields), own_id, draft);
         self.repaired = fields;
         size
     }
 
     /// The largest entry that the buffer can hold.
     fn most(&self) -> usize {
-        self.encoding.buffer.min(u32::MAX as usize / 2) - INDEX_COST - BATCH_COST
+        self.encoding.buffer.min(u32::MAX as usize / 2) - INDEX_COST - ID_COST - BATCH_COST
     }
 
     /// Adds an event, unless it is larger than the buffer can hold. Tells its size.
     #[inline]
-    fn event(&mut self, name: Option<&FieldValue>, data: Data<'_>, draft: &mut Draft) -> Result<usize, Full> {
+    fn event(
+        &mut self,
+        name: Option<&FieldValue>,
+        data: Data<'_>,
+        own_id: Option<&str>,
+        draft: &mut Draft,
+    ) -> Result<usize, Full> {
         if self.encoding.ids.is_some() {
             self.id.truncate(self.id_prefix);
             self.id.push_str(itoa::Buffer::new().format(draft.next()));
         }
-        let id = self.encoding.ids.is_some().then_some(self.id.as_str());
+        let id = own_id.or(self.encoding.ids.is_some().then_some(self.id.as_str()));
         let event = Event { event: name.or(self.encoding.event.as_ref()), data, id };
         let len = event.encoded_len();
         let size = chunk::encoded_len(len);
         if size <= self.most() {
             make_sure_of_room(size, draft)?;
             draft.push(Entry::Event, |out| chunk::write(out, len, |out| event.write(out)));
+            if let Some(id) = own_id.filter(|id| !id.is_empty()) {
+                draft.note_own_id(id);
+            }
         }
         Ok(size)
     }
 
-    fn comment(&self, text: &str, draft: &mut Draft) -> Result<(), Full> {
+    /// Adds a comment that belongs to the stream.
+    pub fn comment(&self, text: &str, draft: &mut Draft) -> Result<(), Full> {
         let len = event::comment_len(text.len());
         make_sure_of_room(chunk::encoded_len(len), draft)?;
         draft.push(Entry::Comment, |out| chunk::write(out, len, |out| event::write_comment(out, text)));

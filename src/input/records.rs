@@ -9,6 +9,16 @@ pub enum Terminator {
     Null,
 }
 
+impl Terminator {
+    /// The last byte of what ends a record.
+    pub fn byte(self) -> u8 {
+        match self {
+            Terminator::Newline => b'\n',
+            Terminator::Null => 0,
+        }
+    }
+}
+
 /// One record, without what ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
@@ -44,12 +54,14 @@ impl Splitter {
         Splitter { terminator, max, held: Vec::new(), size: 0, ends_with_cr: false }
     }
 
+    /// What ends a record.
+    pub fn terminator(&self) -> Terminator {
+        self.terminator
+    }
+
     /// Takes the next bytes and hands on each record that they complete.
     pub fn push<'a>(&mut self, bytes: &'a [u8], mut each: impl FnMut(Record<'_>)) {
-        let byte = match self.terminator {
-            Terminator::Newline => b'\n',
-            Terminator::Null => 0,
-        };
+        let byte = self.terminator.byte();
         let Some(last) = memchr::memrchr(byte, bytes) else { return self.hold(bytes) };
         let mut start = 0;
         if self.size > 0 {

@@ -1,6 +1,7 @@
 //! A batch: what the reader publishes at a time, some entries encoded back to back, immutable from then on.
 
 use super::memory::Memory;
+use super::own_ids::{Drafted, Held, OwnIds};
 use std::sync::Arc;
 
 /// Some entries of the log, back to back. Each entry is one whole chunk.
@@ -15,6 +16,10 @@ pub struct Batch {
     ends: Vec<u32>,
     /// Number of the latest entry up to here that is an event and no comment; 0 where there is none yet.
     last_event: u64,
+    /// IDs that records brought with them, where they may.
+    own_ids: Option<Held>,
+    /// Number of the latest entry up to here that has such an ID; 0 where there is none yet.
+    last_own_id: u64,
     /// Where its memory is counted, and goes back to.
     memory: Arc<Memory>,
 }
@@ -63,6 +68,23 @@ impl Batch {
         self.last_event
     }
 
+    /// Number of the latest entry up to the end of this batch that has an ID of its own; 0 where there is none yet.
+    pub fn last_own_id(&self) -> u64 {
+        self.last_own_id
+    }
+
+    /// Number of the latest entry of this batch that is before `entry` and has an ID of its own.
+    pub fn own_id_before(&self, entry: u64) -> Option<u64> {
+        self.own_ids.as_ref()?.before(entry)
+    }
+
+    /// Makes the IDs that its records brought known; before any client can ask for what is in it.
+    pub fn enter_own_ids(&self) {
+        if let Some(own_ids) = &self.own_ids {
+            own_ids.enter();
+        }
+    }
+
     /// All bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -70,7 +92,8 @@ impl Batch {
 
     /// The memory that it takes, in bytes, its index included.
     pub fn cost(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * INDEX_COST + BATCH_COST
+        let own_ids = self.own_ids.as_ref().map_or(0, Held::cost);
+        self.bytes.capacity() + self.ends.capacity() * INDEX_COST + own_ids + BATCH_COST
     }
 
     /// Offset in the log at which entry `number` of this batch begins.
@@ -98,6 +121,8 @@ pub struct Draft {
     bytes: Vec<u8>,
     ends: Vec<u32>,
     last_event: u64,
+    own_ids: Option<Drafted>,
+    last_own_id: u64,
     memory: Arc<Memory>,
 }
 
@@ -113,7 +138,13 @@ pub enum Entry {
 impl Draft {
     /// The first batch of a log, empty.
     pub fn new(memory: Arc<Memory>) -> Draft {
-        Draft { start: 0, first: 1, bytes: memory.take(), ends: Vec::new(), last_event: 0, memory }
+        let (bytes, ends) = (memory.take(), Vec::new());
+        Draft { start: 0, first: 1, bytes, ends, last_event: 0, own_ids: None, last_own_id: 0, memory }
+    }
+
+    /// The same for a log whose records may bring IDs of their own.
+    pub fn with_own_ids(self, index: Arc<OwnIds>) -> Draft {
+        Draft { own_ids: Some(Drafted::new(index)), ..self }
     }
 
     /// Adds the entry that `write` appends, whole chunks and at least one byte.
@@ -126,6 +157,20 @@ impl Draft {
         if entry == Entry::Event {
             self.last_event = self.next() - 1;
         }
+    }
+
+    /// The last entry has brought this ID with it.
+    pub fn note_own_id(&mut self, id: &str) {
+        let entry = self.next() - 1;
+        if let Some(own_ids) = &mut self.own_ids {
+            own_ids.note(entry, id);
+            self.last_own_id = entry;
+        }
+    }
+
+    /// Whether any entry of the log so far has brought an ID with it.
+    pub fn has_own_ids(&self) -> bool {
+        self.last_own_id > 0
     }
 
     /// Number of the entry that comes next.
@@ -148,7 +193,8 @@ impl Draft {
     /// The memory that the finished batch will take, in bytes.
     pub fn cost(&self) -> usize {
         let bytes = if self.is_well_filled() { self.bytes.capacity() } else { self.bytes.len() };
-        bytes + self.ends.len() * INDEX_COST + BATCH_COST
+        let own_ids = self.own_ids.as_ref().map_or(0, Drafted::cost);
+        bytes + self.ends.len() * INDEX_COST + own_ids + BATCH_COST
     }
 
     /// Takes what was filled in as a batch, and goes on with an empty draft behind it. `None` when there is nothing.
@@ -169,6 +215,8 @@ impl Draft {
             bytes,
             ends: self.ends.as_slice().to_vec(),
             last_event: self.last_event,
+            own_ids: self.own_ids.as_mut().map(Drafted::finish),
+            last_own_id: self.last_own_id,
             memory: Arc::clone(&self.memory),
         };
         self.memory.count(batch.cost());

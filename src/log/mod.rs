@@ -1,12 +1,14 @@
 //! The log: what was read, encoded once, kept once, and read by every client through a cursor of its own.
 //!
 //! It is an append-only run of immutable batches, addressed by absolute byte offset. An entry is one record
-//! (one chunk); entry `n` is record `n` of the run, so that an ID is turned into a place by arithmetic.
+//! (one chunk); entry `n` is record `n` of the run, so that an ID is turned into a place by arithmetic. IDs that
+//! records bring with them have an index.
 
 pub mod batch;
 pub mod id;
 pub mod memory;
+pub mod own_ids;
 mod view;
 
 pub use batch::Batch;
-pub use view::{Log, Missed, Start};
+pub use view::{Ids, Log, Missed, Start};

@@ -4,13 +4,27 @@
 
 use super::batch::Batch;
 use super::id::Run;
+use super::own_ids::{self, OwnIds};
+use crate::wire::{chunk, event};
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// Which IDs entries have.
+#[derive(Clone, Debug)]
+pub enum Ids {
+    /// `RUN-N` each.
+    Run,
+    /// Their own, else `RUN-N`.
+    OwnElseRun(Arc<OwnIds>),
+    /// Their own, else none.
+    Own(Arc<OwnIds>),
+}
 
 /// A run of batches without a gap.
 #[derive(Debug)]
 pub struct Log {
     run: Run,
+    ids: Ids,
     batches: VecDeque<Arc<Batch>>,
     /// Offset just after the last byte that was ever appended.
     head: u64,
@@ -18,6 +32,8 @@ pub struct Log {
     last: u64,
     /// Number of the last entry that is an event; 0 before the first.
     last_event: u64,
+    /// Number of the last entry that brought an ID with it; 0 before the first.
+    last_own_id: u64,
 }
 
 /// Where a client starts.
@@ -43,20 +59,16 @@ pub enum Missed {
 }
 
 impl Log {
-    /// An empty log of `run`.
-    pub fn new(run: Run) -> Log {
-        Log { run, batches: VecDeque::new(), head: 0, last: 0, last_event: 0 }
-    }
-
-    /// The run whose IDs it knows.
-    pub fn run(&self) -> Run {
-        self.run
+    /// An empty log of `run`, whose entries have these IDs.
+    pub fn new(run: Run, ids: Ids) -> Log {
+        Log { run, ids, batches: VecDeque::new(), head: 0, last: 0, last_event: 0, last_own_id: 0 }
     }
 
     /// Takes the batch that follows the last one.
     pub fn append(&mut self, batch: Arc<Batch>) {
         debug_assert_eq!((batch.start(), batch.first()), (self.head, self.last + 1), "batches come in order");
         (self.head, self.last, self.last_event) = (batch.end(), batch.last(), batch.last_event());
+        self.last_own_id = batch.last_own_id();
         self.batches.push_back(batch);
     }
 
@@ -103,7 +115,7 @@ impl Log {
     /// Where a client starts that brings `last_event_id`: strictly after that event, or with all that is held
     /// where it is too old, or with the latest `history` entries where it is none of this run.
     pub fn resume(&self, last_event_id: &str, history: u64) -> Start {
-        match self.run.number(last_event_id).filter(|&number| number <= self.last) {
+        match self.number(last_event_id) {
             None => self.start_at(self.first_of_latest(history), Missed::Unknown),
             Some(number) if number + 1 >= self.first() => self.start_at(number + 1, Missed::Nothing),
             Some(number) => self.start_at(self.first(), Missed::Records(self.first() - number - 1)),
@@ -112,6 +124,60 @@ impl Log {
 
     fn start_at(&self, entry: u64, missed: Missed) -> Start {
         Start { cursor: self.entry_start(entry), entry, missed }
+    }
+
+    /// The number of the latest entry that this ID was ever given to, as far as that is known.
+    fn number(&self, id: &str) -> Option<u64> {
+        let own = match &self.ids {
+            Ids::Run => None,
+            Ids::OwnElseRun(index) | Ids::Own(index) => index.find(id),
+        };
+        // What is not held here any more can't be looked at; then the hash has to do.
+        let is_meant = |&number: &u64| {
+            number < self.first() || self.own_id(number).is_some_and(|own| own_ids::trim(own) == own_ids::trim(id))
+        };
+        own.filter(is_meant).or_else(|| self.run.number(id)).filter(|&number| number <= self.last)
+    }
+
+    /// The ID that entry `number` has, where it is held.
+    fn own_id(&self, number: u64) -> Option<&str> {
+        let (_, entry) = self.entry_at(self.entry_start(number))?;
+        event::id(&entry[chunk::data(entry)])
+    }
+
+    /// The ID after which a client resumes that has everything before `entry`, and maybe a little more than it need
+    /// have; `None` where none is known.
+    pub fn id_before(&self, entry: u64) -> Option<String> {
+        let run_id = || Some(format!("{}-{}", self.run, entry - 1));
+        match self.ids {
+            Ids::Run => run_id(),
+            Ids::OwnElseRun(_) => self.own_id_before(entry).map(str::to_owned).or_else(run_id),
+            Ids::Own(_) => self.own_id_before(entry).map(str::to_owned),
+        }
+    }
+
+    /// The ID of the latest entry before `entry` that brought one with it, as far as it is held.
+    fn own_id_before(&self, entry: u64) -> Option<&str> {
+        let nth = self.batches.partition_point(|batch| batch.last() < entry - 1);
+        let own = self.batches.get(nth).and_then(|batch| batch.own_id_before(entry));
+        let earlier = || Some(self.batches.get(nth.checked_sub(1)?)?.last_own_id());
+        self.own_id(own.or_else(earlier).filter(|&number| number >= self.first())?)
+    }
+
+    /// Whether any entry so far has an ID.
+    pub fn has_ids(&self) -> bool {
+        match self.ids {
+            Ids::Run | Ids::OwnElseRun(_) => true,
+            Ids::Own(_) => self.last_own_id > 0,
+        }
+    }
+
+    /// Whether no event from `entry` on has an ID.
+    pub fn is_last_id_before(&self, entry: u64) -> bool {
+        match self.ids {
+            Ids::Run | Ids::OwnElseRun(_) => self.last_event < entry,
+            Ids::Own(_) => self.last_own_id < entry,
+        }
     }
 
     /// Whether there is no event from `entry` on (comments don't count).
@@ -196,7 +262,8 @@ mod tests {
     fn play(steps: Vec<Step>) {
         let memory = Arc::new(Memory::new(32));
         let run = Run::new(7);
-        let (mut log, mut draft, mut model) = (Log::new(run), Draft::new(Arc::clone(&memory)), Model::default());
+        let (mut log, mut draft, mut model) =
+            (Log::new(run, Ids::Run), Draft::new(Arc::clone(&memory)), Model::default());
         let mut clients: Vec<Client> = Vec::new();
         for step in steps {
             match step {
@@ -271,7 +338,7 @@ mod tests {
     #[test]
     fn a_million_resumes_cost_no_scan_of_the_log() {
         let run = Run::new(7);
-        let (mut log, mut draft) = (Log::new(run), Draft::new(Arc::new(Memory::new(1000))));
+        let (mut log, mut draft) = (Log::new(run, Ids::Run), Draft::new(Arc::new(Memory::new(1000))));
         for batch in 0..10_000 {
             for _ in 0..20 {
                 draft.push(Entry::Event, |out| out.extend_from_slice(b"data"));

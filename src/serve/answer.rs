@@ -173,9 +173,17 @@ fn stream(request: &Request, service: &Service, moment: &Moment, cors: &Cors) ->
         None => log.start_new(service.tail.unwrap_or(history).min(history)),
     };
     if moment.phase == Phase::Ended && request.method == Method::Get {
-        // Without IDs a returning EventSource can't be told from a new one; it must not get everything twice.
-        let has_all = log.is_last_event_before(start.entry) || !service.ids;
-        if has_all && (event_source || last_event_id.is_some()) {
+        let has_all = match (last_event_id, start.missed) {
+            // It has all that it will ever be recognised by.
+            (Some(_), Missed::Nothing | Missed::Records(_)) => log.is_last_id_before(start.entry),
+            _ => log.is_last_event_before(start.entry),
+        };
+        let is_over = if service.ids && log.has_ids() {
+            has_all && (event_source || last_event_id.is_some())
+        } else {
+            event_source // Without IDs one that returns can't be told from a new one; it must not get everything twice.
+        };
+        if is_over {
             let fields = cors.fields();
             return Answer::Farewell(head(204, moment.date, Length::NoContent, &fields));
         }
@@ -223,8 +231,12 @@ fn first_chunk(service: &Service, moment: &Moment, start: &Start, newcomer: bool
         }
     }
     let whole_history = moment.log.first_of_latest(moment.history);
-    if newcomer && service.ids && start.entry > whole_history {
-        first.extend_from_slice(format!("id: {}-{}\n\n", moment.log.run(), start.entry - 1).as_bytes());
+    if newcomer
+        && service.ids
+        && start.entry > whole_history
+        && let Some(id) = moment.log.id_before(start.entry)
+    {
+        first.extend_from_slice(format!("id: {id}\n\n").as_bytes());
     }
     first
 }

@@ -454,6 +454,7 @@ mod tests {
     use crate::access::{Hosts, Origins};
     use crate::input::encoder::{Encoder, Encoding, Outcome};
     use crate::input::records::Record;
+    use crate::log::Ids;
     use crate::log::batch::Draft;
     use crate::log::id::Run;
     use crate::log::memory::Memory;
@@ -483,7 +484,7 @@ mod tests {
             let origins = Origins { local: true, ..Origins::default() };
             Play {
                 connection: Connection::new(now),
-                log: Log::new(Run::new(1)),
+                log: Log::new(Run::new(1), Ids::Run),
                 draft: Draft::new(Arc::new(Memory::new(1 << 20))),
                 encoder: Encoder::new(encoding),
                 service: Service { origins, hosts: Hosts::default(), ids: true, tail: None, own_page: true },

@@ -209,6 +209,7 @@ impl Publisher {
         self.recent_cost += batch.cost();
         let batch = Arc::new(batch);
         let nobody_joins = self.feed.lock.lock().expect("nobody panics with it");
+        batch.enter_own_ids();
         for inbox in &self.inboxes {
             // A worker that is gone has ended the program already.
             let _ = inbox.batches.send(Arc::clone(&batch));

@@ -21,6 +21,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 pub struct Counters {
     /// Records that were left out (contract 1.4).
     pub left_out: AtomicU64,
+    /// Records that were sent without something that was asked of them (contract 3.2).
+    pub incomplete: AtomicU64,
+    /// How often the event stream that comes in said that events are missing.
+    pub lost_upstream: AtomicU64,
     /// Events that were published.
     pub events: AtomicU64,
     /// Bytes read from standard input.
@@ -77,6 +81,12 @@ impl Counters {
         }
         if get(&self.left_out) > 0 {
             text += &format!(", {} left out", count(get(&self.left_out), "record"));
+        }
+        if get(&self.incomplete) > 0 {
+            text += &format!(", {} incomplete", count(get(&self.incomplete), "record"));
+        }
+        if get(&self.lost_upstream) > 0 {
+            text += &format!(", {} upstream", count(get(&self.lost_upstream), "gap"));
         }
         text
     }

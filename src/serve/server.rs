@@ -197,7 +197,7 @@ impl Server {
                     self.at_eof = AtEof::Exit;
                 }
                 if self.stage == Stage::Running {
-                    self.input_over();
+                    self.input_over(over.without_ids);
                 }
             }
         }
@@ -205,7 +205,7 @@ impl Server {
         Ok(())
     }
 
-    fn input_over(&mut self) {
+    fn input_over(&mut self, without_ids: bool) {
         match self.at_eof {
             AtEof::Wait if !self.shared.counters.joined.load(Ordering::SeqCst) => {
                 let events = self.shared.counters.events.load(Ordering::Relaxed);
@@ -225,7 +225,7 @@ impl Server {
                 self.end();
             }
             AtEof::Serve => {
-                let phase = if self.shared.service.ids { Phase::Ended } else { Phase::EndedOpen };
+                let phase = if without_ids { Phase::EndedOpen } else { Phase::Ended };
                 self.tell(|| Message::End(phase));
                 self.stage = Stage::Serving;
             }

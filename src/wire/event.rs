@@ -4,7 +4,7 @@
 //! single LF and has one space after the colon. `id` comes last because some clients take it over as they
 //! read its line: an event that is cut in the middle must not count as received.
 
-use memchr::{memchr2, memchr2_iter};
+use memchr::{memchr2, memchr2_iter, memrchr};
 
 /// A text that fits on one line of an event stream: no CR, no LF. As an `event` field it is the event type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +90,13 @@ pub fn write_data(out: &mut Vec<u8>, mut data: &[u8], write_line: impl Fn(&[u8],
         let Some(end) = end else { return };
         data = &data[end + line_end_len(data, end)..];
     }
+}
+
+/// The ID of an event as [`Event::write`] writes it.
+pub fn id(event: &[u8]) -> Option<&str> {
+    let fields = event.strip_suffix(b"\n\n")?;
+    let last = memrchr(b'\n', fields).map_or(0, |end| end + 1); // `id` comes last
+    std::str::from_utf8(fields[last..].strip_prefix(b"id: ")?).ok()
 }
 
 /// Appends a comment line (`: text`), which no client dispatches. Line ends in `text` become blanks.
@@ -215,7 +222,10 @@ pub(super) mod tests {
             (None, "a\nb\rc\r\nd\n", Some("r-2"), "data: a\ndata: b\ndata: c\ndata: d\ndata: \nid: r-2\n\n"),
         ] {
             assert_eq!(written(&Event { event, data: Data::Text(data.as_bytes()), id }), want);
+            assert_eq!(super::id(want.as_bytes()), id);
         }
+        assert_eq!(super::id(b"data: a\ndata: id: 1\n\n"), None);
+        assert_eq!(super::id(b": id: 1\n"), None);
     }
 
     #[test]
