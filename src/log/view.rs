@@ -355,6 +355,45 @@ mod tests {
         assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
     }
 
+    #[test]
+    fn ids_of_their_own_are_found_without_a_scan_of_the_log() {
+        let (held, index) = (Arc::default(), Arc::<OwnIds>::default());
+        let mut log = Log::new(Run::new(7), Ids::Own(Arc::clone(&index)));
+        let mut draft = Draft::with_own_ids(index);
+        for number in 1..=200_000_u64 {
+            // Each ID is given twice, and the latest counts.
+            let id = format!("topic/{}", number % 100_000);
+            let event = event::Event { event: None, data: b"x", id: Some(&id) };
+            let len = event.encoded_len();
+            draft.push(Entry::Event, |out| chunk::write(out, len, |out| event.write(out)));
+            draft.note_own_id(&id);
+            if number % 20 == 0 {
+                let batch = draft.finish(&held).expect("has entries");
+                batch.enter_own_ids();
+                log.append(Arc::new(batch));
+            }
+        }
+        let start = std::time::Instant::now();
+        for n in 0..50_000_u64 {
+            let nth = n * 7919 % 100_000;
+            let id = format!(" topic/{nth}");
+            let start = log.resume(&id, 1000);
+            let number = if nth == 0 { 200_000 } else { 100_000 + nth };
+            assert_eq!((start.entry, start.missed), (number + 1, Missed::Nothing));
+        }
+        // A scan of 10,000 batches would take minutes.
+        assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+        assert_eq!(log.resume("topic/100000", 1000).missed, Missed::Unknown);
+        // What one view has let go of is known, and so what is missed, as long as another holds it.
+        let other: Vec<_> = log.batches.range(8990..9000).cloned().collect();
+        log.evict(log.entry_start(180_001));
+        assert_eq!(log.resume("topic/79900", 1000).missed, Missed::Records(100));
+        drop(other);
+        assert_eq!(log.resume("topic/79900", 1000).missed, Missed::Unknown);
+        drop(log);
+        assert_eq!(held.load(Ordering::Relaxed), 0);
+    }
+
     proptest! {
         #[test]
         fn every_client_reads_every_entry_from_its_start_on(steps in prop::collection::vec(step(), 1..60)) {
