@@ -21,7 +21,8 @@ fn sent(args: &[&str], input: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>, Op
     writer.join().expect("all was written");
     assert_eq!(client.rest().1, End::Proper, "sse-pipe {args:?}");
     let ended = program.end();
-    let told = ended.told.iter().filter(|line| !line.contains("listening on")).cloned().collect();
+    let mut told = ended.told.clone();
+    told.retain(|line| !line.contains("listening on") && !line.ends_with("the event stream that came in is over"));
     (chunks, told, ended.code())
 }
 
@@ -103,7 +104,7 @@ fn what_a_record_lacks_has_its_default_and_is_told_once_and_counted() {
 #[test]
 fn no_record_is_too_hostile() {
     let args = &["--event-from", "/type", "--id-from", "/a/b/c", "--data-from", "/data"];
-    let deep = 2_000_000;
+    let deep = 300_000;
     let long = "x".repeat(10 << 20);
     let records = [
         format!("{{\"type\":\"deep\",\"skipped\":{}{}}}", "[".repeat(deep), "]".repeat(deep)),

@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn no_nesting_is_too_deep_and_no_string_too_long() {
-        let deep = 1_000_000;
+        let deep = 300_000;
         let nested = format!("{}{}", "[".repeat(deep), "]".repeat(deep));
         let record = format!("{{\"skipped\":{nested},\"a\":{{\"b\":{nested}}},\"type\":\"x\"}}");
         assert_eq!(at(&record, "/type"), Ok(Some("x".into())));
