@@ -357,18 +357,18 @@ mod tests {
 
     #[test]
     fn ids_of_their_own_are_found_without_a_scan_of_the_log() {
-        let (held, index) = (Arc::default(), Arc::<OwnIds>::default());
+        let (memory, index) = (Arc::new(Memory::new(1000)), Arc::<OwnIds>::default());
         let mut log = Log::new(Run::new(7), Ids::Own(Arc::clone(&index)));
-        let mut draft = Draft::with_own_ids(index);
+        let mut draft = Draft::new(Arc::clone(&memory)).with_own_ids(index);
         for number in 1..=200_000_u64 {
             // Each ID is given twice, and the latest counts.
             let id = format!("topic/{}", number % 100_000);
-            let event = event::Event { event: None, data: b"x", id: Some(&id) };
+            let event = event::Event { event: None, data: event::Data::Text(b"x"), id: Some(&id) };
             let len = event.encoded_len();
             draft.push(Entry::Event, |out| chunk::write(out, len, |out| event.write(out)));
             draft.note_own_id(&id);
             if number % 20 == 0 {
-                let batch = draft.finish(&held).expect("has entries");
+                let batch = draft.finish().expect("has entries");
                 batch.enter_own_ids();
                 log.append(Arc::new(batch));
             }
@@ -391,7 +391,7 @@ mod tests {
         drop(other);
         assert_eq!(log.resume("topic/79900", 1000).missed, Missed::Unknown);
         drop(log);
-        assert_eq!(held.load(Ordering::Relaxed), 0);
+        assert_eq!(memory.held(), 0);
     }
 
     proptest! {
