@@ -187,7 +187,8 @@ impl Draft {
     /// Whether an entry of `size` bytes has room. In an empty draft any has.
     #[inline]
     pub fn fits(&self, size: usize) -> bool {
-        self.bytes.len() + size <= self.memory.block() || self.is_empty()
+        let own_ids = self.own_ids.as_ref().map_or(0, Drafted::cost); // they may cost more than short events
+        self.bytes.len() + size + own_ids <= self.memory.block() || self.is_empty()
     }
 
     /// The memory that the finished batch will take, in bytes.
