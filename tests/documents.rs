@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Program, run};
+use common::{Program, fenced, run};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -63,11 +63,17 @@ fn readme_shows_the_page_that_the_browsers_are_tested_with() {
 }
 
 #[test]
-fn readme_shows_no_file_that_is_not_there() {
+fn readme_shows_no_file_and_no_section_that_is_not_there() {
     let readme = read("README.md");
+    let headings = readme.lines().filter_map(|line| line.strip_prefix("## "));
+    let sections: Vec<String> = headings.map(|heading| heading.to_lowercase().replace(' ', "-")).collect();
     let links = readme.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
     for link in links.filter(|link| !link.contains("://")) {
-        assert!(root().join(link).exists(), "README.md refers to {link}, and there is no such file");
+        let exists = match link.strip_prefix('#') {
+            Some(section) => sections.iter().any(|name| name == section),
+            None => root().join(link).exists(),
+        };
+        assert!(exists, "README.md refers to {link}, and there is no such thing");
     }
 }
 
@@ -166,14 +172,6 @@ fn mentioned(text: &str) -> BTreeSet<String> {
     let is_part = |char: char| char.is_ascii_alphanumeric() || char == '-';
     let words = text.split(|char| !is_part(char)).map(|word| word.trim_end_matches('-'));
     words.filter(|word| word.strip_prefix("--").is_some_and(|name| !name.starts_with('-'))).map(str::to_owned).collect()
-}
-
-/// The content of the first fenced block of this language.
-fn fenced<'a>(markdown: &'a str, language: &str) -> &'a str {
-    let start = format!("\n```{language}\n");
-    let (_, block) = markdown.split_once(&start).unwrap_or_else(|| panic!("there is no block {language}"));
-    let end = block.find("\n```").expect("a block ends");
-    &block[..=end]
 }
 
 /// The run's token in the first `id` of a stream.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::spawn;
 use std::time::{Duration, Instant};
 
@@ -55,16 +55,35 @@ impl Process {
 
     /// Waits until a line of its standard error is `text`.
     pub fn wait_for(&mut self, text: &str) {
+        if !self.says(|line| line == text) {
+            let said = self.output();
+            panic!("{}: ended and never said {text:?}; it said {said:?} and {:#?}", self.shown, self.told);
+        }
+    }
+
+    /// Waits until it says such a line on its standard error: whether it did before it ended.
+    pub fn says(&mut self, such: impl Fn(&str) -> bool) -> bool {
         loop {
             match self.stderr.recv_timeout(self.left()) {
-                Ok(line) if line == text => return,
+                Ok(line) if such(&line) => return true,
                 Ok(line) => self.told.push(line),
-                Err(error) => {
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => {
                     let said = self.output();
-                    panic!("{}: never said {text:?} ({error}); it said {said:?} and {:#?}", self.shown, self.told);
+                    panic!("{}: has not said it in time; it said {said:?} and {:#?}", self.shown, self.told);
                 }
             }
         }
+    }
+
+    /// What it said on its standard error before what was waited for.
+    pub fn told(&self) -> &[String] {
+        &self.told
+    }
+
+    /// Its process ID.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits until it has ended by itself.

@@ -199,6 +199,14 @@ pub fn run(args: &[&str], input: impl Into<Stdio>) -> (Option<i32>, String, Stri
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
+/// The content of the first fenced block of this language.
+pub fn fenced<'a>(markdown: &'a str, language: &str) -> &'a str {
+    let start = format!("\n```{language}\n");
+    let (_, block) = markdown.split_once(&start).unwrap_or_else(|| panic!("there is no block {language}"));
+    let end = block.find("\n```").expect("a block ends");
+    &block[..=end]
+}
+
 fn lines_of(stderr: ChildStderr) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -272,7 +280,7 @@ impl Client {
         };
         let head = String::from_utf8(raw.drain(..end).collect()).expect("a head is text");
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let chunked = head.contains("\r\nTransfer-Encoding: chunked\r\n");
+        let chunked = head.to_ascii_lowercase().contains("\r\ntransfer-encoding: chunked\r\n");
         Client {
             status: status.unwrap_or_else(|| panic!("no status in {head:?}")),
             head,
