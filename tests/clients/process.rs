@@ -55,19 +55,19 @@ impl Process {
 
     /// Waits until a line of its standard error is `text`.
     pub fn wait_for(&mut self, text: &str) {
-        if !self.says(|line| line == text) {
+        if self.says(|line| line == text).is_none() {
             let said = self.output();
             panic!("{}: ended and never said {text:?}; it said {said:?} and {:#?}", self.shown, self.told);
         }
     }
 
-    /// Waits until it says such a line on its standard error: whether it did before it ended.
-    pub fn says(&mut self, such: impl Fn(&str) -> bool) -> bool {
+    /// Waits until it says such a line on its standard error; `None` where it ended before.
+    pub fn says(&mut self, such: impl Fn(&str) -> bool) -> Option<String> {
         loop {
             match self.stderr.recv_timeout(self.left()) {
-                Ok(line) if such(&line) => return true,
+                Ok(line) if such(&line) => return Some(line),
                 Ok(line) => self.told.push(line),
-                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
                     let said = self.output();
                     panic!("{}: has not said it in time; it said {said:?} and {:#?}", self.shown, self.told);
@@ -79,11 +79,6 @@ impl Process {
     /// What it said on its standard error before what was waited for.
     pub fn told(&self) -> &[String] {
         &self.told
-    }
-
-    /// Its process ID.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// Waits until it has ended by itself.

@@ -132,19 +132,22 @@ impl Program {
 
     /// Waits at most so long until it has ended by itself.
     pub fn end_within(mut self, time: Duration) -> Ended {
-        let deadline = Instant::now() + time;
-        // Its standard error closes when it ends.
-        loop {
-            match self.stderr.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.told.push(line),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    panic!("{}: has not ended in {time:?}; it said {:#?}", self.command, self.told)
-                }
-            }
+        if !self.has_ended_within(time) {
+            panic!("{}: has not ended in {time:?}; it said {:#?}", self.command, self.told);
         }
         let status = self.child.wait().expect("it is our child");
         Ended { status, told: std::mem::take(&mut self.told) }
+    }
+
+    /// Waits at most so long until it, and what it has started, says no more: its standard error is closed then.
+    pub fn has_ended_within(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.stderr.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.told.push(line),
+                Err(error) => return error == RecvTimeoutError::Disconnected,
+            }
+        }
     }
 
     /// Whether it still runs.

@@ -1,14 +1,19 @@
-//! Servers of others that a test starts: the proxies, each as README sets it up. Each has a configuration of its own in
-//! a folder of its own, a free port, runs as whatever user the test is, and ends with its test.
+//! Servers of others that a test starts: the proxies, each as README sets it up, and Redis; and the examples, which need
+//! them. Each has a configuration of its own in a folder of its own, a free port, runs as whatever user the test is, and
+//! ends with its test.
 
 #[path = "../clients/process.rs"]
 #[allow(dead_code)] // each test file uses its part
 pub mod process;
 
+use crate::common::{BINARY, Program, fenced};
 use process::Process;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::{Deref, DerefMut};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -16,6 +21,8 @@ use std::time::Duration;
 const README: &str = include_str!("../../README.md");
 /// How long a server may run.
 const TIME: Duration = Duration::from_secs(150);
+/// How long an example may take to clear up.
+const GRACE: Duration = Duration::from_secs(10);
 /// Another program may take a free port before the server does.
 const TRIES: usize = 5;
 
@@ -42,7 +49,7 @@ impl Proxy {
             Proxy::Caddy => ("caddyfile", "events.example {", format!("http://events.example:{port} {{")),
             Proxy::Apache => ("apache", "", format!("Listen 127.0.0.1:{port}\n")),
         };
-        let block = crate::common::fenced(README, language);
+        let block = fenced(README, language);
         assert!(block.contains(old) && block.contains("localhost:6502") && block.contains(PATH), "{block}");
         let block = block.replacen(old, &new, 1);
         block.replace("localhost:6502", &format!("localhost:{upstream}")).replace(PATH, path)
@@ -120,9 +127,9 @@ fn server(words: &[&str]) -> Command {
 
 /// A running server. It is ended when dropped, and its folder goes with it.
 pub struct Server {
-    process: Process,
-    pub port: u16,
-    folder: Folder,
+    port: u16,
+    _process: Process,
+    _folder: Folder, // goes after the process has
 }
 
 impl Server {
@@ -135,21 +142,12 @@ impl Server {
             let port = listener.local_addr().expect("is bound").port();
             drop(listener);
             let mut process = Process::start(command(port, &folder.0), TIME);
-            if process.says(|line| line.contains(ready)) {
-                return Server { process, port, folder };
+            if process.says(|line| line.contains(ready)).is_some() {
+                return Server { port, _process: process, _folder: folder };
             }
             told.push(process.told().join("\n"));
         }
         panic!("it never said {ready:?}, but: {told:#?}");
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    /// The folder that is its own.
-    pub fn folder(&self) -> &Path {
-        &self.folder.0
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -161,6 +159,91 @@ impl Server {
         let socket = TcpStream::connect(self.address()).expect("it listens");
         socket.set_read_timeout(Some(crate::common::DEADLINE)).expect("is valid");
         socket
+    }
+}
+
+/// A Redis server with nothing in it, and a connection to it.
+pub struct Redis {
+    server: Server,
+    connection: BufReader<TcpStream>,
+}
+
+impl Redis {
+    pub fn start() -> Redis {
+        let configuration = |port: u16, folder: &Path| {
+            let mut command =
+                server(&["redis-server", "--bind", "127.0.0.1", "--save", "", "--logfile", "/dev/stderr"]);
+            command.args(["--port", &port.to_string(), "--dir"]).arg(folder);
+            command
+        };
+        let server = Server::start(configuration, "Ready to accept connections");
+        let connection = BufReader::new(server.connect());
+        Redis { server, connection }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.server.address())
+    }
+
+    /// Adds an entry to a stream (both without blanks), and returns its ID.
+    pub fn add(&mut self, stream: &str, field: &str, value: &str) -> String {
+        // An inline command, and the answer as a bulk string (Redis serialization protocol).
+        let command = format!("XADD {stream} * {field} {value}\r\n");
+        self.connection.get_mut().write_all(command.as_bytes()).expect("it takes a command");
+        let (mut length, mut id) = (String::new(), String::new());
+        self.connection.read_line(&mut length).expect("it answers");
+        assert!(length.starts_with('$'), "{command:?}: {length:?}");
+        self.connection.read_line(&mut id).expect("it answers");
+        id.trim_end().to_owned()
+    }
+}
+
+/// A script of the folder `examples`, that finds sse-pipe and Python's libraries. With all that it has started it is
+/// ended when dropped.
+pub struct Example(Program);
+
+impl Example {
+    /// Starts it, and waits until its sse-pipe listens. `script` may have pipes.
+    pub fn start(script: &str, environment: &[(&str, &str)]) -> Example {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut path = Vec::from([
+            Path::new(BINARY).parent().expect("is in a folder").to_owned(),
+            folder.join("target/test-python/bin"),
+            folder.join("examples"),
+        ]);
+        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).envs(environment.iter().copied()).process_group(0);
+        command.env("PATH", std::env::join_paths(path).expect("has no colons"));
+        Example(Program::start_command(command, Stdio::null()))
+    }
+}
+
+impl Deref for Example {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.0
+    }
+}
+
+impl DerefMut for Example {
+    fn deref_mut(&mut self) -> &mut Program {
+        &mut self.0
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // Its group's number is that of the shell, which is still ours: no other can have it.
+        let group = format!("-{}", self.pid());
+        let send = |signal| {
+            let _ = Command::new("kill").args(["-s", signal, "--", &group]).stderr(Stdio::null()).status();
+        };
+        send("CONT"); // what a test has stopped cannot end, and would bring a SIGHUP on the others
+        send("TERM");
+        self.has_ended_within(GRACE);
+        send("KILL");
     }
 }
 

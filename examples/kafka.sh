@@ -1,0 +1,15 @@
+#!/bin/sh
+# A partition of a Kafka topic, from its latest thousand messages on: the message is the data,
+# its key the type, its offset the ID. Wants Debian's package kcat.
+#
+#     kafka.sh BROKER TOPIC [OPTIONS OF SSE-PIPE]
+#     kafka.sh localhost:9092 orders --port 8080
+#
+# Every sse-pipe that reads this partition gives the same IDs, so a client may come back to any
+# of them. Kafka keeps the order within a partition alone, so this is for one.
+
+broker=${1:?which broker?}
+topic=${2:?which topic?}
+shift 2
+kcat -C -b "$broker" -t "$topic" -p 0 -o -1000 -u -q -J |
+    sse-pipe --event-from /key --id-from /offset --data-from /payload --at-eof exit "$@"
