@@ -78,6 +78,15 @@ fn readme_shows_no_file_and_no_section_that_is_not_there() {
 }
 
 #[test]
+fn the_balancer_that_readme_shows_is_the_one_of_the_fleet() {
+    let readme = read("README.md");
+    let fleet = read("examples/fleet.sh");
+    let (_, shown) = readme.split_once("\nbackend events\n    balance ").expect("README shows it");
+    let shown = format!("    balance {}", shown.split("    server ").next().expect("there is a first part"));
+    assert!(shown.lines().count() > 3 && fleet.contains(&shown), "not in examples/fleet.sh: {shown}");
+}
+
+#[test]
 fn help_begins_with_three_pipes_that_the_program_accepts() {
     let help = help();
     let pipes: Vec<_> = help.lines().take_while(|line| !line.is_empty()).collect();
