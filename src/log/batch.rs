@@ -173,6 +173,12 @@ impl Draft {
         self.last_own_id > 0
     }
 
+    /// The entry that was added last; empty where there is none.
+    pub fn latest(&self) -> &[u8] {
+        let start = self.ends.iter().rev().nth(1).map_or(0, |&end| end as usize);
+        &self.bytes[start..]
+    }
+
     /// Number of the entry that comes next.
     #[inline]
     pub fn next(&self) -> u64 {

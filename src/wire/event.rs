@@ -79,6 +79,11 @@ impl Event<'_> {
     }
 }
 
+/// Where the data begins in an event of this type whose data are a single line.
+pub fn line_start(event: Option<&FieldValue>) -> usize {
+    event.map_or(0, |event| field_len("event", event.0.len())) + "data: ".len()
+}
+
 /// Appends a `data` field for each line of `data`; `write_line` appends the line itself.
 #[inline]
 pub fn write_data(out: &mut Vec<u8>, mut data: &[u8], write_line: impl Fn(&[u8], &mut Vec<u8>)) {
