@@ -1,24 +1,23 @@
-//! What people see in a browser: the page of one's own that README shows, and the built-in one, each in Chromium and
-//! in Firefox, driven by tests/browser/drive.mjs.
+//! What people see in a browser on a page of their own, the one that README shows, in Chromium and in Firefox. The
+//! built-in page has tests of its own: viewer*.rs.
 
 mod common;
+#[path = "browser/driven.rs"]
+mod driven;
 #[path = "clients/process.rs"]
 #[allow(dead_code)] // clients.rs uses the rest
 mod process;
 
 use common::{Ended, Program};
-use process::{Finished, INSTALL, Process};
+use driven::Browser::{self, Chromium, Firefox};
+use driven::{BEYOND, PATIENCE, open, places, report};
+use process::Process;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// README's page, as people copy it.
 const PAGE: &str = include_str!("browser/page.html");
-/// How long a browser may take for all that a test asks of it, once it has started.
-const PATIENCE: u32 = 60;
-/// What drive.mjs takes beyond that, at most.
-const BEYOND: u32 = 75;
 
 /// Put in front of a page's own script: tells which event sources it made, when, and what became of them.
 const SPY: &str = r#"<script>
@@ -39,102 +38,8 @@ const SPY: &str = r#"<script>
 const SHOWN: &str = "document.getElementById('log').textContent";
 /// How many these are.
 const LINES: &str = "document.getElementById('log').textContent.split('\\n').length - 1";
-/// The data that the built-in page shows.
-const VIEWED: &str = "[...document.querySelectorAll('#log .row .data')].map(e => e.textContent + '\\n').join('')";
-
-#[derive(Clone, Copy, Debug)]
-enum Browser {
-    Chromium,
-    Firefox,
-}
-use Browser::{Chromium, Firefox};
-
-/// Browsers are heavy: two at once are enough for two processors.
-const PLACES: usize = 2;
-static TAKEN: Mutex<usize> = Mutex::new(0);
-static FREED: Condvar = Condvar::new();
-
-/// So many of the places; free again when dropped.
-struct Places(usize);
-
-fn places(n: usize) -> Places {
-    let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let free = FREED.wait_while(taken, |taken| *taken + n > PLACES);
-    *free.unwrap_or_else(PoisonError::into_inner) += n;
-    Places(n)
-}
-
-impl Drop for Places {
-    fn drop(&mut self) {
-        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
-        FREED.notify_all();
-    }
-}
-
-/// Opens `url` and goes through `steps`, each an expression that has to come true.
-fn open(browser: Browser, url: &str, steps: &[&str]) -> Process {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    let (name, variable, path) = match browser {
-        Chromium => ("chromium", "CHROMIUM", "/usr/bin/chromium"),
-        Firefox => ("firefox", "FIREFOX", "/usr/bin/firefox-esr"),
-    };
-    let binary = std::env::var_os(variable).map_or_else(|| PathBuf::from(path), PathBuf::from);
-    assert!(binary.exists(), "there is no {} ({name}; {variable} names another): {INSTALL}", binary.display());
-    let modules = folder.join("node_modules/puppeteer-core");
-    assert!(modules.exists(), "there is no {}: {INSTALL}", modules.display());
-    let mut command = Command::new("node");
-    command.arg(folder.join("drive.mjs")).args([name, url, &PATIENCE.to_string(), steps[0]]);
-    for step in &steps[1..] {
-        command.args(["--then", step]);
-    }
-    Process::start(command, Duration::from_secs((PATIENCE + BEYOND).into()))
-}
-
-/// What came of the steps: drive.mjs's report, checked for success.
-struct Report(String);
-
-fn report(browser: Process) -> Report {
-    let Finished { command, code, stdout, told } = browser.finish();
-    assert_eq!(code, Some(0), "{command}: {stdout} {told:#?}");
-    Report(stdout)
-}
-
-impl Report {
-    /// A member that is a list of strings. (Inside a string its name would stand between `\"` and `\"`.)
-    fn strings(&self, member: &str) -> Vec<String> {
-        let name = format!("\"{member}\":[");
-        let start = self.0.find(&name).unwrap_or_else(|| panic!("no {member} in {}", self.0)) + name.len();
-        let (mut all, mut at) = (Vec::new(), None);
-        let mut bytes = self.0[start..].char_indices();
-        while let Some((i, c)) = bytes.next() {
-            match (c, at) {
-                ('"', None) => at = Some(i + 1),
-                ('"', Some(from)) => {
-                    all.push(self.0[start + from..start + i].to_owned());
-                    at = None;
-                }
-                ('\\', Some(_)) => drop(bytes.next()),
-                (']', None) => return all,
-                _ => {}
-            }
-        }
-        panic!("{member} does not end in {}", self.0);
-    }
-
-    /// The last step came to this text.
-    fn assert_value(&self, want: &str) {
-        let want = process::json(&[want]);
-        let want = format!("\"value\":{},", &want[1..want.len() - 1]);
-        assert!(self.0.contains(&want), "wanted {want}, came {}", self.0);
-    }
-
-    /// What was answered to requests for the stream.
-    fn stream_statuses(&self) -> Vec<String> {
-        let responses = self.strings("responses");
-        let streams = responses.iter().filter(|response| response.contains("/events"));
-        streams.map(|response| response.split(' ').next().expect("has a status").to_owned()).collect()
-    }
-}
+/// The data of all rows of the built-in page's log.
+const VIEWED: &str = "ssePipe.items.map(item => item.data + '\\n').join('')";
 
 /// A copy of README's page, for a server at this port and with [`SPY`]. Gone when dropped.
 struct Page(PathBuf);
@@ -312,68 +217,6 @@ fn chromium_shows_the_next_run_in_a_page_that_is_still_open() {
 #[test]
 fn firefox_shows_the_next_run_in_a_page_that_is_still_open() {
     survives_a_restart(Firefox);
-}
-
-/// Records that would do harm as markup.
-const MARKUP: [&str; 4] = [
-    r#"<img src=x onerror="document.title='hacked'">"#,
-    "<script>document.title='hacked'</script>",
-    "</div></body><h1>&amp;&lt;</h1><!--",
-    "<svg onload=document.title='hacked'>\u{1f4a5}",
-];
-
-/// The built-in page, live to the end; nothing but text, nothing from elsewhere.
-fn viewer(browser: Browser, path: &str, options: &[&str]) {
-    let _places = places(1);
-    let all = ["-v", "--retry", "100ms", "-e", "tick"];
-    let mut program = Program::start(&[&all, options].concat());
-    let live = |n: usize| format!("ssePipe.state === 'live' && ssePipe.events === {n} && ssePipe.rows === {n}");
-    let (first, second) = (live(50), live(54));
-    // An image that fails tells so later: it has had time until the end was noticed.
-    let harmless = "document.title === 'sse-pipe' && document.querySelectorAll(HARM).length === 0
-        && document.querySelectorAll('#log .row[data-type=tick]').length === 54
-        && ssePipe.gaps === 0 && /-54$/.test(ssePipe.lastEventId)
-        && document.getElementById('events').textContent === '54'";
-    let harmless = harmless.replace("HARM", "'#log img, #log script, #log svg, #log h1, body > h1'");
-    let ended = format!("ssePipe.state === 'ended' && ssePipe.events === 54 && {harmless} && {VIEWED}");
-    let mut page = open(browser, &program.url(path), &[&first, &second, &ended]);
-    program.wait_for("joined");
-    program.write(numbers(1, 50));
-    page.wait_for("reached 1");
-    program.write(MARKUP.join("\n"));
-    program.write("\n");
-    page.wait_for("reached 2");
-    program.close_input();
-    let own = program.url("/");
-    let end = program.end();
-    let report = report(page);
-    report.assert_value(&format!("{}{}\n", numbers(1, 50), MARKUP.join("\n")));
-    assert_eq!(report.stream_statuses(), ["200", "204"], "{}", report.0);
-    let requests = report.strings("requests");
-    assert!(requests.len() >= 5 && requests.iter().all(|url| url.starts_with(&own)), "{requests:#?}");
-    let console = report.strings("console");
-    assert!(!console.iter().any(|line| line.to_lowercase().contains("security")), "{console:#?}");
-    assert_eq!((end.code(), count(&end, " joined")), (Some(0), 1), "{:#?}", end.told);
-}
-
-#[test]
-fn chromium_shows_events_live_in_the_built_in_page_and_as_text_only() {
-    viewer(Chromium, "/", &[]);
-}
-
-#[test]
-fn firefox_shows_events_live_in_the_built_in_page_and_as_text_only() {
-    viewer(Firefox, "/", &[]);
-}
-
-#[test]
-fn chromium_has_the_built_in_page_beside_a_page_of_ones_own() {
-    viewer(Chromium, "/viewer", &["--page", Page::new("beside", Chromium).path()]);
-}
-
-#[test]
-fn firefox_has_the_built_in_page_beside_a_page_of_ones_own() {
-    viewer(Firefox, "/viewer", &["--page", Page::new("beside", Firefox).path()]);
 }
 
 /// A page of one's own, the built-in one and curl, at the same time.

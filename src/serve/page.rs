@@ -15,18 +15,52 @@ pub const INDEX: Asset =
 
 /// Nothing but our own files, and no script that stands in the page (W3C Content Security Policy Level 3).
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    img-src 'self'; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// `/viewer/NAME` is the file of that name.
+macro_rules! assets {
+    ($($name:literal: $media_type:expr,)*) => {
+        &[$((concat!("/viewer/", $name), $media_type, include_bytes!(concat!("../viewer/", $name)))),*]
+    };
+}
+
+/// The files that the page is made of: path, media type, content. They share a folder, so that nothing of a page of
+/// one's own is hidden by them.
+const ASSETS: &[(&str, &str, &[u8])] = assets! {
+    "event-stream.js": JAVASCRIPT,
+    "filter.js": JAVASCRIPT,
+    "held.js": JAVASCRIPT,
+    "hub.js": JAVASCRIPT,
+    "icon.svg": "image/svg+xml",
+    "log.js": JAVASCRIPT,
+    "text.js": JAVASCRIPT,
+    "viewer.css": CSS,
+    "viewer.js": JAVASCRIPT,
+};
 
 /// The built-in file that is found at `path`, if there is one.
 pub fn asset(path: &str) -> Option<Asset> {
-    const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
-    let (media_type, content): (_, &[u8]) = match path {
-        "/viewer" => return Some(INDEX),
-        "/viewer.css" => ("text/css; charset=utf-8", include_bytes!("../viewer/viewer.css")),
-        "/viewer.js" => (JAVASCRIPT, include_bytes!("../viewer/viewer.js")),
-        "/event-stream.js" => (JAVASCRIPT, include_bytes!("../viewer/event-stream.js")),
-        "/icon.svg" => ("image/svg+xml", include_bytes!("../viewer/icon.svg")),
-        _ => return None,
-    };
+    if path == "/viewer" {
+        return Some(INDEX);
+    }
+    let (_, media_type, content) = ASSETS.iter().find(|(name, ..)| *name == path)?;
     Some(Asset { media_type, content })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The most that the whole page may weigh: it comes over phone networks too.
+    const MOST: usize = 450 * 1000;
+
+    #[test]
+    fn all_assets_together_stay_small() {
+        let size: usize = ASSETS.iter().map(|(_, _, content)| content.len()).sum();
+        assert!(size + INDEX.content.len() <= MOST, "{size} bytes");
+    }
 }

@@ -23,8 +23,15 @@ const MAX_TIMEOUT = 2 ** 31 - 1;
 const SILENCE = 45_000;
 const MAX_SILENCE = 12 * 60_000;
 
+/** Once heartbeats have shown how far apart they are, three of those times count, but not less than this. */
+const HEARTBEATS = 3;
+const MIN_SILENCE = 3_000;
+
 /** How often silence is looked for, in ms. */
-const SILENCE_CHECK = 5_000;
+const SILENCE_CHECK = 1_000;
+
+/** A check that comes so much too late means that the machine slept. */
+const SLEPT = 10_000;
 
 /** How much of a refusal's text is read, in bytes, and for how long it is waited for, in ms. */
 const MAX_REFUSAL = 4_096;
@@ -175,8 +182,8 @@ export class EventStreamParser {
 /**
  * An event stream that is kept up: connects, resumes, and says truthfully how things stand.
  *
- * Calls `onEvent`, `onComment`, `onOverlong` as the parser does, and `onState(state)`, where
- * `state.name` is
+ * Calls `onEvent`, `onComment`, `onOverlong` as the parser does; `room()` after every piece of the
+ * stream, and reads on when its promise is kept; and `onState(state)`, where `state.name` is
  *
  * - `connecting`: the first attempt, or one that the person asked for;
  * - `live`: answered with an event stream;
@@ -201,11 +208,13 @@ export class Connection {
   #fellSilent = false;
   #closed = false; // the last stream came to its proper end
   #checked = 0;
+  #waits = false; // for room: then the silence is ours
 
   constructor(url, on) {
     this.#url = url;
     this.#on = on;
     this.state = { name: "connecting" };
+    this.#checked = Date.now();
     setInterval(() => this.#watch(), SILENCE_CHECK);
   }
 
@@ -315,8 +324,10 @@ export class Connection {
   }
 
   async #read(response) {
+    let before = Date.now(); // when something last came, for the time between two heartbeats
     const proven = () => {
       this.#failures = 0;
+      before = Date.now();
     };
     this.#parser = new EventStreamParser(
       {
@@ -325,9 +336,10 @@ export class Connection {
           this.#on.onEvent(event);
         },
         onComment: (text) => {
+          const quiet = Date.now() - before;
           proven();
           if (text.trim() !== "") this.#on.onComment(text);
-          else this.#silence = SILENCE; // a heartbeat: silence means something here
+          else this.#silence = Math.max(HEARTBEATS * quiet, MIN_SILENCE); // a heartbeat: silence means something here
         },
         onRetry: (ms) => {
           this.#retry = Math.min(Math.max(ms, MIN_RETRY), MAX_TIMEOUT);
@@ -347,6 +359,13 @@ export class Connection {
       if (done) return;
       this.#heard = Date.now();
       this.#parser.push(value);
+      const room = this.#on.room();
+      if (room) {
+        this.#waits = true;
+        await room;
+        this.#waits = false;
+        this.#heard = Date.now();
+      }
       if (performance.now() - turn > TURN) {
         // A flood resolves reads without ever leaving the microtasks, and nothing would be drawn.
         await nextTurn();
@@ -359,9 +378,9 @@ export class Connection {
     const now = Date.now();
     // A check that comes late itself means that the page slept: what has come meanwhile
     // may still wait to be read, so it gets one more round.
-    const slept = now - this.#checked > 3 * SILENCE_CHECK;
+    const slept = now - this.#checked > SLEPT;
     this.#checked = now;
-    if (!this.#abort || slept || now - this.#heard < this.#silence) return;
+    if (!this.#abort || this.#waits || slept || now - this.#heard < this.#silence) return;
     this.#fellSilent = true;
     this.#abort.abort();
   }

@@ -1,365 +1,109 @@
-// The page's script: takes events from the connection and shows them.
+// The page's script: takes items from the hub, hands them to the views, and keeps the bar and the controls.
 //
-// First the bounds, then what is kept, then the log, then the bar and the controls. How a stream
-// is read and kept up is in event-stream.js. Whatever a record contains is shown as text only.
+// How the stream is read and shared among tabs is in hub.js; the log in log.js. Whatever a record contains is shown
+// as text only.
 
-import { Connection } from "./event-stream.js";
+import { makeFilter, UNNAMED } from "./filter.js";
+import { Held } from "./held.js";
+import { Log } from "./log.js";
+import { cut, make } from "./text.js";
 
-/** Rows in the log, and as many items waiting to become rows: the newest win. */
-const MAX_ROWS = 2_000;
-
-/** Text held by them, in UTF-16 units; 2,000 records of 16 MiB would not fit any tab. */
-const MAX_TEXT = 32 * 1024 * 1024;
-
-/** A row shows so much of its data at first. */
-const CUT_LENGTH = 2_000;
-const CUT_LINES = 40;
-
-/** One press on "show more" lays out at most so much; a browser takes seconds for megabytes. */
-const MORE_LENGTH = 200_000;
-
-/** Names and IDs are cut to this in a row, and to the second in a tooltip. */
-const MAX_LABEL = 80;
-const MAX_TITLE = 1_000;
-
-/** Drawing takes at most one part in so many of the time: a flood is drawn less often. */
-const DRAW_SHARE = 4;
-
-/** The rate is that of the last so many ms; figures are refreshed so often. */
-const RATE_SPAN = 4_000;
+/** How often what stands around the views is refreshed, in ms. */
 const REFRESH = 250;
 
 /** An attempt without an answer for so long gets an explanation. */
 const SLOW_ANSWER = 5_000;
 
+/** So many event types are told apart, and so many get a chip. */
+const MAX_TYPES = 200;
+const MAX_CHIPS = 12;
+
+/** Labels of chips are cut to this. */
+const MAX_LABEL = 40;
+
 const $ = (id) => document.getElementById(id);
 const numbers = new Intl.NumberFormat("en");
-const count = (n, one, many = `${one}s`) => `${numbers.format(n)} ${n === 1 ? one : many}`;
 
-// What is kept
+const held = new Held();
+const log = new Log($("log"), held, () => showAround());
 
-/** The newest items, bounded in number and in text. `push` returns those that had to go. */
-class Newest {
-  #items = [];
-  #head = 0; // those before it have gone; cut off now and then, not at every push
-  #text = 0;
-  events = 0;
-
-  get length() {
-    return this.#items.length - this.#head;
-  }
-
-  push(item) {
-    this.#items.push(item);
-    this.#text += size(item);
-    if (!item.notice) this.events += 1;
-    const gone = [];
-    while (this.length > MAX_ROWS || (this.#text > MAX_TEXT && this.length > 1)) {
-      const old = this.#items[this.#head];
-      this.#items[this.#head] = undefined;
-      this.#head += 1;
-      this.#text -= size(old);
-      if (!old.notice) this.events -= 1;
-      gone.push(old);
-    }
-    if (this.#head > MAX_ROWS) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
-    return gone;
-  }
-
-  /** Hands out everything, oldest first, and is empty then. */
-  take() {
-    const items = this.list();
-    this.#items = [];
-    this.#head = 0;
-    this.#text = 0;
-    this.events = 0;
-    return items;
-  }
-
-  list() {
-    return this.#items.slice(this.#head);
-  }
-}
-
-function size(item) {
-  return item.data.length + item.type.length + (item.id?.length ?? 0);
-}
-
-// The log
-
-/**
- * Items become rows once per frame. They are held back while the person has paused, has
- * scrolled up to read, or holds the mouse or a finger in the log, so that nothing moves then.
- */
-const log = {
-  element: $("log"),
-  seq: 0, // of the newest item
-  drawn: 0, // of the newest item that has been in the log
-  cleared: 0, // events that had come when it was last cleared
-  recent: new Newest(), // the newest of all, for when the filter changes
-  shown: new Newest(), // those with a row
-  fresh: new Newest(), // those that wait for one
-  unseen: 0, // how many events came to `fresh`, also if they had to go again
-  filter: "",
-  paused: false,
-  sticky: true, // at the bottom, and to stay there
-  grabbed: false,
-  top: 0, // scrollTop as last seen
-  frame: 0,
-  notBefore: 0, // when the next drawing is due at the earliest
-
-  get held() {
-    return this.paused || !this.sticky || this.grabbed;
-  },
-
-  add(item) {
-    item.seq = this.seq += 1;
-    item.time = Date.now();
-    this.recent.push(item);
-    if (!matches(item, this.filter)) return;
-    this.fresh.push(item);
-    if (!item.notice) this.unseen += 1;
-    this.schedule();
-  },
-
-  schedule() {
-    if (this.frame === 0 && !this.held) this.frame = requestAnimationFrame(() => this.draw());
-  },
-
-  draw() {
-    this.frame = 0;
-    if (this.held || this.fresh.length === 0) return;
-    const start = performance.now();
-    if (start < this.notBefore) {
-      this.schedule();
-      return;
-    }
-    const items = this.fresh.take();
-    const rows = document.createDocumentFragment();
-    for (const item of items) {
-      item.row = makeRow(item);
-      rows.append(item.row);
-      for (const old of this.shown.push(item)) old.row.remove();
-    }
-    this.drawn = items.at(-1).seq;
-    this.unseen = 0;
-    this.element.append(rows);
-    this.toBottom();
-    showAround();
-    const took = performance.now() - start;
-    this.notBefore = start + took * DRAW_SHARE;
-  },
-
-  toBottom() {
-    this.element.scrollTop = this.element.scrollHeight;
-    this.top = this.element.scrollTop;
-  },
-
-  /** Rows for what is kept and matches; what is held back stays so. */
-  refilter(filter) {
-    this.filter = filter.toLowerCase();
-    const border = this.held ? this.drawn : Infinity;
-    const all = new Map();
-    for (const item of [...this.shown.take(), ...this.recent.list(), ...this.fresh.take()]) all.set(item.seq, item);
-    const rows = [];
-    this.unseen = 0;
-    for (const item of [...all.values()].sort((a, b) => a.seq - b.seq)) {
-      if (!matches(item, this.filter)) continue;
-      if (item.seq > border) {
-        this.fresh.push(item);
-        if (!item.notice) this.unseen += 1;
-      } else {
-        this.shown.push(item);
-      }
-    }
-    for (const item of this.shown.list()) rows.push((item.row ??= makeRow(item)));
-    if (!this.held) this.drawn = this.seq;
-    this.element.replaceChildren(...rows);
-    if (this.sticky) this.toBottom();
-    showAround();
-  },
-
-  clear() {
-    this.recent.take();
-    this.shown.take();
-    this.fresh.take();
-    this.unseen = 0;
-    this.cleared = stream.events;
-    this.drawn = this.seq;
-    this.element.replaceChildren();
-    this.sticky = true;
-    showAround();
-  },
-
-  follow() {
-    this.sticky = true;
-    this.toBottom();
-    this.schedule();
-    showAround();
-  },
-
-  hold() {
-    this.sticky = false;
-    showAround();
-  },
-};
-
-function matches(item, filter) {
-  return (
-    filter === "" ||
-    item.data.toLowerCase().includes(filter) ||
-    item.type.toLowerCase().includes(filter) ||
-    (item.id !== null && item.id.toLowerCase().includes(filter))
-  );
-}
-
-function makeRow(item) {
-  const row = make("div", item.notice ? "row notice" : "row");
-  row.dataset.seq = item.seq;
-  const time = make("time", "", clock(item.time));
-  time.title = new Date(item.time).toString();
-  const id = make("span", "id");
-  if (item.id !== null) {
-    id.textContent = cut(item.id.slice(item.id.lastIndexOf("-") + 1), MAX_LABEL);
-    id.title = cut(item.id, MAX_TITLE);
-    row.dataset.id = id.title;
-  }
-  const body = make("div", "body");
-  if (item.type !== "") {
-    const chip = make("span", "chip", cut(item.type, MAX_LABEL));
-    chip.title = cut(item.type, MAX_TITLE);
-    row.dataset.type = chip.title;
-    body.append(chip, " ");
-  }
-  const first = firstPart(item.data);
-  const data = make("span", "data", item.data.slice(0, first));
-  body.append(data);
-  if (first < item.data.length) body.append(makeMore(item.data, data, first));
-  row.append(time, id, body);
-  return row;
-}
-
-/** The button behind data that was cut. It puts in the rest, or the next part of very much. */
-function makeMore(text, data, first) {
-  const more = make("button", "more");
-  more.type = "button";
-  let shown = first;
-  const label = () => {
-    const rest = text.length - shown;
-    if (rest === 0) more.textContent = "Show less";
-    else if (rest <= MORE_LENGTH) more.textContent = `Show all ${count(text.length, "character")}`;
-    else more.textContent = `Show ${numbers.format(MORE_LENGTH)} more of ${count(text.length, "character")}`;
-  };
-  more.addEventListener("click", () => {
-    if (shown === text.length) {
-      shown = first;
-      data.textContent = text.slice(0, first);
-    } else {
-      const next = text.length - shown <= MORE_LENGTH ? text.length : wholeCharacters(text, shown + MORE_LENGTH);
-      data.append(document.createTextNode(text.slice(shown, next)));
-      shown = next;
-      log.hold(); // opened to be read: it must not run away
-    }
-    label();
-  });
-  label();
-  return more;
-}
-
-/** How much of the data a row shows at first. */
-function firstPart(text) {
-  let end = wholeCharacters(text, CUT_LENGTH);
-  let line = -1;
-  for (let n = 0; n < CUT_LINES; n += 1) {
-    line = text.indexOf("\n", line + 1);
-    if (line === -1 || line >= end) return end;
-  }
-  return line;
-}
-
-/** `end`, moved so that it does not fall between two surrogates. */
-function wholeCharacters(text, end) {
-  if (end >= text.length) return text.length;
-  const unit = text.charCodeAt(end - 1);
-  return unit >= 0xd800 && unit < 0xdc00 ? end - 1 : end;
-}
-
-function cut(text, length) {
-  return text.length <= length ? text : `${text.slice(0, wholeCharacters(text, length))}…`;
-}
-
-function clock(ms) {
-  const t = new Date(ms);
-  const two = (n) => String(n).padStart(2, "0");
-  return `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}.${String(t.getMilliseconds()).padStart(3, "0")}`;
-}
-
-function make(tag, className, text = "") {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text) element.textContent = text;
-  return element;
-}
-
-// The stream
-
-const stream = {
+/** How the hub says that things stand. */
+let status = {
+  state: { name: "connecting" },
   events: 0,
-  gaps: 0, // notices that something is missing
-  missed: 0, // how many events those name
-  missedUnknown: false, // whether one could not say how many
-  since: Date.now(), // when the state last changed
+  gaps: 0,
+  missed: 0,
+  missedUnknown: false,
+  rate: 0,
+  seconds: [],
+  lastEventId: "",
+  first: 0,
+  end: 0,
+  tabs: 0,
+};
+let since = Date.now(); // when the state last changed
+let paused = false;
+let passed = 0; // items that went by while the page had no eye for them
+const types = new Map(); // how many events there were of each type
+const chosen = new Set(); // the types that the log is limited to
 
-  onEvent({ type, data, id }) {
-    stream.events += 1;
-    log.add({ type, data, id, notice: false });
-  },
+// The hub
 
-  onComment(text) {
-    const missed = /^([0-9]+) events? missed/.exec(text);
-    if (missed) stream.gap(Number(missed[1]));
-    else if (/^record [0-9]+\b.*\bleft out/.test(text)) stream.gap(1);
-    else if (/\bevents?\b.*\bmissed\b/.test(text)) stream.gap(null);
-    log.add({ type: "", data: text, id: null, notice: true });
-  },
+/** The hub, given the page's query, for the token in it. Its name changes with what is said to it. */
+function startHub() {
+  const url = new URL(`hub.js${location.search}`, import.meta.url);
+  const options = { type: "module", name: "sse-pipe 1" };
+  try {
+    const { port } = new SharedWorker(url, options);
+    return port;
+  } catch {
+    return new Worker(url, options); // no tabs share it then
+  }
+}
 
-  onOverlong() {
-    stream.gap(1);
-    log.add({ type: "", data: "an event too long for this page was left out", id: null, notice: true });
-  },
-
-  onState() {
-    stream.since = Date.now();
+const hub = startHub();
+hub.onmessage = ({ data }) => {
+  const before = status.state;
+  status = data.status;
+  if (data.items) take(data.from, data.items);
+  if (performance.now() - figuresShown > REFRESH) showFigures();
+  if (JSON.stringify(before) !== JSON.stringify(status.state)) {
+    since = Date.now();
     showState();
     showAround();
-  },
-
-  gap(missed) {
-    stream.gaps += 1;
-    if (missed === null) stream.missedUnknown = true;
-    else stream.missed += missed;
-  },
+  }
 };
 
-/**
- * The page's query goes on to the stream (a token, a tail), but for `notices`: this page sees
- * comments as they are, and heartbeats sent as events would drown the log.
- */
-function eventsUrl() {
-  const query = location.search
-    .slice(1)
-    .split("&")
-    .filter((pair) => pair !== "" && pair.split("=")[0] !== "notices")
-    .join("&");
-  return query === "" ? "events" : `events?${query}`;
+function take(from, items) {
+  if (from < held.end) items = items.slice(held.end - from); // asked for twice, as after Clear
+  if (from > held.end) {
+    // The hub holds only so much, too: what went by meanwhile is not to be had any more.
+    passed += from - held.end;
+    held.clear(from);
+    log.cleared(currentFilter().test);
+  }
+  let newType = false;
+  for (const item of items) {
+    held.push(item);
+    if (item.notice) continue;
+    const type = item.type || UNNAMED;
+    const count = types.get(type);
+    if (count !== undefined) types.set(type, count + 1);
+    else if (types.size < MAX_TYPES) {
+      types.set(type, 1);
+      newType = true;
+    }
+  }
+  if (newType) showTypes();
+  log.changed();
+  ask();
 }
 
-const connection = new Connection(eventsUrl(), stream);
+function ask() {
+  hub.postMessage({ want: paused ? null : held.end });
+}
 
-// The bar and what stands around the log
+// The bar
 
 const STATES = {
   connecting: () => ({ text: "Connecting" }),
@@ -375,9 +119,8 @@ const STATES = {
 };
 
 function showState() {
-  const { state } = connection;
-  const { text, button, detail } = STATES[state.name](state);
-  $("connection").dataset.state = state.name;
+  const { text, button, detail } = STATES[status.state.name](status.state);
+  $("connection").dataset.state = status.state.name;
   setText($("state"), text);
   setText($("again"), button || "");
   $("again").hidden = !button;
@@ -388,29 +131,54 @@ function showState() {
 function showDetail(text) {
   setText($("detail"), text);
   $("detail").hidden = text === "";
-  $("detail").dataset.state = connection.state.name;
+  $("detail").dataset.state = status.state.name;
 }
 
 /** The part of the state that changes every second, kept out of what a screen reader announces. */
 function showWhen() {
-  const { name, at } = connection.state;
+  const { name, at } = status.state;
   const seconds = at ? Math.max(1, Math.ceil((at - Date.now()) / 1000)) : 0;
   let text = "";
   if (name === "reconnecting") text = at ? `in ${numbers.format(seconds)} s` : "now";
   if (name === "closed") text = at ? `asking in ${numbers.format(seconds)} s whether there is more` : "asking whether there is more";
   setText($("when"), text);
-  if (name === "connecting" && Date.now() - stream.since > SLOW_ANSWER) {
-    showDetail("No answer yet. A browser opens at most six connections to one address: is this page open in many tabs?");
+  if (name === "connecting" && Date.now() - since > SLOW_ANSWER) {
+    showDetail("No answer yet. A browser opens at most six connections to one address: is it open in many other pages?");
   }
 }
 
-/** Everything outside the rows that depends on them. */
-function showAround() {
-  $("pause").setAttribute("aria-pressed", String(log.paused));
-  setText($("pause"), log.paused ? "Resume" : "Pause");
-  $("held").hidden = !log.paused;
-  showFigures();
+let figuresShown = -Infinity;
+
+function showFigures() {
+  figuresShown = performance.now();
+  const { events, rate, gaps, missed, missedUnknown } = status;
+  setText($("events"), numbers.format(events));
+  setText($("rate"), rate >= 10 || rate === 0 ? numbers.format(Math.round(rate)) : rate.toFixed(1));
+  showSpark();
+  $("gaps-figure").hidden = gaps === 0;
+  const some = missedUnknown ? (missed ? `${numbers.format(missed)}+` : "unknown") : numbers.format(missed);
+  setText($("gaps"), some);
+  $("gaps-figure").title = `${numbers.format(gaps)} ${gaps === 1 ? "gap" : "gaps"} in the stream`;
 }
+
+let spark = "";
+
+/** A line over the events of each second, from the left edge to the right. */
+function showSpark() {
+  const { seconds } = status;
+  const most = Math.max(...seconds, 1);
+  const step = 120 / Math.max(seconds.length - 1, 1);
+  const points = seconds.map((n, i) => `${(i * step).toFixed(1)} ${(25 - (n / most) * 23).toFixed(1)}`);
+  const line = points.join("L");
+  if (line === spark || points.length === 0) return;
+  spark = line;
+  const [area, edge] = $("spark").children;
+  area.setAttribute("d", `M0 26L${line}L120 26Z`);
+  edge.setAttribute("d", `M${line}`);
+  $("spark").parentElement.title = `Up to ${numbers.format(most)} a second in the last minute`;
+}
+
+// Around the log
 
 const EMPTY = {
   connecting: () => [`Connecting to ${location.host}`, ""],
@@ -428,157 +196,195 @@ const EMPTY = {
 };
 
 function emptyText() {
-  if (log.filter !== "") return [`Nothing matches “${cut($("filter").value, MAX_LABEL)}”.`, "New events that match will appear here."];
-  if (log.paused && log.unseen > 0) return ["The display is paused.", "Resume shows what has come meanwhile."];
-  if (stream.events > 0) {
-    return connection.state.name === "live" ? ["Cleared.", "The next event will appear here."] : ["The log is empty.", ""];
+  const { error } = currentFilter();
+  if (error) return ["That is no regular expression.", error];
+  if ($("filter").value !== "" || chosen.size > 0) {
+    if (!log.complete) return ["Searching", ""];
+    return ["Nothing matches the filter.", "New events that match will appear here."];
   }
-  return EMPTY[connection.state.name](connection.state);
+  if (paused && status.end > held.end) return ["The display is paused.", "Resume shows what has come meanwhile."];
+  if (status.events > 0) {
+    return status.state.name === "live" ? ["Cleared.", "The next event will appear here."] : ["The page is empty.", ""];
+  }
+  return EMPTY[status.state.name](status.state);
 }
 
-const samples = [[performance.now(), 0]]; // [time, events], at most RATE_SPAN old but for the first
-
-function rate() {
-  const now = performance.now();
-  samples.push([now, stream.events]);
-  while (samples.length > 2 && now - samples[1][0] >= RATE_SPAN) samples.shift();
-  const [then, before] = samples[0];
-  const perSecond = ((stream.events - before) * 1000) / Math.max(now - then, 1000);
-  return perSecond >= 10 || perSecond === 0 ? numbers.format(Math.round(perSecond)) : perSecond.toFixed(1);
-}
-
-function showFigures() {
-  setText($("events"), numbers.format(stream.events));
-  if (stream.gaps > 0) {
-    const missed = stream.missedUnknown ? (stream.missed ? `${numbers.format(stream.missed)}+ missed` : "number unknown") : `${numbers.format(stream.missed)} missed`;
-    setText($("gaps"), `${numbers.format(stream.gaps)} (${missed})`);
-    $("gaps-figure").hidden = false;
-  }
-
-  const rows = log.shown.length;
-  $("empty").hidden = rows > 0 || log.frame !== 0; // a frame that is due brings rows
-  if (rows === 0) {
+/** Everything outside the rows that depends on them. */
+function showAround() {
+  $("pause").setAttribute("aria-pressed", String(paused));
+  setText($("pause"), paused ? "Resume" : "Pause");
+  $("held").hidden = !paused;
+  const empty = log.length === 0 && held.end === status.end || (log.length === 0 && log.complete);
+  $("empty").hidden = !empty;
+  if (empty) {
     const [what, hint] = emptyText();
     setText($("empty").children[0], what);
     setText($("empty").children[1], hint);
   }
-
   const newer = $("newer");
-  const waiting = log.unseen;
-  newer.hidden = log.paused ? waiting === 0 : log.sticky;
-  if (log.paused) setText(newer, `Paused: ${numbers.format(waiting)} new`);
+  const waiting = paused ? status.end - held.end : log.unseen;
+  newer.hidden = paused ? waiting === 0 : log.sticky || empty;
+  if (paused) setText(newer, `Paused: ${numbers.format(waiting)} new`);
   else setText(newer, waiting > 0 ? `${numbers.format(waiting)} new ↓` : "Newest ↓");
-
   let kept = "";
-  if (log.filter !== "") {
-    kept = `${numbers.format(log.shown.events)} matching`;
-  } else {
-    const left = stream.events - log.cleared - log.shown.events - log.fresh.events;
-    if (left > 0) kept = `newest ${numbers.format(log.shown.events)}; ${numbers.format(left)} older left behind`;
-  }
+  if ($("filter").value !== "" || chosen.size > 0) kept = `${numbers.format(log.length)} of ${numbers.format(held.length)}`;
+  else if (held.first > 0 && held.length > 0) kept = `newest ${numbers.format(held.length)}`;
+  if (passed > 0) kept += `${kept === "" ? "" : "; "}${numbers.format(passed)} passed by`;
   setText($("kept"), kept);
+}
+
+let chips = "";
+
+function showTypes() {
+  const several = types.size > 1;
+  $("types").hidden = !several;
+  const names = [...types.keys()].slice(0, MAX_CHIPS);
+  if (!several || names.join("\n") === chips) return;
+  chips = names.join("\n");
+  $("types").replaceChildren(
+    ...names.map((name) => {
+      const chip = make("button", "chip", cut(name, MAX_LABEL));
+      chip.type = "button";
+      chip.setAttribute("aria-pressed", String(chosen.has(name)));
+      chip.title = `Only events of type ${cut(name, 1000)}`;
+      chip.addEventListener("click", () => {
+        if (!chosen.delete(name)) chosen.add(name);
+        chip.setAttribute("aria-pressed", String(chosen.has(name)));
+        refilter();
+      });
+      return chip;
+    }),
+  );
+}
+
+function currentFilter() {
+  return makeFilter($("filter").value, chosen);
+}
+
+function refilter() {
+  const { test, error } = currentFilter();
+  $("filter").setAttribute("aria-invalid", String(error !== ""));
+  log.filter(test);
+  showAround();
+}
+
+// Controls
+
+function pause(on) {
+  paused = on;
+  ask();
+  if (!on) log.follow();
+  showAround();
+}
+
+function follow() {
+  if (paused) pause(false);
+  else log.follow();
+  $("log").focus({ preventScroll: true });
+}
+
+function clear() {
+  held.clear(status.end);
+  passed = 0;
+  types.clear();
+  chosen.clear();
+  chips = "";
+  showTypes();
+  log.cleared(currentFilter().test);
+  ask();
+  showAround();
+}
+
+/** The events of the log's rows as NDJSON: time, ID and type where there are such, and the data as a string. */
+function save() {
+  const parts = [];
+  for (const { time, id, type, data, notice } of log.items()) {
+    if (notice) continue;
+    const event = { time: new Date(time).toISOString(), ...(id !== "" && { id }), ...(type !== "" && { event: type }), data };
+    parts.push(`${JSON.stringify(event)}\n`);
+  }
+  const link = make("a");
+  link.href = URL.createObjectURL(new Blob(parts, { type: "application/x-ndjson" }));
+  link.download = `${location.host.replace(/[^\w.-]+/g, "-")}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.ndjson`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Controls
-
-function pause(on) {
-  log.paused = on;
-  if (!on) log.follow();
-  showAround();
-}
-
-$("pause").addEventListener("click", () => pause(!log.paused));
-$("clear").addEventListener("click", () => log.clear());
-$("again").addEventListener("click", () => connection.connect());
-$("newer").addEventListener("click", () => {
-  if (log.paused) pause(false);
-  else log.follow();
-  log.element.focus({ preventScroll: true });
-});
-$("filter").addEventListener("input", (event) => log.refilter(event.target.value));
+$("pause").addEventListener("click", () => pause(!paused));
+$("clear").addEventListener("click", clear);
+$("save").addEventListener("click", save);
+$("again").addEventListener("click", () => hub.postMessage({ connect: true }));
+$("newer").addEventListener("click", follow);
+$("filter").addEventListener("input", refilter);
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   const filter = $("filter");
   if (event.key === "Escape" && event.target === filter) {
     filter.value = "";
-    log.refilter("");
-    log.element.focus({ preventScroll: true });
-    event.preventDefault();
-  } else if (event.target.closest("input, button, summary, a")) {
+    refilter();
+    $("log").focus({ preventScroll: true });
+  } else if (event.target.closest("input, textarea, select")) {
     return; // there a key means what it always means
-  } else if (event.key === " " && !event.repeat) {
-    pause(!log.paused);
-    event.preventDefault();
+  } else if (event.key === " " && !event.repeat && !event.target.closest("button, a, summary")) {
+    pause(!paused);
   } else if (event.key === "/") {
     filter.focus();
     filter.select();
-    event.preventDefault();
+  } else if (event.key === "g") {
+    follow();
+  } else {
+    return;
   }
+  event.preventDefault();
 });
 
-// Whether the person reads further up or wants to see the newest. A wheel counts before it has
-// moved anything: while rows come every frame, its first small step would be undone by the next.
-log.element.addEventListener(
-  "wheel",
-  (event) => {
-    if (event.deltaY < 0 && log.sticky && log.element.scrollTop > 0) log.hold();
-  },
-  { passive: true },
-);
-log.element.addEventListener("scroll", () => {
-  const { scrollTop, scrollHeight, clientHeight } = log.element;
-  const below = scrollHeight - scrollTop - clientHeight;
-  const up = scrollTop < log.top - 1;
-  log.top = scrollTop;
-  if (below <= 4 && !up && !log.sticky) log.follow();
-  else if (below > 4 && up && log.sticky) log.hold();
+// A page that goes to sleep and comes back asks on from where it was.
+window.addEventListener("pagehide", () => hub.postMessage({ bye: true }));
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
 });
-log.element.addEventListener("pointerdown", () => {
-  log.grabbed = true;
-});
-for (const type of ["pointerup", "pointercancel", "blur"]) {
-  window.addEventListener(type, () => {
-    if (!log.grabbed) return;
-    log.grabbed = false;
-    log.schedule();
-  });
-}
-new ResizeObserver(() => {
-  if (log.sticky) log.toBottom();
-}).observe(log.element);
-
 window.addEventListener("online", () => {
-  if (connection.state.name === "reconnecting") connection.connect();
+  if (status.state.name === "reconnecting") hub.postMessage({ connect: true });
 });
+document.addEventListener("visibilitychange", () => log.changed());
 
 // For tests, and for the curious at the console.
 window.ssePipe = Object.freeze({
   get state() {
-    return connection.state.name;
+    return status.state.name;
   },
   get events() {
-    return stream.events;
+    return status.events;
   },
   get gaps() {
-    return stream.gaps;
+    return status.gaps;
   },
   get lastEventId() {
-    return connection.lastEventId;
+    return status.lastEventId;
   },
+  get tabs() {
+    return status.tabs;
+  },
+  /** How many events the log has rows for. */
   get rows() {
-    return log.element.querySelectorAll(".row:not(.notice)").length;
+    return [...log.items()].filter((item) => !item.notice).length;
+  },
+  /** The items of the log's rows. */
+  get items() {
+    return [...log.items()];
   },
 });
 
-setText($("address"), location.host);
+document.title = `${location.host} – sse-pipe`;
+setText($("address"), location.host + location.pathname.replace(/\/(viewer)?$/, ""));
 setInterval(() => {
-  setText($("rate"), rate());
-  showWhen();
   showFigures();
+  showWhen();
+  showAround();
 }, REFRESH);
-connection.connect();
+ask();

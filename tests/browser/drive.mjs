@@ -11,13 +11,14 @@
 // this, counted from when the browser is up; it has START_MS of its own to get there. As the n-th
 // expression comes true, the line `reached N` goes to standard error, so that a test may act in between.
 //
-// Prints one line of JSON: {ok, value, values, console, requests, responses, ms: {start, page}, error},
+// Prints one line of JSON: {ok, value, values, console, requests, responses, network, ms: {start, page}, error},
 // where `value` is what the last expression came to, `values` what each came to, `requests` are URLs and
-// `responses` a status and the URL, `204 http://…`. Exit status 0 if ok, 1 if not, 2 for a usage error.
+// `responses` a status and the URL, `204 http://…`, as far as the page itself asked. `network` has (in Chromium) the
+// URLs that the page and all its workers asked for, from the browser's own log. Exit status 0 if ok, 1 if not, 2 for a usage error.
 // The browser and its profile are gone when it ends, by SIGTERM too (not by SIGKILL: leave it to its
 // own deadline, which is sure).
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -70,7 +71,7 @@ if (!firefox && browserName !== 'chromium') usage('the browser is chromium or fi
 if (expression === undefined || stray !== undefined) usage('four operands are needed');
 if (!(Number(seconds) > 0)) usage('SECONDS is a number above 0');
 
-const report = { ok: false, value: null, values: [], console: [], requests: [], responses: [], ms: {}, error: null };
+const report = { ok: false, value: null, values: [], console: [], requests: [], responses: [], network: [], ms: {}, error: null };
 const home = mkdtempSync(join(tmpdir(), 'sse-pipe-drive-'));
 
 // The one way out. Puppeteer kills the browser's process group in its own `exit` listener; ours,
@@ -84,11 +85,24 @@ function end(error) {
 }
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => end(`ended by ${signal}`));
 
+const netLog = join(home, 'network.json');
+
+// The URLs in Chromium's network log that somebody of this origin asked for: one event a line, complete once it ended.
+function asked(origin) {
+  const urls = [];
+  for (const line of readFileSync(netLog, 'utf8').split('\n')) {
+    const initiator = /"initiator":"([^"]*)"/.exec(line)?.[1];
+    const wanted = /"url":"([^"]*)"/.exec(line)?.[1];
+    if (initiator === origin && wanted !== undefined && !wanted.startsWith('blob:')) urls.push(wanted);
+  }
+  return urls;
+}
+
 const started = performance.now();
 const browser = await puppeteer.launch({
   browser: firefox ? 'firefox' : 'chrome',
   executablePath: firefox ? process.env.FIREFOX || '/usr/bin/firefox-esr' : process.env.CHROMIUM || '/usr/bin/chromium',
-  args: firefox ? [] : CHROMIUM_FLAGS,
+  args: firefox ? [] : [...CHROMIUM_FLAGS, `--log-net-log=${netLog}`],
   // Firefox can't have this by WebDriver BiDi; 0 is dark, 1 is light.
   extraPrefsFirefox: { ...FIREFOX_PREFS, 'layout.css.prefers-color-scheme.content-override': options.dark ? 0 : 1 },
   pipe: !firefox, // A Chromium on a pipe also ends when this process is killed outright.
@@ -146,5 +160,9 @@ if (options.screenshot) { // Of a failure too: it often says why.
   const png = await Promise.race([page.screenshot().catch((e) => e), sleep(10_000)]);
   if (png instanceof Uint8Array) writeFileSync(options.screenshot, png);
   else end(error ?? `no screenshot: ${png?.message ?? 'nothing within 10 s'}`);
+}
+if (!firefox) {
+  await Promise.race([browser.close(), sleep(10_000)]);
+  try { report.network = asked(new URL(url).origin); } catch (e) { end(error ?? `no network log: ${e.message}`); }
 }
 end(error);
