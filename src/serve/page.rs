@@ -13,9 +13,10 @@ pub struct Asset {
 pub const INDEX: Asset =
     Asset { media_type: "text/html; charset=utf-8", content: include_bytes!("../viewer/index.html") };
 
-/// Nothing but our own files, and no script that stands in the page (W3C Content Security Policy Level 3).
+/// Nothing but our own files, and no script that stands in the page (W3C Content Security Policy Level 3); and the
+/// images of the one map that a person may switch on.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self'; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
+    img-src 'self' https://tile.openstreetmap.org; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
 const CSS: &str = "text/css; charset=utf-8";
@@ -36,8 +37,21 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "held.js": JAVASCRIPT,
     "hub.js": JAVASCRIPT,
     "icon.svg": "image/svg+xml",
+    "land.js": JAVASCRIPT,
     "log.js": JAVASCRIPT,
+    "map.js": JAVASCRIPT,
+    "numbers.js": JAVASCRIPT,
+    "own.js": JAVASCRIPT,
+    "plot.js": JAVASCRIPT,
+    "positions.js": JAVASCRIPT,
+    "series.js": JAVASCRIPT,
     "text.js": JAVASCRIPT,
+    "vendor/land.json": "application/json",
+    "vendor/leaflet.css": CSS,
+    "vendor/leaflet.js": JAVASCRIPT,
+    "vendor/licences.txt": "text/plain; charset=utf-8",
+    "vendor/uplot.css": CSS,
+    "vendor/uplot.js": JAVASCRIPT,
     "viewer.css": CSS,
     "viewer.js": JAVASCRIPT,
 };

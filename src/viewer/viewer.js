@@ -1,12 +1,16 @@
 // The page's script: takes items from the hub, hands them to the views, and keeps the bar and the controls.
 //
-// How the stream is read and shared among tabs is in hub.js; the log in log.js. Whatever a record contains is shown
-// as text only.
+// How the stream is read and shared among tabs is in hub.js; the views are in log.js, plot.js and map.js. Whatever a
+// record contains is shown as text only.
 
 import { makeFilter, UNNAMED } from "./filter.js";
 import { Held } from "./held.js";
 import { Log } from "./log.js";
-import { cut, make } from "./text.js";
+import { PositionMap } from "./map.js";
+import { Numbers } from "./numbers.js";
+import { Plot } from "./plot.js";
+import { findPositions, twoNumbers } from "./positions.js";
+import { cut, make, parseJson } from "./text.js";
 
 /** How often what stands around the views is refreshed, in ms. */
 const REFRESH = 250;
@@ -18,6 +22,9 @@ const SLOW_ANSWER = 5_000;
 const MAX_TYPES = 200;
 const MAX_CHIPS = 12;
 
+/** Records longer than this are not searched for numbers and positions. */
+const MAX_SEARCHED = 256 * 1024;
+
 /** Labels of chips are cut to this. */
 const MAX_LABEL = 40;
 
@@ -26,6 +33,10 @@ const numbers = new Intl.NumberFormat("en");
 
 const held = new Held();
 const log = new Log($("log"), held, () => showAround());
+const plot = new Plot($("plot-view"), () => status.state.name === "live" && !paused);
+const map = new PositionMap($("map-view"), held);
+const views = { log, plot, map };
+let numbersIn = new Numbers();
 
 /** How the hub says that things stand. */
 let status = {
@@ -86,6 +97,7 @@ function take(from, items) {
   for (const item of items) {
     held.push(item);
     if (item.notice) continue;
+    search(held.end - 1, item);
     const type = item.type || UNNAMED;
     const count = types.get(type);
     if (count !== undefined) types.set(type, count + 1);
@@ -95,9 +107,31 @@ function take(from, items) {
     }
   }
   if (newType) showTypes();
-  log.changed();
+  showTabs();
+  views[view].changed();
   ask();
 }
+
+/** Looks for numbers and positions in an item. */
+function search(n, item) {
+  if (item.data.length > MAX_SEARCHED) return;
+  const json = parseJson(item.data);
+  const pairs = numbersIn.find(item.data, json);
+  if (pairs.length > 0) plot.add(item.time, pairs);
+  if (json !== undefined) {
+    const positions = findPositions(json);
+    if (positions.length > 0) map.add(n, item, positions);
+  } else if (pairs.length === 2) {
+    const position = twoNumbers(item.data);
+    if (position) {
+      pairsSeen = true;
+      if (latLon) map.add(n, item, [position]);
+    }
+  }
+}
+
+let pairsSeen = false; // records with two numbers that may be a position
+let latLon = false; // and the person says that they are
 
 function ask() {
   hub.postMessage({ want: paused ? null : held.end });
@@ -268,6 +302,64 @@ function refilter() {
   showAround();
 }
 
+// Views
+
+let view = "log";
+let wished = ""; // a view that the address asks for, before there is anything in it
+
+function show(name) {
+  view = name;
+  wished = "";
+  for (const other of Object.keys(views)) {
+    $(`${other}-view`).hidden = other !== name;
+    $(`tab-${other}`).setAttribute("aria-selected", String(other === name));
+    $(`tab-${other}`).tabIndex = other === name ? 0 : -1;
+  }
+  $("find").hidden = $("kept").hidden = name !== "log";
+  showAround();
+  views[name].changed();
+}
+
+/** The address after `#` names a view, and `latlon` where two numbers are a position: it can be passed on. */
+function readHash() {
+  const words = location.hash.slice(1).split("&");
+  setLatLon(words.includes("latlon"));
+  wished = words.find((word) => word in views) ?? "log";
+  showTabs();
+}
+
+function writeHash() {
+  const words = [view === "log" ? "" : view, latLon ? "latlon" : ""].filter((word) => word !== "");
+  history.replaceState(null, "", words.length > 0 ? `#${words.join("&")}` : location.pathname + location.search);
+}
+
+function go(name) {
+  if ($(`tab-${name}`).hidden) return;
+  show(name);
+  writeHash();
+}
+
+/** Plot and map are there once there is something in them. */
+function showTabs() {
+  $("tab-plot").hidden = !plot.filled;
+  $("tab-map").hidden = !map.filled;
+  $("latlon").hidden = !pairsSeen;
+  $("latlon").setAttribute("aria-pressed", String(latLon));
+  if (wished !== "" && !$(`tab-${wished}`).hidden) show(wished);
+}
+
+function setLatLon(on) {
+  if (on === latLon) return;
+  latLon = on;
+  map.clear();
+  if (!on) return;
+  for (let n = held.first; n < held.end; n += 1) {
+    const item = held.get(n);
+    const position = item.notice ? null : twoNumbers(item.data);
+    if (position) map.add(n, item, [position]);
+  }
+}
+
 // Controls
 
 function pause(on) {
@@ -290,7 +382,13 @@ function clear() {
   chosen.clear();
   chips = "";
   showTypes();
+  numbersIn = new Numbers();
+  pairsSeen = false;
+  plot.clear();
+  map.clear();
   log.cleared(currentFilter().test);
+  show("log");
+  showTabs();
   ask();
   showAround();
 }
@@ -320,6 +418,15 @@ $("save").addEventListener("click", save);
 $("again").addEventListener("click", () => hub.postMessage({ connect: true }));
 $("newer").addEventListener("click", follow);
 $("filter").addEventListener("input", refilter);
+for (const name of Object.keys(views)) $(`tab-${name}`).addEventListener("click", () => go(name));
+$("latlon").addEventListener("click", () => {
+  setLatLon(!latLon);
+  showTabs();
+  if (latLon) show("map");
+  else if (view === "map" && !map.filled) show("log");
+  writeHash();
+});
+window.addEventListener("hashchange", readHash);
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
@@ -332,10 +439,14 @@ document.addEventListener("keydown", (event) => {
     return; // there a key means what it always means
   } else if (event.key === " " && !event.repeat && !event.target.closest("button, a, summary")) {
     pause(!paused);
+  } else if (["1", "2", "3"].includes(event.key)) {
+    go(Object.keys(views)[Number(event.key) - 1]);
   } else if (event.key === "/") {
+    go("log");
     filter.focus();
     filter.select();
   } else if (event.key === "g") {
+    go("log");
     follow();
   } else {
     return;
@@ -351,7 +462,7 @@ window.addEventListener("pageshow", (event) => {
 window.addEventListener("online", () => {
   if (status.state.name === "reconnecting") hub.postMessage({ connect: true });
 });
-document.addEventListener("visibilitychange", () => log.changed());
+document.addEventListener("visibilitychange", () => views[view].changed());
 
 // For tests, and for the curious at the console.
 window.ssePipe = Object.freeze({
@@ -378,6 +489,12 @@ window.ssePipe = Object.freeze({
   get items() {
     return [...log.items()];
   },
+  get plot() {
+    return plot.data;
+  },
+  get map() {
+    return map.data;
+  },
 });
 
 document.title = `${location.host} – sse-pipe`;
@@ -386,5 +503,7 @@ setInterval(() => {
   showFigures();
   showWhen();
   showAround();
+  if (view === "plot" && !document.hidden) plot.changed(); // time goes on
 }, REFRESH);
+readHash();
 ask();
