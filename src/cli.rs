@@ -106,6 +106,10 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub page: Option<PathBuf>,
 
+    /// Open the page in your browser
+    #[arg(long)]
+    pub open: bool,
+
     /// Another name that this server is known by; repeatable
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,

@@ -32,6 +32,8 @@ pub struct Config {
     pub service: Service,
     /// The person's page.
     pub page: Option<PathBuf>,
+    /// Whether the page is opened in the person's browser.
+    pub open: bool,
     /// Event type of every event.
     pub event: Option<FieldValue>,
     /// Event type of a last event.
@@ -122,6 +124,7 @@ impl Config {
             binds: cli.bind.iter().map(|name| name.to_ascii_lowercase()).collect(),
             port: cli.port,
             page: cli.page,
+            open: cli.open,
         })
     }
 }

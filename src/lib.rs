@@ -8,6 +8,7 @@
 //! - [`input`]: from bytes to records to batches
 //! - [`serve`]: from requests and batches to bytes on sockets
 //! - [`report`]: what the terminal is told
+//! - [`open`]: the page in the person's browser
 //! - [`cli`], [`config`]: what was typed, and what it means
 //!
 //! This file puts them together.
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod input;
 pub mod log;
+pub mod open;
 pub mod report;
 pub mod serve;
 pub mod wire;
@@ -118,8 +120,13 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
         notifier.spawn("worker", move || Some(Notice::Died(died("a worker", worker.run()))))?;
     }
     let server = Server::new(poll, listeners, inboxes.clone(), notices, Arc::clone(&shared), config.at_eof)?;
-    for url in urls {
+    for url in &urls {
         report.say(format_args!("listening on {url}"));
+    }
+    if config.open
+        && let Some(url) = urls.iter().find(|url| url.starts_with("http"))
+    {
+        open::in_browser(url, report);
     }
     if let Some(path) = shared.page.as_deref()
         && let Err(why) = own_page(path)
