@@ -37,6 +37,7 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "held.js": JAVASCRIPT,
     "hub.js": JAVASCRIPT,
     "icon.svg": "image/svg+xml",
+    "join.js": JAVASCRIPT,
     "land.js": JAVASCRIPT,
     "log.js": JAVASCRIPT,
     "map.js": JAVASCRIPT,

@@ -15,7 +15,7 @@ import { Connection } from "./event-stream.js";
 import { Held } from "./held.js";
 
 /** One message has at most so many items, and about so much text. */
-const MAX_MESSAGE = 4_096;
+const MAX_MESSAGE = 2_048;
 const MAX_MESSAGE_TEXT = 1024 * 1024;
 
 /** A tab is sent items at most once in so many ms, which is as often as it draws. */

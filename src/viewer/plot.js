@@ -101,7 +101,7 @@ export class Plot {
       refused: this.#series.refused,
       series: this.#series.names.map((name) => ({
         name,
-        shown: this.#isShown(name),
+        shown: this.#shown.includes(name),
         last: this.#series.last(name),
         values: [...this.#series.values(name)].filter((value) => !Number.isNaN(value)),
       })),
@@ -145,8 +145,10 @@ export class Plot {
 
   // What is shown
 
-  #isShown(name) {
-    return this.#chosen.get(name) ?? this.#guessed().has(name);
+  /** The names of the series that are shown. */
+  get #shown() {
+    const guessed = this.#guessed();
+    return this.#series.names.filter((name) => this.#chosen.get(name) ?? guessed.has(name));
   }
 
   #guessed() {
@@ -185,7 +187,7 @@ export class Plot {
       this.#area.textContent = error.message;
       return;
     }
-    const names = this.#series.names.filter((name) => this.#isShown(name));
+    const names = this.#shown;
     this.#showLegend(names);
     if (this.#zoomed) return;
     const apart = this.#layout === "each" || (this.#layout === "auto" && names.length > 1 && this.#differ(names));
@@ -294,7 +296,7 @@ export class Plot {
   #point(row) {
     if (row === this.#cursor) return;
     this.#cursor = row;
-    this.#showLegend(this.#series.names.filter((name) => this.#isShown(name)));
+    this.#showLegend(this.#shown);
   }
 
   #showLegend(names) {
@@ -327,7 +329,7 @@ export class Plot {
     item.title = `Show or hide ${cut(name, 1000)}`;
     item.append(swatch(""), make("span", "name", cut(name, MAX_LABEL)), make("span", "value"));
     item.addEventListener("click", () => {
-      this.#chosen.set(name, !this.#isShown(name));
+      this.#chosen.set(name, !this.#shown.includes(name));
       if (this.#zoomed) this.#zoom(false);
       this.changed();
     });

@@ -5,6 +5,7 @@
 
 import { makeFilter, UNNAMED } from "./filter.js";
 import { Held } from "./held.js";
+import { hub } from "./join.js";
 import { Log } from "./log.js";
 import { PositionMap } from "./map.js";
 import { Numbers } from "./numbers.js";
@@ -32,7 +33,10 @@ const $ = (id) => document.getElementById(id);
 const numbers = new Intl.NumberFormat("en");
 
 const held = new Held();
-const log = new Log($("log"), held, () => showAround());
+const log = new Log($("log"), held, () => {
+  if (log.length > 0) firstRow ??= performance.now();
+  showAround();
+});
 const plot = new Plot($("plot-view"), () => status.state.name === "live" && !paused);
 const map = new PositionMap($("map-view"), held);
 const views = { log, plot, map };
@@ -52,6 +56,7 @@ let status = {
   end: 0,
   tabs: 0,
 };
+let firstRow; // when it was drawn, in ms since the page was asked for
 let since = Date.now(); // when the state last changed
 let paused = false;
 let passed = 0; // items that went by while the page had no eye for them
@@ -60,19 +65,6 @@ const chosen = new Set(); // the types that the log is limited to
 
 // The hub
 
-/** The hub, given the page's query, for the token in it. Its name changes with what is said to it. */
-function startHub() {
-  const url = new URL(`hub.js${location.search}`, import.meta.url);
-  const options = { type: "module", name: "sse-pipe 1" };
-  try {
-    const { port } = new SharedWorker(url, options);
-    return port;
-  } catch {
-    return new Worker(url, options); // no tabs share it then
-  }
-}
-
-const hub = startHub();
 hub.onmessage = ({ data }) => {
   const before = status.state;
   status = data.status;
@@ -480,6 +472,9 @@ window.ssePipe = Object.freeze({
   },
   get tabs() {
     return status.tabs;
+  },
+  get firstRow() {
+    return firstRow;
   },
   /** How many events the log has rows for. */
   get rows() {

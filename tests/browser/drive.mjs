@@ -11,6 +11,9 @@
 // this, counted from when the browser is up; it has START_MS of its own to get there. As the n-th
 // expression comes true, the line `reached N` goes to standard error, so that a test may act in between.
 //
+// Some steps are no expressions: `@tab` opens URL in another tab, where the steps go on; `@close` closes that tab and
+// goes back to the first; `@hide` puts an empty tab in front of it, and `@show` takes that away again.
+//
 // Prints one line of JSON: {ok, value, values, console, requests, responses, network, ms: {start, page}, error},
 // where `value` is what the last expression came to, `values` what each came to, `requests` are URLs and
 // `responses` a status and the URL, `204 http://…`, as far as the page itself asked. `network` has (in Chromium) the
@@ -116,14 +119,18 @@ const browser = await puppeteer.launch({
   timeout: START_MS,
   handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false, // end() does it.
 }).catch((e) => end(`${browserName} did not start: ${e.message}`));
-const [page] = await browser.pages();
-await page.setViewport({ width: Number(width), height: Number(height) });
-page.on('console', (message) => report.console.push(`${message.type()}: ${message.text()}`));
-// In Firefox also what the browser itself has to say, as "can’t establish a connection".
-page.on('pageerror', (e) => report.console.push(`pageerror: ${e.message}`));
-page.on('request', (request) => report.requests.push(request.url()));
-page.on('response', (response) => report.responses.push(`${response.status()} ${response.url()}`));
-if (options.dark && !firefox) await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+const [first] = await browser.pages();
+let page = first;
+await watch(page);
+async function watch(tab) {
+  await tab.setViewport({ width: Number(width), height: Number(height) });
+  tab.on('console', (message) => report.console.push(`${message.type()}: ${message.text()}`));
+  // In Firefox also what the browser itself has to say, as "can’t establish a connection".
+  tab.on('pageerror', (e) => report.console.push(`pageerror: ${e.message}`));
+  tab.on('request', (request) => report.requests.push(request.url()));
+  tab.on('response', (response) => report.responses.push(`${response.status()} ${response.url()}`));
+  if (options.dark && !firefox) await tab.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]);
+}
 report.ms.start = Math.round(performance.now() - started);
 
 // Evaluated by the debugger, not as a function made in the page: a page's Content-Security-Policy
@@ -139,13 +146,24 @@ async function poll(wanted) {
     await sleep(POLL_MS);
   }
 }
-async function steps() {
-  // Only its failure counts: a page that streams, or waits for one of six connections, may never be loaded.
-  const opening = new Promise((_, reject) => {
-    page.goto(url, { timeout: 0, waitUntil: 'domcontentloaded' }).catch(reject);
+let opening; // Only its failure counts: a page that streams, or waits for one of six connections, may never be loaded.
+function go(tab) {
+  opening = new Promise((_, reject) => {
+    tab.goto(url, { timeout: 0, waitUntil: 'domcontentloaded' }).catch(reject);
   });
+}
+let cover; // The empty tab in front.
+const acts = {
+  async '@tab'() { page = await browser.newPage(); await watch(page); go(page); },
+  async '@close'() { await page.close(); page = first; await page.bringToFront(); },
+  async '@hide'() { cover = await browser.newPage(); await cover.bringToFront(); },
+  async '@show'() { await cover.close(); await page.bringToFront(); },
+};
+async function steps() {
+  go(page);
   for (const wanted of [expression, ...options.then]) {
-    await Promise.race([poll(wanted), opening]);
+    if (wanted in acts) { last = { wanted }; await acts[wanted](); report.values.push(wanted); }
+    else await Promise.race([poll(wanted), opening]);
     process.stderr.write(`reached ${report.values.length}\n`);
   }
 }

@@ -19,7 +19,7 @@ pub enum Browser {
 }
 
 /// Browsers are heavy: two at once are enough for two processors.
-const PLACES: usize = 2;
+pub const PLACES: usize = 2;
 static TAKEN: Mutex<usize> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
 

@@ -1,0 +1,14 @@
+// Joins the hub (hub.js), first of all that the page does: while the rest loads, the events come.
+
+/** The hub, given the page's query for the token in it. Its name changes with what is said to it. */
+function join() {
+  const url = new URL(`hub.js${location.search}`, import.meta.url);
+  const options = { type: "module", name: "sse-pipe 1" };
+  try {
+    return new SharedWorker(url, options).port;
+  } catch {
+    return new Worker(url, options); // no tabs share it then
+  }
+}
+
+export const hub = join();
