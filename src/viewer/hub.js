@@ -80,7 +80,7 @@ function gap(missed) {
 }
 
 /**
- * The tab's query goes on to the stream (a token, a tail), but for `notices`: this page sees
+ * The tab's query goes on to the stream (a tail, a token), but for `notices`: this page sees
  * comments as they are, and nobody's own events named "heartbeat" can be taken for one.
  */
 function eventsUrl() {

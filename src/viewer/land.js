@@ -13,6 +13,20 @@ export function land(topology, shift) {
   const piece = (n) => (n < 0 ? arcs[~n].toReversed() : arcs[n]);
   const ring = (numbers) => numbers.flatMap((n, i) => (i === 0 ? piece(n) : piece(n).slice(1)));
   return topology.objects.land.geometries.flatMap(({ type, arcs: shapes }) =>
-    (type === "Polygon" ? [shapes] : shapes).map((rings) => rings.map(ring)),
+    (type === "Polygon" ? [shapes] : shapes).map((rings) => rings.map((numbers) => unbroken(ring(numbers)))),
   );
+}
+
+/** A ring that goes on beyond 180° where it crosses the antimeridian; one around the South Pole is closed there. */
+function unbroken(ring) {
+  let turn = 0;
+  const whole = ring.map(([x, y], i) => {
+    const step = i === 0 ? 0 : x - ring[i - 1][0];
+    if (step > 180) turn -= 360;
+    if (step < -180) turn += 360;
+    return [x + turn, y];
+  });
+  const [first, last] = [whole[0][0], whole.at(-1)[0]];
+  if (Math.abs(last - first) > 180) whole.push([last, -90], [first, -90]);
+  return whole;
 }

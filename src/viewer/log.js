@@ -6,7 +6,7 @@
 import { cut, make, oneLine, unfolded, visible, wholeCharacters } from "./text.js";
 import { View } from "./filter.js";
 
-/** An unfolded record shows so much at first, and so much more with each press; a browser takes seconds for megabytes. */
+/** An unfolded record shows so much at first, and so much more with each press: megabytes take a browser seconds. */
 const FIRST_PART = 20_000;
 const NEXT_PART = 200_000;
 
@@ -185,7 +185,6 @@ export class Log {
     const { n, offset } = this.#anchor;
     return Math.min(this.#place(this.#view.row(n)) + offset, most);
   }
-
 
   /** Remembers what stands at the top of the screen. */
   #dropAnchor() {
@@ -425,7 +424,8 @@ function makeDetail(item, onChange) {
     more.type = "button";
     const label = () => {
       const rest = item.data.length - shown;
-      more.textContent = `Show ${Math.min(rest, NEXT_PART).toLocaleString("en")} more of ${item.data.length.toLocaleString("en")} characters`;
+      const [next, all] = [Math.min(rest, NEXT_PART), item.data.length].map((n) => n.toLocaleString("en"));
+      more.textContent = `Show ${next} more of ${all} characters`;
       more.hidden = rest === 0;
     };
     more.addEventListener("click", () => {
@@ -456,5 +456,6 @@ async function copyText(text) {
 function clock(ms) {
   const t = new Date(ms);
   const two = (n) => String(n).padStart(2, "0");
-  return `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}.${String(t.getMilliseconds()).padStart(3, "0")}`;
+  const ms3 = String(t.getMilliseconds()).padStart(3, "0");
+  return `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}.${ms3}`;
 }

@@ -64,7 +64,9 @@ export class PositionMap {
     this.#buttons = {
       fit: this.#button("Fit", "All positions in sight", () => this.#become("fit")),
       follow: this.#button("Follow", "The newest position in the middle", () => this.#become("follow")),
-      tiles: this.#button("Streets", "Load map tiles from OpenStreetMap, which then learns where you look", () => this.#tiles()),
+      tiles: this.#button("Streets", "Load map tiles from OpenStreetMap, which then learns where you look", () =>
+        this.#tiles(),
+      ),
     };
     tools.append(this.#count, ...Object.values(this.#buttons));
     this.#readout.setAttribute("aria-live", "off");
@@ -113,7 +115,8 @@ export class PositionMap {
       }
       known.points.push({ lat, lon, n, time: item.time });
       // The older half loses every other point, so that a track keeps its shape, and its beginning.
-      if (known.points.length > MAX_POINTS) known.points = known.points.filter((_, i) => i > MAX_POINTS / 2 || i % 2 === 0);
+      if (known.points.length > MAX_POINTS)
+        known.points = known.points.filter((_, i) => i > MAX_POINTS / 2 || i % 2 === 0);
       known.changed = true;
       this.#newest = known;
     }
@@ -166,9 +169,11 @@ export class PositionMap {
     for (const object of this.#objects.values()) if (object.changed) this.#drawObject(object);
     for (const shape of this.#shapes.values()) if (!shape.layer) this.#drawShape(shape);
     if (this.#mode === "fit") this.#fit();
-    if (this.#mode === "follow" && this.#newest) this.#map.panTo(latLng(this.#newest.points.at(-1)), { animate: false });
+    if (this.#mode === "follow" && this.#newest)
+      this.#map.panTo(latLng(this.#newest.points.at(-1)), { animate: false });
     const objects = this.#objects.size + this.#shapes.size;
-    let told = `${numbers.format(objects)} ${objects === 1 ? "object" : "objects"} · ${numbers.format(this.#positions)} ${this.#positions === 1 ? "position" : "positions"}`;
+    const count = (n, what) => `${numbers.format(n)} ${what}${n === 1 ? "" : "s"}`;
+    let told = `${count(objects, "object")} · ${count(this.#positions, "position")}`;
     if (this.#refused > 0) told += ` · ${numbers.format(this.#refused)} of further objects left out`;
     if (this.#count.textContent !== told) this.#count.textContent = told;
     this.#notBefore = start + (performance.now() - start) * DRAW_SHARE;
@@ -181,15 +186,38 @@ export class PositionMap {
     const lines = pieces(object.points);
     const here = latLng(object.points.at(-1));
     if (!object.line) {
-      object.halo = L.polyline(lines, { color: colour("paper"), weight: 6, opacity: 0.75, interactive: false, renderer: this.#layers.tracks }).addTo(this.#map);
-      object.line = L.polyline(lines, { color: stroke, weight: 3, interactive: false, renderer: this.#layers.tracks }).addTo(this.#map);
+      object.halo = L.polyline(lines, {
+        color: colour("paper"),
+        weight: 6,
+        opacity: 0.75,
+        interactive: false,
+        renderer: this.#layers.tracks,
+      }).addTo(this.#map);
+      object.line = L.polyline(lines, {
+        color: stroke,
+        weight: 3,
+        interactive: false,
+        renderer: this.#layers.tracks,
+      }).addTo(this.#map);
       object.head = L.circleMarker(here, {
-        radius: 7, weight: 3, color: colour("paper"), fillColor: stroke, fillOpacity: 1, interactive: false, renderer: this.#layers.heads,
+        radius: 7,
+        weight: 3,
+        color: colour("paper"),
+        fillColor: stroke,
+        fillOpacity: 1,
+        interactive: false,
+        renderer: this.#layers.heads,
       }).addTo(this.#map);
       if (object.name !== "" && this.#objects.size <= MAX_LABELS) {
         // An element, for a text given to Leaflet would be taken as markup.
         const label = make("span", "", cut(object.name, 40));
-        object.head.bindTooltip(label, { permanent: true, direction: "right", offset: [3, 0], className: "label", interactive: false });
+        object.head.bindTooltip(label, {
+          permanent: true,
+          direction: "right",
+          offset: [3, 0],
+          className: "label",
+          interactive: false,
+        });
       }
     } else {
       object.halo.setLatLngs(lines);
@@ -202,7 +230,14 @@ export class PositionMap {
     const stroke = colour("series-0");
     entry.layer = window.L.geoJSON(entry.shape, {
       interactive: false,
-      style: { color: stroke, weight: 2, fillColor: stroke, fillOpacity: 0.15, renderer: this.#layers.tracks, interactive: false },
+      style: {
+        color: stroke,
+        weight: 2,
+        fillColor: stroke,
+        fillOpacity: 0.15,
+        renderer: this.#layers.tracks,
+        interactive: false,
+      },
     }).addTo(this.#map);
   }
 
@@ -217,7 +252,8 @@ export class PositionMap {
       object.line?.setStyle({ color: colour(object.colour) });
       object.head?.setStyle({ color: colour("paper"), fillColor: colour(object.colour) });
     }
-    for (const { layer } of this.#shapes.values()) layer?.setStyle({ color: colour("series-0"), fillColor: colour("series-0") });
+    for (const { layer } of this.#shapes.values())
+      layer?.setStyle({ color: colour("series-0"), fillColor: colour("series-0") });
   }
 
   /** Moves and zooms only when something has left the sight, so that the map does not tremble. */
@@ -234,7 +270,13 @@ export class PositionMap {
     this.#fitted = true;
     const single = area(bounds) < 1e-9;
     if (single) this.#map.setView(bounds.getCenter(), ZOOM, { animate: false });
-    else this.#map.fitBounds(bounds.pad(0.08), { animate: false, maxZoom: MAX_ZOOM - 2, paddingTopLeft: [24, 48], paddingBottomRight: [80, 24] });
+    else
+      this.#map.fitBounds(bounds.pad(0.08), {
+        animate: false,
+        maxZoom: MAX_ZOOM - 1,
+        paddingTopLeft: [24, 48],
+        paddingBottomRight: [80, 24],
+      });
   }
 
   #fitted = false;
@@ -242,7 +284,10 @@ export class PositionMap {
   async #make() {
     this.#making = true;
     try {
-      const [topology] = await Promise.all([fetch(own("vendor/land.json")).then((answer) => answer.json()), library("leaflet")]);
+      const [topology] = await Promise.all([
+        fetch(own("vendor/land.json")).then((answer) => answer.json()),
+        library("leaflet"),
+      ]);
       this.#makeMap(topology);
     } catch (error) {
       this.#place.textContent = error.message;
@@ -263,8 +308,16 @@ export class PositionMap {
     }).setView([25, 0], 2);
     L.control.zoom({ position: "topleft" }).addTo(map);
     L.control.scale({ position: "bottomright", imperial: false, maxWidth: 120 }).addTo(map);
-    this.#layers.attribution = L.control.attribution({ position: "bottomright", prefix: false }).addAttribution("Coast: Natural Earth 1:110m").addTo(map);
-    for (const [name, zIndex] of [["land", 210], ["graticule", 220], ["tracks", 410], ["heads", 420]]) {
+    this.#layers.attribution = L.control
+      .attribution({ position: "bottomright", prefix: false })
+      .addAttribution("Coast: Natural Earth 1:110m")
+      .addTo(map);
+    for (const [name, zIndex] of [
+      ["land", 210],
+      ["graticule", 220],
+      ["tracks", 410],
+      ["heads", 420],
+    ]) {
       map.createPane(name).style.zIndex = String(zIndex);
     }
     map.getPane("land").style.pointerEvents = "none";
@@ -291,9 +344,13 @@ export class PositionMap {
     // What the person does with the map is theirs; what Leaflet calls by the same name may be ours.
     map.on("dragstart", () => this.#become("free"));
     for (const type of ["wheel", "dblclick", "keydown"]) {
-      this.#place.addEventListener(type, (event) => {
-        if (type !== "keydown" || /^(Arrow|[-+=])/.test(event.key)) this.#become("free");
-      }, { passive: true });
+      this.#place.addEventListener(
+        type,
+        (event) => {
+          if (type !== "keydown" || /^(Arrow|[-+=])/.test(event.key)) this.#become("free");
+        },
+        { passive: true },
+      );
     }
     this.#place.querySelector(".leaflet-control-zoom").addEventListener("click", () => this.#become("free"));
     this.#graticule();
@@ -310,7 +367,13 @@ export class PositionMap {
     const wide = ((sight.getEast() - sight.getWest()) / size.x) * 170;
     const step = STEPS.findLast((degrees) => degrees >= wide) ?? STEPS[0];
     const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-    const options = { className: "graticule", weight: 1, interactive: false, renderer: this.#layers.lines, pane: "graticule" };
+    const options = {
+      className: "graticule",
+      weight: 1,
+      interactive: false,
+      renderer: this.#layers.lines,
+      pane: "graticule",
+    };
     const label = (at, text, className) => {
       const icon = L.divIcon({ className: `degrees ${className}`, html: make("span", "", text), iconSize: null });
       L.marker(at, { icon, interactive: false, keyboard: false, pane: "graticule" }).addTo(group);
@@ -321,12 +384,25 @@ export class PositionMap {
     const south = Math.max(corner(0, size.y + far).lat, -85.05);
     const north = Math.min(corner(0, -far).lat, 85.05);
     for (let i = Math.ceil(west / step); i * step <= east; i += 1) {
-      L.polyline([[south, i * step], [north, i * step]], options).addTo(group);
+      L.polyline(
+        [
+          [south, i * step],
+          [north, i * step],
+        ],
+        options,
+      ).addTo(group);
       const lon = ((((i * step + 180) % 360) + 360) % 360) - 180;
-      if (map.latLngToContainerPoint([0, i * step]).x > 60) label(corner(map.latLngToContainerPoint([0, i * step]).x, size.y), degrees(lon, digits, "E", "W"), "of-meridian");
+      const { x } = map.latLngToContainerPoint([0, i * step]);
+      if (x > 60 && x < size.x - 200) label(corner(x, size.y), degrees(lon, digits, "E", "W"), "of-meridian");
     }
     for (let i = Math.ceil(south / step); i * step <= north; i += 1) {
-      L.polyline([[i * step, west], [i * step, east]], options).addTo(group);
+      L.polyline(
+        [
+          [i * step, west],
+          [i * step, east],
+        ],
+        options,
+      ).addTo(group);
       const { y } = map.latLngToContainerPoint([i * step, 0]);
       if (y > 110 && y < size.y - 40) label(corner(0, y), degrees(i * step, digits, "N", "S"), "of-parallel");
     }
@@ -358,7 +434,11 @@ export class PositionMap {
     const { L } = window;
     if (!this.#map) return;
     // OpenStreetMap's rules for its tiles want to know which page asks, and the page says nobody else.
-    this.#layers.tiles ??= L.tileLayer(TILES, { maxZoom: MAX_ZOOM, attribution: "© OpenStreetMap contributors", referrerPolicy: "strict-origin" });
+    this.#layers.tiles ??= L.tileLayer(TILES, {
+      maxZoom: MAX_ZOOM,
+      attribution: "© OpenStreetMap contributors",
+      referrerPolicy: "strict-origin",
+    });
     const on = !this.#map.hasLayer(this.#layers.tiles);
     if (on) this.#layers.tiles.addTo(this.#map);
     else this.#layers.tiles.remove();
@@ -390,7 +470,9 @@ export class PositionMap {
       }
     }
     if (!best) {
-      const shape = [...this.#shapes.values()].findLast(({ layer }) => layer?.getBounds().contains(this.#map.containerPointToLatLng(containerPoint)));
+      const shape = [...this.#shapes.values()].findLast(({ layer }) =>
+        layer?.getBounds().contains(this.#map.containerPointToLatLng(containerPoint)),
+      );
       if (shape) this.#popup(this.#map.containerPointToLatLng(containerPoint), shape.name, "", shape);
       return;
     }
@@ -402,12 +484,17 @@ export class PositionMap {
   #popup(at, name, where, { n, time }) {
     const content = make("div", "record");
     if (name !== "") content.append(make("div", "who", cut(name, 80)));
-    content.append(make("div", "where", `${where}${where === "" ? "" : " · "}${new Date(time).toLocaleTimeString("en-GB")}`));
+    content.append(
+      make("div", "where", `${where}${where === "" ? "" : " · "}${new Date(time).toLocaleTimeString("en-GB")}`),
+    );
     const item = n >= this.#held.first ? this.#held.get(n) : undefined;
     const text = make("pre", "text");
     text.append(item ? unfolded(cut(item.data, 5_000)) : "The record is not held any more.");
     content.append(text);
-    window.L.popup({ maxWidth: 420, minWidth: 220, className: "record-popup", autoPan: false }).setLatLng(at).setContent(content).openOn(this.#map);
+    window.L.popup({ maxWidth: 420, minWidth: 220, className: "record-popup", autoPan: false })
+      .setLatLng(at)
+      .setContent(content)
+      .openOn(this.#map);
   }
 }
 

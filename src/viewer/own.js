@@ -1,12 +1,9 @@
-// What this page asks of its own server besides the stream: always by relative URL, and with the token that it was
-// opened with.
+// What this page asks of its own server besides the stream: always by relative URL, so that it goes where the page came
+// from, whatever stands in front of the path.
 
 /** The URL of a file that stands beside this one. */
 export function own(path) {
-  const url = new URL(path, import.meta.url);
-  const token = new URLSearchParams(location.search).get("access_token");
-  if (token !== null) url.searchParams.set("access_token", token);
-  return url;
+  return new URL(path, import.meta.url);
 }
 
 const loaded = new Map();

@@ -32,6 +32,9 @@ const WINDOWS = [
   ["All", Infinity],
 ];
 
+/** Steps between records in order: there is none between two. */
+const WHOLE = [1, 10, 100, 1000, 10_000].flatMap((n) => [n, 2 * n, 5 * n]);
+
 const short = new Intl.NumberFormat("en", { maximumSignificantDigits: 5 });
 const large = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
 
@@ -70,7 +73,16 @@ export class Plot {
     const tools = make("div", "plot-tools");
     tools.append(
       this.#choice("Window", WINDOWS, this.#window, (window) => (this.#window = window)),
-      this.#choice("Charts", [["Auto", "auto"], ["One", "one"], ["Each", "each"]], this.#layout, (layout) => (this.#layout = layout)),
+      this.#choice(
+        "Charts",
+        [
+          ["Auto", "auto"],
+          ["One", "one"],
+          ["Each", "each"],
+        ],
+        this.#layout,
+        (layout) => (this.#layout = layout),
+      ),
     );
     this.#back = make("button", "small", "Back to live");
     this.#back.type = "button";
@@ -114,7 +126,15 @@ export class Plot {
       const facts = this.#facts.get(name);
       if (!facts) {
         if (this.#facts.size < this.#series.names.length) {
-          this.#facts.set(name, { n: 1, last: value, delta: 0, steady: true, clock: isClock(value, time), least: value, greatest: value });
+          this.#facts.set(name, {
+            n: 1,
+            last: value,
+            delta: 0,
+            steady: true,
+            clock: isClock(value, time),
+            least: value,
+            greatest: value,
+          });
         }
         continue;
       }
@@ -155,7 +175,9 @@ export class Plot {
     const { names } = this.#series;
     const told = names.filter((name) => {
       const facts = this.#facts.get(name);
-      return facts && !facts.steady && !facts.clock && !/(^|\.)(id|mmsi|lat|lon|lng|long|latitude|longitude)$/i.test(name);
+      return (
+        facts && !facts.steady && !facts.clock && !/(^|\.)(id|mmsi|lat|lon|lng|long|latitude|longitude)$/i.test(name)
+      );
     });
     return new Set((told.length > 0 ? told : names).slice(0, MAX_SHOWN));
   }
@@ -202,10 +224,14 @@ export class Plot {
     const inOrder = to - from > 2 && burst > BURST * (to - from);
     this.#inOrder = inOrder;
     this.#make(groups, inOrder, width, height);
-    const times = inOrder ? Array.from({ length: to - from }, (_, i) => from + i + 1) : Array.from(this.#series.times(from, to));
+    const times = inOrder
+      ? Array.from({ length: to - from }, (_, i) => from + i + 1)
+      : Array.from(this.#series.times(from, to));
     const edges = inOrder ? [from + 1, Math.max(to, from + 2)] : [begin, Math.max(end, begin + 1)];
     groups.forEach((group, i) => {
-      const values = group.map((name) => Array.from(this.#series.values(name, from, to), (value) => (Number.isNaN(value) ? null : value)));
+      const values = group.map((name) =>
+        Array.from(this.#series.values(name, from, to), (value) => (Number.isNaN(value) ? null : value)),
+      );
       const chart = this.#charts[i];
       chart.batch(() => {
         chart.setData([times, ...values], false);
@@ -258,7 +284,7 @@ export class Plot {
         }),
       ],
       axes: [
-        { ...axis, show: last, size: 34, values: inOrder ? undefined : timeLabels },
+        { ...axis, show: last, size: 34, ...(inOrder ? { incrs: WHOLE } : { values: timeLabels }) },
         { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => shown(tick)), space: 34 },
       ],
       cursor: { sync: { key: "plot" }, drag: { x: true, y: false }, points: { size: 7 } },

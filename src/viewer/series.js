@@ -135,7 +135,7 @@ export class Series {
     const length = this.#length;
     const columns = [...this.#columns.values()];
     let out = 0;
-    for (let from = 0; from < length; ) {
+    for (let from = 0; from < length;) {
       const step = Math.floor(times[from] / this.#step);
       let to = from + 1;
       while (to < length && Math.floor(times[to] / this.#step) === step) to += 1;

@@ -166,10 +166,12 @@ function showWhen() {
   const seconds = at ? Math.max(1, Math.ceil((at - Date.now()) / 1000)) : 0;
   let text = "";
   if (name === "reconnecting") text = at ? `in ${numbers.format(seconds)} s` : "now";
-  if (name === "closed") text = at ? `asking in ${numbers.format(seconds)} s whether there is more` : "asking whether there is more";
+  if (name === "closed") text = at ? `asking for more in ${numbers.format(seconds)} s` : "asking for more";
   setText($("when"), text);
   if (name === "connecting" && Date.now() - since > SLOW_ANSWER) {
-    showDetail("No answer yet. A browser opens at most six connections to one address: is it open in many other pages?");
+    showDetail(
+      "No answer yet. A browser opens at most six connections to one address: is it open in many other pages?",
+    );
   }
 }
 
@@ -210,14 +212,18 @@ const EMPTY = {
   connecting: () => [`Connecting to ${location.host}`, ""],
   live: () => [
     "Connected; waiting for the first event.",
-    "What the program before the pipe writes appears here, line by line. If it writes and nothing comes, it may be holding its output back: try stdbuf -oL before it.",
+    "What the program before the pipe writes appears here, line by line. If it writes and nothing comes, " +
+      "it may be holding its output back: try stdbuf -oL before it.",
   ],
   reconnecting: () => ["Not connected at the moment.", "The page keeps trying and goes on where it stopped."],
   closed: () => ["The stream was closed before any event came.", ""],
   ended: () => ["The stream has ended; no event came.", ""],
   refused: (s) =>
     s.status === 200
-      ? ["Something answers at this address, but not with an event stream.", "Is there a proxy or a login page in between?"]
+      ? [
+          "Something answers at this address, but not with an event stream.",
+          "Is there a proxy or a login page in between?",
+        ]
       : ["The server did not let this page read the stream.", s.reason === "" ? "" : "Its reason stands above."],
 };
 
@@ -240,7 +246,7 @@ function showAround() {
   $("pause").setAttribute("aria-pressed", String(paused));
   setText($("pause"), paused ? "Resume" : "Pause");
   $("held").hidden = !paused;
-  const empty = log.length === 0 && held.end === status.end || (log.length === 0 && log.complete);
+  const empty = (log.length === 0 && held.end === status.end) || (log.length === 0 && log.complete);
   $("empty").hidden = !empty;
   if (empty) {
     const [what, hint] = emptyText();
@@ -253,7 +259,8 @@ function showAround() {
   if (paused) setText(newer, `Paused: ${numbers.format(waiting)} new`);
   else setText(newer, waiting > 0 ? `${numbers.format(waiting)} new ↓` : "Newest ↓");
   let kept = "";
-  if ($("filter").value !== "" || chosen.size > 0) kept = `${numbers.format(log.length)} of ${numbers.format(held.length)}`;
+  if ($("filter").value !== "" || chosen.size > 0)
+    kept = `${numbers.format(log.length)} of ${numbers.format(held.length)}`;
   else if (held.first > 0 && held.length > 0) kept = `newest ${numbers.format(held.length)}`;
   if (passed > 0) kept += `${kept === "" ? "" : "; "}${numbers.format(passed)} passed by`;
   setText($("kept"), kept);
@@ -390,12 +397,18 @@ function save() {
   const parts = [];
   for (const { time, id, type, data, notice } of log.items()) {
     if (notice) continue;
-    const event = { time: new Date(time).toISOString(), ...(id !== "" && { id }), ...(type !== "" && { event: type }), data };
+    const event = {
+      time: new Date(time).toISOString(),
+      ...(id !== "" && { id }),
+      ...(type !== "" && { event: type }),
+      data,
+    };
     parts.push(`${JSON.stringify(event)}\n`);
   }
   const link = make("a");
   link.href = URL.createObjectURL(new Blob(parts, { type: "application/x-ndjson" }));
-  link.download = `${location.host.replace(/[^\w.-]+/g, "-")}-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.ndjson`;
+  const now = new Date().toISOString().slice(0, 19).replaceAll(":", "");
+  link.download = `${location.host.replace(/[^\w.-]+/g, "-")}-${now}.ndjson`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
@@ -493,7 +506,11 @@ window.ssePipe = Object.freeze({
 });
 
 document.title = `${location.host} – sse-pipe`;
-setText($("address"), location.host + location.pathname.replace(/\/(viewer)?$/, ""));
+// Without what stands in the path for this page alone, be it a token.
+setText(
+  $("address"),
+  location.host + location.pathname.replace(/\/access_token=[^/]*/, "").replace(/\/(viewer)?$/, ""),
+);
 setInterval(() => {
   showFigures();
   showWhen();

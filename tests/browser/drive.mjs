@@ -113,6 +113,7 @@ const browser = await puppeteer.launch({
   // Nothing of the caller's settings, display or proxies; Firefox refuses a HOME not its user's.
   env: {
     PATH: process.env.PATH, HOME: home, TMPDIR: home, LANG: 'C.UTF-8', MOZ_CRASHREPORTER_DISABLE: '1',
+    ...(process.env.FONTCONFIG_FILE && { FONTCONFIG_FILE: process.env.FONTCONFIG_FILE }), // for pictures
     MOZ_REMOTE_SETTINGS_DEVTOOLS: '1', // Without it a released Firefox ignores services.settings.server.
   },
   defaultViewport: null, // Firefox does not apply it to its first page.
