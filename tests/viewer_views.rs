@@ -258,3 +258,20 @@ fn two_numbers_are_a_position_where_the_person_says_so() {
     let by_address = format!("ssePipe.map.ready && {OBJECTS}");
     shows(Chromium, records, "/#map&latlon", &[&by_address]).assert_value(": 48.1 11.5, 48.2 11.6");
 }
+
+#[test]
+fn plot_and_map_can_be_opened_after_the_program_has_ended() {
+    let _places = places(1);
+    let mut program = Program::start(&["--retry", "100ms"]);
+    let steps = [
+        "ssePipe.state === 'ended'",
+        "document.getElementById('tab-map').click(), ssePipe.map.ready",
+        "document.getElementById('tab-plot').click(), ssePipe.plot.drawn === 1 && 'both'",
+    ];
+    let mut page = open(Chromium, &program.url("/"), &steps);
+    program.write("{\"lat\": 1, \"lon\": 2, \"depth\": 3}\n");
+    program.close_input();
+    assert_eq!(program.end().code(), Some(0));
+    page.wait_for("reached 1");
+    report(page).assert_value("both");
+}

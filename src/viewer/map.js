@@ -2,7 +2,7 @@
 // Natural Earth and a graticule, all of which come with the program. Tiles of OpenStreetMap only where the person
 // switches them on.
 
-import { COLOURS, colour, library, onColours, own } from "./own.js";
+import { AGAIN, COLOURS, colour, library, onColours, own } from "./own.js";
 import { cut, make, unfolded } from "./text.js";
 import { land } from "./land.js";
 
@@ -98,6 +98,7 @@ export class PositionMap {
 
   /** Adds the positions of the item with this number. */
   add(n, item, positions) {
+    this.#load();
     for (const { object, lat, lon, shape } of positions) {
       this.#positions += 1;
       if (shape) {
@@ -281,22 +282,31 @@ export class PositionMap {
 
   #fitted = false;
 
+  #parts = null;
+
+  /** The land and Leaflet. They are asked for with the first position, for the program may soon have ended. */
+  #load() {
+    if (!this.#parts) {
+      this.#parts = Promise.all([fetch(own("vendor/land.json")).then((answer) => answer.json()), library("leaflet")]);
+      this.#parts.catch(() => setTimeout(() => (this.#parts = null), AGAIN));
+    }
+    return this.#parts;
+  }
+
   async #make() {
     this.#making = true;
     try {
-      const [topology] = await Promise.all([
-        fetch(own("vendor/land.json")).then((answer) => answer.json()),
-        library("leaflet"),
-      ]);
+      const [topology] = await this.#load();
       this.#makeMap(topology);
-    } catch (error) {
-      this.#place.textContent = error.message;
+    } catch {
+      this.#place.textContent = "The map could not be loaded: is the program still running?";
     }
     this.#making = false;
   }
 
   #makeMap(topology) {
     const { L } = window;
+    this.#place.textContent = "";
     const map = L.map(this.#place, {
       attributionControl: false,
       zoomControl: false,

@@ -6,11 +6,18 @@ export function own(path) {
   return new URL(path, import.meta.url);
 }
 
+/** After a failure a library is asked for again, but not more often than once in so many ms. */
+export const AGAIN = 5_000;
+
 const loaded = new Map();
 
 /** Loads a vendored library, script and style, unless it is there already. */
 export function library(name) {
-  if (!loaded.has(name)) loaded.set(name, Promise.all([put("script", name), put("link", name)]));
+  if (!loaded.has(name)) {
+    const both = Promise.all([put("script", name), put("link", name)]);
+    both.catch(() => setTimeout(() => loaded.delete(name), AGAIN)); // whoever waits for it tells the person
+    loaded.set(name, both);
+  }
   return loaded.get(name);
 }
 

@@ -121,6 +121,7 @@ export class Plot {
   }
 
   add(time, pairs) {
+    library("uplot"); // now, for the program may soon have ended
     this.#series.add(time, pairs);
     for (const [name, value] of pairs) {
       const facts = this.#facts.get(name);
