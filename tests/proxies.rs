@@ -115,8 +115,8 @@ fn all_holds_behind(proxy: Proxy) {
 
         // The page and what it needs, by relative URLs.
         let page = ask(&server, &format!("{path}/"), "Accept: text/html\r\n").content();
-        assert!(page.contains("src=\"viewer.js\""), "{proxy:?}{path}: {page}");
-        ask(&server, &format!("{path}/viewer.js"), "");
+        assert!(page.contains("src=\"viewer/viewer.js\""), "{proxy:?}{path}: {page}");
+        ask(&server, &format!("{path}/viewer/viewer.js"), "");
 
         // The end comes through, and so does the 204 that confirms it.
         program.close_input();
