@@ -106,6 +106,10 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub page: Option<PathBuf>,
 
+    /// Clients must bring the token in this file; SSE_PIPE_TOKEN in the environment does the same
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
     /// Another name that this server is known by; repeatable
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,

@@ -1,6 +1,6 @@
 //! What the options mean, checked: every value that can't be meant is refused here, by name and with what would do.
 
-use crate::access::{Hosts, Origin, Origins};
+use crate::access::{Hosts, Origin, Origins, Token};
 use crate::cli::{self, Cli};
 use crate::input::format::{Format, Pointers};
 use crate::input::records::Terminator;
@@ -10,8 +10,11 @@ use crate::serve::pace::Pace;
 use crate::serve::server::AtEof;
 use crate::wire::event::FieldValue;
 use crate::wire::request::Authority;
-use anyhow::{Result, bail, ensure};
-use std::path::PathBuf;
+use anyhow::{Result, anyhow, bail, ensure};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Default of `--max-record`, where the buffer has room for it.
@@ -20,6 +23,9 @@ const MAX_RECORD: u64 = 16 << 20;
 const LEAST_BUFFER: u64 = 4 << 10;
 /// The largest `--buffer`, on any machine; where an address has fewer bits, what they reach.
 const LARGEST_BUFFER: u64 = 1 << 46;
+
+/// A token's file is read so far; it is one line.
+const MAX_TOKEN_FILE: u64 = 4 << 10;
 
 /// How the program is to run.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub struct Config {
     pub port: u16,
     /// What requests get.
     pub service: Service,
+    /// The token's file, if others can read it too.
+    pub exposed_token_file: Option<PathBuf>,
     /// The person's page.
     pub page: Option<PathBuf>,
     /// Event type of every event.
@@ -89,9 +97,11 @@ impl Config {
             "--max-record {max_record}: a record can't be longer than --buffer, {buffer} bytes"
         );
         let origins = origins(&cli.cors_origin)?;
-        let hosts = hosts(&cli, &origins)?;
+        let (token, exposed_token_file) = token(cli.token_file.as_deref())?;
+        let hosts = hosts(&cli, &origins, token.is_some())?;
         Ok(Config {
-            service: Service { origins, hosts, ids: !cli.no_id, tail: cli.tail, own_page: cli.page.is_some() },
+            service: Service { origins, hosts, token, ids: !cli.no_id, tail: cli.tail, own_page: cli.page.is_some() },
+            exposed_token_file,
             event: field_value("--event", cli.event.as_deref())?,
             end_event: field_value("--end-event", cli.end_event.as_deref())?,
             format: format(&cli)?,
@@ -181,7 +191,33 @@ fn origins(texts: &[String]) -> Result<Origins> {
     Ok(origins)
 }
 
-fn hosts(cli: &Cli, origins: &Origins) -> Result<Hosts> {
+/// The token of `--token-file` or else of `SSE_PIPE_TOKEN`; and its file, if others can read it.
+fn token(file: Option<&Path>) -> Result<(Option<Token>, Option<PathBuf>)> {
+    const WANTED: &str = "a token is one line of letters, digits and -._~+/, with = at its end";
+    let Some(path) = file else {
+        let Some(text) = std::env::var_os("SSE_PIPE_TOKEN") else { return Ok((None, None)) };
+        ensure!(!text.is_empty(), "SSE_PIPE_TOKEN is empty: {WANTED}; unset it to ask for none");
+        // It is not shown: it may be right but for a blank.
+        let Some(token) = text.to_str().and_then(Token::new) else { bail!("SSE_PIPE_TOKEN: {WANTED}") };
+        return Ok((Some(token), None));
+    };
+    let shown = harmless(&path.to_string_lossy());
+    let read = || -> std::io::Result<(String, std::fs::Metadata)> {
+        let mut text = String::new();
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        file.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
+        Ok((text, metadata))
+    };
+    let (text, metadata) = read().map_err(|error| anyhow!("--token-file '{shown}': cannot read it: {error}"))?;
+    ensure!(text.len() < MAX_TOKEN_FILE as usize, "--token-file '{shown}': it is longer than 4 KiB; {WANTED}");
+    ensure!(!text.trim_end().is_empty(), "--token-file '{shown}': it is empty; {WANTED}");
+    let Some(token) = Token::new(text.trim_end()) else { bail!("--token-file '{shown}': {WANTED}") };
+    let exposed = metadata.is_file() && metadata.permissions().mode() & 0o044 != 0;
+    Ok((Some(token), exposed.then(|| path.to_owned())))
+}
+
+fn hosts(cli: &Cli, origins: &Origins, has_token: bool) -> Result<Hosts> {
     let mut names: Vec<String> = origins.listed.iter().map(|origin| origin.host().to_owned()).collect();
     names.extend(cli.bind.iter().map(|name| name.to_ascii_lowercase()));
     for name in &cli.allow_host {
@@ -192,5 +228,5 @@ fn hosts(cli: &Cli, origins: &Origins) -> Result<Hosts> {
     }
     let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
     names.extend([format!("{own}.local"), own]);
-    Ok(Hosts { any: origins.any, names })
+    Ok(Hosts { any: origins.any || has_token, names })
 }

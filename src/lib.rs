@@ -30,7 +30,7 @@ use crate::log::batch::Draft;
 use crate::log::id::Run;
 use crate::log::memory::{BLOCK, Memory};
 use crate::log::{Ids, Log};
-use crate::report::Report;
+use crate::report::{Report, harmless};
 use crate::serve::Counters;
 use crate::serve::attendance::Attendance;
 use crate::serve::feed::{Feed, Publisher};
@@ -117,9 +117,14 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
         inboxes.push(inbox);
         notifier.spawn("worker", move || Some(Notice::Died(died("a worker", worker.run()))))?;
     }
+    let in_url = shared.service.token.as_ref().map(|token| format!("?access_token={}", token.in_url()));
     let server = Server::new(poll, listeners, inboxes.clone(), notices, Arc::clone(&shared), config.at_eof)?;
     for url in urls {
-        report.say(format_args!("listening on {url}"));
+        report.say(format_args!("listening on {url}{}", in_url.as_deref().unwrap_or_default()));
+    }
+    if let Some(path) = config.exposed_token_file {
+        let path = harmless(&path.to_string_lossy());
+        report.error(format_args!("--token-file {path}: others can read it; chmod 600 {path} would help"));
     }
     if let Some(path) = shared.page.as_deref()
         && let Err(why) = own_page(path)

@@ -412,3 +412,31 @@ fn a_page_in_chromium_and_the_built_in_one_in_firefox_and_curl_get_the_same() {
 fn a_page_in_firefox_and_the_built_in_one_in_chromium_and_curl_get_the_same() {
     together(Firefox, Chromium);
 }
+
+/// The built-in page where a token is asked for: none of what it loads is refused, and nobody else is told of it.
+fn with_token(browser: Browser) {
+    let _place = places(1);
+    let mut command = Command::new(common::BINARY);
+    command.args(["--port", "0", "--retry", "100ms"]).env("SSE_PIPE_TOKEN", "s3cret/+~token=");
+    let mut program = Program::start_command(command, Stdio::piped());
+    let url = program.told[0].split(' ').next_back().expect("a URL").to_owned();
+    program.write("first\n");
+    program.close_input();
+    let ended = format!("ssePipe.state === 'ended' && ssePipe.events === 1 && {VIEWED}");
+    let report = report(open(browser, &url, &[&ended]));
+    report.assert_value("first\n");
+    assert_eq!(report.stream_statuses(), ["200", "204"], "{}", report.0);
+    let responses = report.strings("responses");
+    assert!(responses.len() >= 5 && !responses.iter().any(|response| response.starts_with('4')), "{responses:#?}");
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn chromium_shows_the_built_in_page_to_whoever_opens_the_url_with_the_token() {
+    with_token(Chromium);
+}
+
+#[test]
+fn firefox_shows_the_built_in_page_to_whoever_opens_the_url_with_the_token() {
+    with_token(Firefox);
+}

@@ -4,7 +4,7 @@
 //! browsers and proxies untouched, by WHATWG HTML § 9.2.
 
 use super::page::{self, Asset};
-use crate::access::{Cors, Hosts, Origins};
+use crate::access::{Cors, Hosts, Origins, Token};
 use crate::log::{Log, Missed, Start};
 use crate::wire::accept::{Wanted, wanted};
 use crate::wire::request::{Invalid, Method, Request, Version};
@@ -19,6 +19,8 @@ pub struct Service {
     pub origins: Origins,
     /// Which names we answer to.
     pub hosts: Hosts,
+    /// What every client must bring, where it is set.
+    pub token: Option<Token>,
     /// Whether events carry IDs.
     pub ids: bool,
     /// How many past events a newcomer gets; `None` for all of the history.
@@ -99,6 +101,8 @@ pub enum Refusal {
     Origin(String),
     /// A request to this host name.
     Host(String),
+    /// A request without the token.
+    Token,
 }
 
 /// An answer that waits for the person's page.
@@ -125,19 +129,58 @@ pub fn answer(request: &Request, service: &Service, moment: &Moment) -> (Answer,
         let origin = request.origin.clone().unwrap_or_default();
         return (plain(403, &[], "pages of this origin may not read here\n"), Some(Refusal::Origin(origin)));
     }
-    let answer = match (request.method, request.path.as_str()) {
+    if request.preflight {
+        return (Answer::Whole(preflight(moment.date, &cors)), None);
+    }
+    let Some((path, way)) = unlock(request, service.token.as_ref()) else {
+        let text = "a token is needed: Authorization: Bearer TOKEN, or ?access_token=TOKEN\n";
+        let challenge = [("WWW-Authenticate", "Bearer realm=\"sse-pipe\"")];
+        return (plain(401, &challenge, text), Some(Refusal::Token));
+    };
+    let document = |answer: Answer| match (way, &service.token) {
+        (Way::Query, Some(token)) => {
+            let location = page::location_behind_token(path, &request.query, token);
+            plain(307, &[("Location", location.as_str()), ("Vary", "Accept")], "the page is there\n")
+        }
+        _ => answer,
+    };
+    let answer = match (request.method, path) {
         (Method::Options, _) => Answer::Whole(preflight(moment.date, &cors)),
         (Method::Other, _) => plain(405, &[("Allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS\n"),
-        (_, "/events") => stream(request, service, moment, &cors),
-        (_, "/") if wanted(&request.accept) != Wanted::Html => stream(request, service, moment, &cors),
-        (method, "/") if service.own_page => Answer::OwnPage(OwnPage { method, cors }),
-        (method, "/") => Answer::Whole(asset(page::INDEX, method, moment.date, &cors)),
+        (_, "/events") => stream(request, path, service, moment, &cors),
+        (_, "/") if wanted(&request.accept) != Wanted::Html => stream(request, path, service, moment, &cors),
+        (method, "/") if service.own_page => document(Answer::OwnPage(OwnPage { method, cors: cors.clone() })),
+        (method, "/" | "/viewer") => document(Answer::Whole(asset(page::INDEX, method, moment.date, &cors))),
         (method, path) => match page::asset(path) {
             Some(found) => Answer::Whole(asset(found, method, moment.date, &cors)),
             None => plain(404, &[], &format!("not here; there are {PATHS}\n")),
         },
     };
     (answer, None)
+}
+
+/// How the token came, where one is asked for.
+#[derive(Clone, Copy)]
+enum Way {
+    /// In front of the path or in a field (or there is none): it comes with what a page asks for as well.
+    Lasting,
+    /// In the query, which relative URLs don't take on.
+    Query,
+}
+
+/// The path that is meant, without the token; `None` when the token is missing or wrong.
+fn unlock<'a>(request: &'a Request, token: Option<&Token>) -> Option<(&'a str, Way)> {
+    let path = request.path.as_str();
+    let Some(token) = token else { return Some((path, Way::Lasting)) };
+    let is = |text: &Option<String>| text.as_ref().is_some_and(|text| token.is(text.as_bytes()));
+    if let Some(path) = page::behind_token(path, token) {
+        return Some((path, Way::Lasting));
+    }
+    match (is(&request.bearer), is(&request.access_token)) {
+        (true, _) => Some((path, Way::Lasting)),
+        (false, true) => Some((path, Way::Query)),
+        (false, false) => None,
+    }
 }
 
 /// Answers a head that is no request. Whose page sent it nobody knows; who may read all the same, may.
@@ -157,14 +200,19 @@ impl OwnPage {
         match page {
             Err(why) => short(404, self.method, date, &self.cors, &[], &format!("{why}\n")),
             Ok((content, media_type)) => {
-                let fields = [("Content-Type", media_type), ("Cache-Control", "no-cache"), ("Vary", "Accept")];
+                let fields = [
+                    ("Content-Type", media_type),
+                    ("Referrer-Policy", "no-referrer"), // the URL may carry the token
+                    ("Cache-Control", "no-cache"),
+                    ("Vary", "Accept"),
+                ];
                 whole(200, self.method, date, &self.cors, &fields, &content)
             }
         }
     }
 }
 
-fn stream(request: &Request, service: &Service, moment: &Moment, cors: &Cors) -> Answer {
+fn stream(request: &Request, path: &str, service: &Service, moment: &Moment, cors: &Cors) -> Answer {
     let event_source = wanted(&request.accept) == Wanted::EventStream;
     let Moment { log, history, .. } = *moment;
     let last_event_id = request.last_event_id.as_deref().filter(|id| service.ids && !id.trim().is_empty());
@@ -194,7 +242,7 @@ fn stream(request: &Request, service: &Service, moment: &Moment, cors: &Cors) ->
         ("X-Accel-Buffering", "no"),
     ];
     fields.extend(cors.fields());
-    if request.path == "/" {
+    if path == "/" {
         fields.push(("Vary", "Accept"));
     }
     let mut bytes = head(200, moment.date, Length::Stream(request.version), &fields);
@@ -256,6 +304,7 @@ fn asset(asset: Asset, method: Method, date: &str, cors: &Cors) -> Vec<u8> {
     let fields = [
         ("Content-Type", asset.media_type),
         ("Content-Security-Policy", page::CONTENT_SECURITY_POLICY),
+        ("Referrer-Policy", "no-referrer"), // the URL may carry the token
         ("Cache-Control", "no-cache"),
         ("Vary", "Accept"),
     ];

@@ -652,6 +652,7 @@ fn tell_refusal(report: &Report, refusal: &Refusal) {
             let text = format!("refused a request for host {host}; --allow-host {host} would let it in");
             report.say_once(&format!("host {host}"), text);
         }
+        Refusal::Token => report.say_once("token", "refused a request without the token; the URL above carries it"),
     }
 }
 

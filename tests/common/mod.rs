@@ -64,7 +64,7 @@ impl Program {
         let stderr = lines_of(child.stderr.take().expect("is piped"));
         let mut program = Program { command: shown, child, stdin, stderr, told: Vec::new(), port: 0 };
         let line = program.wait_for("listening on http://");
-        let port = line.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = line.rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse().ok());
         program.port = port.unwrap_or_else(|| panic!("{}: no port in {line:?}", program.command));
         program
     }
