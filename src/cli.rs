@@ -25,7 +25,7 @@ pub struct Cli {
     #[arg(short, long, value_name = "PORT", default_value_t = 6502, value_parser = port)]
     pub port: u16,
 
-    /// Address to listen on: an IP or a host name; repeatable
+    /// Address to listen on: an IP, a host name or unix:PATH; repeatable
     #[arg(short, long, value_name = "ADDR", default_value = "localhost")]
     pub bind: Vec<String>,
 

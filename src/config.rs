@@ -6,6 +6,7 @@ use crate::input::format::{Format, Pointers};
 use crate::input::records::Terminator;
 use crate::report::{Verbosity, harmless};
 use crate::serve::answer::Service;
+use crate::serve::listen::Bind;
 use crate::serve::pace::Pace;
 use crate::serve::server::AtEof;
 use crate::wire::event::FieldValue;
@@ -30,8 +31,8 @@ const MAX_TOKEN_FILE: u64 = 4 << 10;
 /// How the program is to run.
 #[derive(Debug)]
 pub struct Config {
-    /// Addresses to listen on: IPs or host names.
-    pub binds: Vec<String>,
+    /// What to listen on.
+    pub binds: Vec<Bind>,
     /// Port; 0 for one that is free.
     pub port: u16,
     /// What requests get.
@@ -81,12 +82,7 @@ impl Config {
                 "unexpected operand '{operand}': sse-pipe reads standard input, as in: {operand} | sse-pipe --port 6502"
             );
         }
-        for bind in &cli.bind {
-            let name = !bind.is_empty() && !bind.contains([':', '/', ' ']);
-            let ip = bind.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
-            let bind = harmless(bind);
-            ensure!(name || ip, "--bind '{bind}': an address is an IP or a host name; for the port there is --port");
-        }
+        let binds = cli.bind.iter().map(|text| bind(text)).collect::<Result<Vec<_>>>()?;
         ensure!(cli.buffer >= LEAST_BUFFER, "--buffer {}: at least {LEAST_BUFFER} bytes", cli.buffer);
         let buffer = usize::try_from(cli.buffer).ok().filter(|_| cli.buffer <= LARGEST_BUFFER);
         let Some(buffer) = buffer else { bail!("--buffer {}: no machine has so much memory", cli.buffer) };
@@ -98,7 +94,7 @@ impl Config {
         );
         let origins = origins(&cli.cors_origin)?;
         let (token, exposed_token_file) = token(cli.token_file.as_deref())?;
-        let hosts = hosts(&cli, &origins, token.is_some())?;
+        let hosts = hosts(&cli.allow_host, &binds, &origins, token.is_some())?;
         Ok(Config {
             service: Service { origins, hosts, token, ids: !cli.no_id, tail: cli.tail, own_page: cli.page.is_some() },
             exposed_token_file,
@@ -129,7 +125,7 @@ impl Config {
                 (_, true) => Verbosity::Verbose,
                 _ => Verbosity::Normal,
             },
-            binds: cli.bind.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            binds,
             port: cli.port,
             page: cli.page,
         })
@@ -160,6 +156,21 @@ fn format(cli: &Cli) -> Result<Format> {
             Format::Json(terminator, Pointers { event, id, data })
         }
     })
+}
+
+fn bind(text: &str) -> Result<Bind> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        ensure!(!path.is_empty(), "--bind 'unix:': a path is missing, as in unix:/run/user/1000/events.sock");
+        return Ok(Bind::Unix(path.into()));
+    }
+    let name = !text.is_empty() && !text.contains([':', '/', ' ']);
+    let ip = text.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    let shown = harmless(text);
+    ensure!(
+        name || ip,
+        "--bind '{shown}': an address is an IP, a host name or unix:PATH; for the port there is --port"
+    );
+    Ok(Bind::Host(text.to_ascii_lowercase()))
 }
 
 fn field_value(flag: &str, text: Option<&str>) -> Result<Option<FieldValue>> {
@@ -217,10 +228,13 @@ fn token(file: Option<&Path>) -> Result<(Option<Token>, Option<PathBuf>)> {
     Ok((Some(token), exposed.then(|| path.to_owned())))
 }
 
-fn hosts(cli: &Cli, origins: &Origins, has_token: bool) -> Result<Hosts> {
+fn hosts(allowed: &[String], binds: &[Bind], origins: &Origins, has_token: bool) -> Result<Hosts> {
     let mut names: Vec<String> = origins.listed.iter().map(|origin| origin.host().to_owned()).collect();
-    names.extend(cli.bind.iter().map(|name| name.to_ascii_lowercase()));
-    for name in &cli.allow_host {
+    names.extend(binds.iter().filter_map(|bind| match bind {
+        Bind::Host(name) => Some(name.clone()),
+        Bind::Unix(_) => None,
+    }));
+    for name in allowed {
         match Authority::parse(name) {
             Some(Authority { host, port: None }) => names.push(host),
             _ => bail!("--allow-host '{name}': a name is one such as app.example, without scheme, port and path"),

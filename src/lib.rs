@@ -34,7 +34,7 @@ use crate::report::{Report, harmless};
 use crate::serve::Counters;
 use crate::serve::attendance::Attendance;
 use crate::serve::feed::{Feed, Publisher};
-use crate::serve::listen::{Listening, listen};
+use crate::serve::listen::{Address, Listening, listen};
 use crate::serve::server::{self, Notice, Outcome, Server};
 use crate::serve::worker::{Shared, Worker, own_page};
 use anyhow::{Context, Result};
@@ -82,7 +82,7 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
     watch_signals(&notifier)?;
 
     raise_file_limit();
-    let Listening { listeners, urls } = listen(&config.binds, config.port)?;
+    let Listening { listeners, addresses } = listen(&config.binds, config.port)?;
     let counters = Arc::new(Counters::default());
     // Small beside the buffer, for the log lets go of whole batches.
     let memory = Arc::new(Memory::new(BLOCK.min(config.buffer / 8)));
@@ -119,8 +119,13 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
     }
     let in_url = shared.service.token.as_ref().map(|token| format!("?access_token={}", token.in_url()));
     let server = Server::new(poll, listeners, inboxes.clone(), notices, Arc::clone(&shared), config.at_eof)?;
-    for url in urls {
-        report.say(format_args!("listening on {url}{}", in_url.as_deref().unwrap_or_default()));
+    for address in addresses {
+        match address {
+            Address::Url(url) => {
+                report.say(format_args!("listening on {url}{}", in_url.as_deref().unwrap_or_default()))
+            }
+            Address::Unix(path) => report.say(format_args!("listening on {path}")),
+        }
     }
     if let Some(path) = config.exposed_token_file {
         let path = harmless(&path.to_string_lossy());

@@ -157,6 +157,7 @@ fn a_value_that_cannot_be_meant_is_a_usage_error_that_names_it() {
         (&["--at-eof", "explode"], &["--at-eof", "wait", "exit", "serve"]),
         (&["--allow-host", "http://a.example/"], &["--allow-host", "without scheme"]),
         (&["--bind", ""], &["--bind"]),
+        (&["--bind", "unix:"], &["--bind", "path"]),
         (&["--bind", "127.0.0.1:80"], &["--bind", "127.0.0.1:80", "--port"]),
         (&["--wait=-1"], &["--wait", "0 or more"]),
         (&["--heartbeat", "1ns"], &["--heartbeat", "1ns", "10ms"]),

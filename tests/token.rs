@@ -2,21 +2,13 @@
 
 mod common;
 
-use common::{BINARY, Client, Program, run};
+use common::{BINARY, Client, Program, folder, run};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 /// With what a URL has to encode.
 const TOKEN: &str = "s3cret/+~token=";
 const IN_URL: &str = "s3cret%2F%2B~token%3D";
-
-/// A folder for one test's files.
-fn folder(name: &str) -> std::path::PathBuf {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = std::fs::remove_dir_all(&folder); // of an earlier run
-    std::fs::create_dir_all(&folder).expect("can be made");
-    folder
-}
 
 /// sse-pipe with the token in its environment.
 fn start(args: &[&str]) -> Program {

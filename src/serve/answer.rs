@@ -29,6 +29,13 @@ pub struct Service {
     pub own_page: bool,
 }
 
+/// How a client came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entrance {
+    /// By a Unix socket: no web page comes that way, so that `Host` may say what it likes.
+    pub unix: bool,
+}
+
 /// What is so at the moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'a> {
@@ -115,12 +122,12 @@ pub struct OwnPage {
 const PATHS: &str = "/events (the stream), / (the stream or the page, by Accept), /viewer (the page)";
 
 /// Answers a well-formed request.
-pub fn answer(request: &Request, service: &Service, moment: &Moment) -> (Answer, Option<Refusal>) {
+pub fn answer(request: &Request, entrance: Entrance, service: &Service, moment: &Moment) -> (Answer, Option<Refusal>) {
     let cors = service.origins.judge(request.origin.as_deref(), request.host.as_ref());
     let plain = |status, fields: &[(&str, &str)], text: &str| {
         Answer::Whole(short(status, request.method, moment.date, &cors, fields, text))
     };
-    if !service.hosts.allow(request.host.as_ref()) {
+    if !entrance.unix && !service.hosts.allow(request.host.as_ref()) {
         let host = request.host.as_ref().map_or("", |host| host.host.as_str()).to_owned();
         let text = format!("this server is not known as {host}; --allow-host {host} would allow it\n");
         return (plain(421, &[], &text), Some(Refusal::Host(host)));

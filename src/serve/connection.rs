@@ -9,7 +9,9 @@
 //!
 //! Whatever goes wrong leads to `Gone` from anywhere. No socket and no clock: the worker owns both.
 
-use super::answer::{Answer, Moment, Notices, Opening, OwnPage, Phase, Refusal, Service, answer, refuse, too_late};
+use super::answer::{
+    Answer, Entrance, Moment, Notices, Opening, OwnPage, Phase, Refusal, Service, answer, refuse, too_late,
+};
 use crate::log::{Log, Start};
 use crate::wire::chunk;
 use crate::wire::request::{self, Version};
@@ -34,6 +36,7 @@ const HEARTBEAT_EVENT: &[u8] = b"19\r\nevent: heartbeat\ndata: \n\n\r\n";
 #[derive(Debug)]
 pub struct Connection {
     state: State,
+    entrance: Entrance,
     /// What is owed before anything of the log: a head, a heartbeat, the last-chunk.
     staged: Cow<'static, [u8]>,
     /// How much of it has been written.
@@ -120,9 +123,9 @@ pub enum Event {
 
 impl Connection {
     /// A client that has just connected.
-    pub fn new(now: Instant) -> Connection {
-        let deadline = Some(now + HEAD_TIME);
-        Connection { state: State::Head(Vec::new()), staged: Cow::Borrowed(&[]), sent: 0, deadline, ignored: 0 }
+    pub fn new(now: Instant, entrance: Entrance) -> Connection {
+        let (state, deadline) = (State::Head(Vec::new()), Some(now + HEAD_TIME));
+        Connection { state, entrance, staged: Cow::Borrowed(&[]), sent: 0, deadline, ignored: 0 }
     }
 
     /// Takes bytes that the client sent.
@@ -149,7 +152,7 @@ impl Connection {
             }
             Ok(Some((request, used))) => {
                 let rest = before.len().max(bytes.len()) - used;
-                let (answer, refusal) = answer(&request, service, moment);
+                let (answer, refusal) = answer(&request, self.entrance, service, moment);
                 let event = self.take(answer, moment, now);
                 self.ignore(rest);
                 refusal.map(Event::Refused).or(event)
@@ -483,7 +486,7 @@ mod tests {
             let encoding = Encoding { event: None, ids: Some(Run::new(1)), max_record: 100, buffer: 10_000 };
             let origins = Origins { local: true, ..Origins::default() };
             Play {
-                connection: Connection::new(now),
+                connection: Connection::new(now, Entrance::default()),
                 log: Log::new(Run::new(1), Ids::Run),
                 draft: Draft::new(Arc::new(Memory::new(1 << 20))),
                 encoder: Encoder::new(encoding),
@@ -712,7 +715,7 @@ mod tests {
             ("/events", format!("Last-Event-ID: {run}-1\r\n"), 200, true),
             ("/events", "Accept: text/event-stream\r\n".to_owned(), 200, true),
         ] {
-            play.connection = Connection::new(play.now);
+            play.connection = Connection::new(play.now, Entrance::default());
             play.sent.clear();
             let event = play.input(&format!("GET {request} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
             play.take_all(1000);

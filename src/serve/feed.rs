@@ -6,10 +6,10 @@
 
 use super::answer::Phase;
 use super::pace::{Pace, Progress};
+use super::socket::{Peer, Socket};
 use crate::log::batch::{Batch, Draft};
 use crate::log::memory::Memory;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -19,7 +19,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub enum Message {
     /// A client that has just connected, and from where.
-    Client(mio::net::TcpStream, SocketAddr),
+    Client(Socket, Peer),
     /// No batch will come any more; all there are have been put in.
     End(Phase),
     /// The program ends: deliver what can be delivered until then.

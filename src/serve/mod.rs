@@ -1,7 +1,7 @@
 //! Serving: what a request gets, a connection's life, the workers that move the bytes, and the server above them.
 //!
 //! `answer`, `connection`, `attendance` and `pace` are values, without a socket, a clock or a thread;
-//! `feed`, `worker` and `server` have them.
+//! `feed`, `listen`, `socket`, `worker` and `server` have them.
 
 pub mod answer;
 pub mod attendance;
@@ -11,6 +11,7 @@ pub mod listen;
 pub mod pace;
 pub mod page;
 pub mod server;
+pub mod socket;
 pub mod worker;
 
 use std::sync::Arc;

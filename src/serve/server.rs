@@ -2,6 +2,7 @@
 
 use super::answer::Phase;
 use super::feed::{Inbox, Message};
+use super::socket::Listener;
 use super::worker::Shared;
 use crate::input::reader::InputOver;
 use anyhow::{Context, Result};
@@ -79,7 +80,7 @@ enum Stage {
 #[derive(Debug)]
 pub struct Server {
     poll: Poll,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     inboxes: Vec<Inbox>,
     notices: Receiver<Notice>,
     shared: Arc<Shared>,
@@ -94,14 +95,16 @@ impl Server {
     /// A server over these listeners, which are not registered yet.
     pub fn new(
         poll: Poll,
-        mut listeners: Vec<TcpListener>,
+        mut listeners: Vec<Listener>,
         inboxes: Vec<Inbox>,
         notices: Receiver<Notice>,
         shared: Arc<Shared>,
         at_eof: AtEof,
     ) -> Result<Server> {
         for (index, listener) in listeners.iter_mut().enumerate() {
-            prepare(listener, shared.stall);
+            if let Listener::Tcp(listener) = listener {
+                prepare(listener, shared.stall);
+            }
             poll.registry().register(listener, Token(index), Interest::READABLE).context("cannot watch a listener")?;
         }
         let stage = Stage::Running;

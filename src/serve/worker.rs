@@ -4,17 +4,17 @@
 //! given waits for its next writable edge; one that was stopped by our own budget goes on the ready list.
 
 use super::Counters;
-use super::answer::{Moment, Phase, Refusal, Service};
+use super::answer::{Entrance, Moment, Phase, Refusal, Service};
 use super::attendance::{Attendance, Returns};
 use super::connection::{Connection, Event, Gone, MAX_SLICES};
 use super::feed::{Feed, Inbox, Message};
+use super::socket::{Peer, Socket};
 use crate::log::{Batch, Log, Missed};
 use crate::report::{Report, harmless};
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -176,10 +176,10 @@ pub struct Worker {
 }
 
 struct Client {
-    socket: TcpStream,
+    socket: Socket,
     connection: Connection,
     /// Where it comes from; known only when it will be told.
-    peer: Option<Box<SocketAddr>>,
+    peer: Option<Box<Peer>>,
     /// The socket took everything that it was given so far.
     writable: bool,
     /// Whether it is on the ready list.
@@ -340,7 +340,7 @@ impl Worker {
         }
     }
 
-    fn welcome(&mut self, mut socket: TcpStream, peer: SocketAddr, now: Instant) {
+    fn welcome(&mut self, mut socket: Socket, peer: Peer, now: Instant) {
         if self.clients.is_empty() && self.shared.heartbeat.is_some_and(|time| now > self.silent_since + time) {
             self.silent_since = now; // nobody was there to hear the silence
         }
@@ -350,7 +350,7 @@ impl Worker {
             self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
             return; // out of kernel memory: this client is lost, the others are not
         }
-        let connection = Connection::new(now);
+        let connection = Connection::new(now, Entrance { unix: peer == Peer::Unix });
         let key = entry.key();
         let peer = self.shared.report.is_verbose().then(|| Box::new(peer));
         entry.insert(Client { socket, connection, peer, writable: true, queued: false, owed: false, stream: None });
@@ -597,7 +597,7 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     [one, other].into_iter().flatten().min()
 }
 
-fn joined(shared: &Shared, peer: Option<&SocketAddr>, event_source: bool, returning: bool, missed: Missed) {
+fn joined(shared: &Shared, peer: Option<&Peer>, event_source: bool, returning: bool, missed: Missed) {
     shared.counters.joined.store(true, Ordering::SeqCst);
     shared.counters.served.fetch_add(1, Ordering::Relaxed);
     shared.counters.streams.fetch_add(1, Ordering::Relaxed);
@@ -614,7 +614,7 @@ fn joined(shared: &Shared, peer: Option<&SocketAddr>, event_source: bool, return
     shared.tell_server();
 }
 
-fn left(shared: &Shared, peer: Option<&SocketAddr>, gone: Gone) {
+fn left(shared: &Shared, peer: Option<&Peer>, gone: Gone) {
     let counters = &shared.counters;
     counters.streams.fetch_sub(1, Ordering::Relaxed);
     let why = match gone {

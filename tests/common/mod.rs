@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ pub struct Program {
     stderr: Receiver<String>,
     /// All lines of standard error so far.
     pub told: Vec<String>,
-    /// The port that it took.
+    /// The port that it took; 0 where the first address is a Unix socket.
     pub port: u16,
 }
 
@@ -63,9 +64,11 @@ impl Program {
         let stdin = child.stdin.take();
         let stderr = lines_of(child.stderr.take().expect("is piped"));
         let mut program = Program { command: shown, child, stdin, stderr, told: Vec::new(), port: 0 };
-        let line = program.wait_for("listening on http://");
-        let port = line.rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse().ok());
-        program.port = port.unwrap_or_else(|| panic!("{}: no port in {line:?}", program.command));
+        let line = program.wait_for("listening on ");
+        if line.contains("http://") {
+            let port = line.rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse().ok());
+            program.port = port.unwrap_or_else(|| panic!("{}: no port in {line:?}", program.command));
+        }
         program
     }
 
@@ -197,6 +200,14 @@ pub fn run(args: &[&str], input: impl Into<Stdio>) -> (Option<i32>, String, Stri
     let output = Command::new(BINARY).args(args).stdin(input).output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// A fresh folder for the files of one test.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder); // of an earlier run
+    std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    folder
 }
 
 fn lines_of(stderr: ChildStderr) -> Receiver<String> {
