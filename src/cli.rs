@@ -102,8 +102,8 @@ pub struct Cli {
     #[arg(long, value_name = "NAME")]
     pub end_event: Option<String>,
 
-    /// Serve your own page at /
-    #[arg(long, value_name = "FILE")]
+    /// Serve your own page at /: a file, or a folder with an index.html
+    #[arg(long, value_name = "PATH")]
     pub page: Option<PathBuf>,
 
     /// Clients must bring the token in this file; SSE_PIPE_TOKEN in the environment does the same

@@ -5,7 +5,7 @@ use crate::cli::{self, Cli};
 use crate::input::format::{Format, Pointers};
 use crate::input::records::Terminator;
 use crate::report::{Verbosity, harmless};
-use crate::serve::answer::Service;
+use crate::serve::answer::{Own, Service};
 use crate::serve::listen::Bind;
 use crate::serve::pace::Pace;
 use crate::serve::server::AtEof;
@@ -39,7 +39,7 @@ pub struct Config {
     pub service: Service,
     /// The token's file, if others can read it too.
     pub exposed_token_file: Option<PathBuf>,
-    /// The person's page.
+    /// The person's page, a file or a folder.
     pub page: Option<PathBuf>,
     /// Event type of every event.
     pub event: Option<FieldValue>,
@@ -95,8 +95,13 @@ impl Config {
         let origins = origins(&cli.cors_origin)?;
         let (token, exposed_token_file) = token(cli.token_file.as_deref())?;
         let hosts = hosts(&cli.allow_host, &binds, &origins, token.is_some())?;
+        let own = match &cli.page {
+            None => Own::Nothing,
+            Some(path) if path.is_dir() => Own::Folder,
+            Some(_) => Own::File,
+        };
         Ok(Config {
-            service: Service { origins, hosts, token, ids: !cli.no_id, tail: cli.tail, own_page: cli.page.is_some() },
+            service: Service { origins, hosts, token, ids: !cli.no_id, tail: cli.tail, own },
             exposed_token_file,
             event: field_value("--event", cli.event.as_deref())?,
             end_event: field_value("--end-event", cli.end_event.as_deref())?,

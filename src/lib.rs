@@ -34,9 +34,10 @@ use crate::report::{Report, harmless};
 use crate::serve::Counters;
 use crate::serve::attendance::Attendance;
 use crate::serve::feed::{Feed, Publisher};
+use crate::serve::folder;
 use crate::serve::listen::{Address, Listening, listen};
 use crate::serve::server::{self, Notice, Outcome, Server};
-use crate::serve::worker::{Shared, Worker, own_page};
+use crate::serve::worker::{Shared, Worker};
 use anyhow::{Context, Result};
 use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
@@ -132,9 +133,9 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
         report.error(format_args!("--token-file {path}: others can read it; chmod 600 {path} would help"));
     }
     if let Some(path) = shared.page.as_deref()
-        && let Err(why) = own_page(path)
+        && let Some(why) = folder::what_is_missing(path, shared.service.own)
     {
-        let path = path.display();
+        let path = harmless(&path.to_string_lossy());
         report.error(format_args!("--page {path}: {why}; it is looked for again whenever it is asked for"));
     }
     report.keep_status(Arc::clone(&counters).status());

@@ -10,6 +10,7 @@ use crate::wire::accept::{Wanted, wanted};
 use crate::wire::request::{Invalid, Method, Request, Version};
 use crate::wire::response::{Length, head};
 use crate::wire::{chunk, event};
+use httpdate::HttpDate;
 use std::time::Duration;
 
 /// What is the same for all requests.
@@ -25,9 +26,24 @@ pub struct Service {
     pub ids: bool,
     /// How many past events a newcomer gets; `None` for all of the history.
     pub tail: Option<u64>,
-    /// Whether the person serves a page of their own at `/`.
-    pub own_page: bool,
+    /// What the person serves beside the stream.
+    pub own: Own,
 }
+
+/// The person's own page (`--page`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Own {
+    /// There is none: the built-in one stands at `/`.
+    #[default]
+    Nothing,
+    /// A file, at `/`.
+    File,
+    /// A folder, whose `index.html` stands at `/`.
+    Folder,
+}
+
+/// Seconds after which a client that was turned away may ask again.
+const RETRY_AFTER: &str = "10";
 
 /// How a client came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,8 +85,8 @@ pub enum Answer {
     Whole(Vec<u8>),
     /// 204: there is nothing more to come, for an EventSource to stop for good.
     Farewell(Vec<u8>),
-    /// The person's own page, which has to be fetched first: [`OwnPage::found`] makes the answer.
-    OwnPage(OwnPage),
+    /// Something that has to be looked for first: [`Lookup::answer`] makes the answer.
+    Lookup(Lookup),
     /// An event stream.
     Stream(Opening),
 }
@@ -112,14 +128,56 @@ pub enum Refusal {
     Token,
 }
 
-/// An answer that waits for the person's page.
+/// An answer that waits for something from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnPage {
+pub struct Lookup {
+    /// What is to be looked for.
+    pub wanted: Outside,
     method: Method,
     cors: Cors,
+    query: String,
+    if_none_match: Option<String>,
+    if_modified_since: Option<String>,
 }
 
-const PATHS: &str = "/events (the stream), / (the stream or the page, by Accept), /viewer (the page)";
+/// What is found outside, by the worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// The file of `--page FILE`.
+    OwnPage,
+    /// A file of `--page DIR`, by the path of the target.
+    OwnFile(String),
+}
+
+/// What came of a lookup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A file; its content is asked for in pieces.
+    File {
+        /// Its media type.
+        media_type: String,
+        /// Its length in bytes.
+        length: u64,
+        /// Its `ETag`.
+        entity_tag: String,
+        /// Its `Last-Modified`.
+        modified: HttpDate,
+    },
+    /// A folder, asked for without the slash at its end.
+    Folder,
+    /// Nothing, and why.
+    Missing(String),
+    /// Something that we may not read.
+    Forbidden,
+    /// There are no files left to open it with.
+    Busy,
+}
+
+/// The paths that there are, for whoever missed them.
+fn paths(own: Own) -> String {
+    let files = if own == Own::Folder { ", and the files of --page" } else { "" };
+    format!("/events (the stream), / (the stream or the page, by Accept), /viewer (the page){files}")
+}
 
 /// Answers a well-formed request.
 pub fn answer(request: &Request, entrance: Entrance, service: &Service, moment: &Moment) -> (Answer, Option<Refusal>) {
@@ -144,6 +202,17 @@ pub fn answer(request: &Request, entrance: Entrance, service: &Service, moment: 
         let challenge = [("WWW-Authenticate", "Bearer realm=\"sse-pipe\"")];
         return (plain(401, &challenge, text), Some(Refusal::Token));
     };
+    let lookup = |wanted: Outside| {
+        Answer::Lookup(Lookup {
+            wanted,
+            method: request.method,
+            cors: cors.clone(),
+            query: request.query.clone(),
+            if_none_match: request.if_none_match.clone(),
+            if_modified_since: request.if_modified_since.clone(),
+        })
+    };
+    // A page whose URLs would not carry the token is sent to where they do.
     let document = |answer: Answer| match (way, &service.token) {
         (Way::Query, Some(token)) => {
             let location = page::location_behind_token(path, &request.query, token);
@@ -156,11 +225,16 @@ pub fn answer(request: &Request, entrance: Entrance, service: &Service, moment: 
         (Method::Other, _) => plain(405, &[("Allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS\n"),
         (_, "/events") => stream(request, path, service, moment, &cors),
         (_, "/") if wanted(&request.accept) != Wanted::Html => stream(request, path, service, moment, &cors),
-        (method, "/") if service.own_page => document(Answer::OwnPage(OwnPage { method, cors: cors.clone() })),
+        (_, "/") if service.own == Own::File => document(lookup(Outside::OwnPage)),
+        (_, "/") if service.own == Own::Folder => document(lookup(Outside::OwnFile(path.to_owned()))),
         (method, "/" | "/viewer") => document(Answer::Whole(asset(page::INDEX, method, moment.date, &cors))),
         (method, path) => match page::asset(path) {
             Some(found) => Answer::Whole(asset(found, method, moment.date, &cors)),
-            None => plain(404, &[], &format!("not here; there are {PATHS}\n")),
+            None if service.own == Own::Folder => match path.ends_with(['/']) || path.ends_with(".html") {
+                true => document(lookup(Outside::OwnFile(path.to_owned()))),
+                false => lookup(Outside::OwnFile(path.to_owned())),
+            },
+            None => plain(404, &[], &format!("not here; there are {}\n", paths(service.own))),
         },
     };
     (answer, None)
@@ -201,20 +275,58 @@ pub fn too_late(date: &str) -> Vec<u8> {
     short(408, Method::Get, date, &Cors::Same, &[], "the request head did not come within 10 s\n")
 }
 
-impl OwnPage {
-    /// The answer, once the page was read: its content and media type, or why it could not be.
-    pub fn found(self, page: Result<(Vec<u8>, &str), String>, date: &str) -> Vec<u8> {
-        match page {
-            Err(why) => short(404, self.method, date, &self.cors, &[], &format!("{why}\n")),
-            Ok((content, media_type)) => {
-                let fields = [
-                    ("Content-Type", media_type),
-                    ("Referrer-Policy", "no-referrer"), // the URL may carry the token
-                    ("Cache-Control", "no-cache"),
-                    ("Vary", "Accept"),
+impl Lookup {
+    /// The answer, once it was looked for; and how many bytes of content are to be fetched for it.
+    pub fn answer(self, found: Found, date: &str) -> (Vec<u8>, u64) {
+        let short = |status, fields: &[(&str, &str)], text: &str| {
+            (short(status, self.method, date, &self.cors, fields, text), 0)
+        };
+        let path = match &self.wanted {
+            Outside::OwnPage => "/",
+            Outside::OwnFile(path) => path,
+        };
+        match found {
+            Found::File { media_type, length, entity_tag, modified } => {
+                let last_modified = modified.to_string();
+                let mut fields = vec![
+                    ("ETag", entity_tag.as_str()),
+                    ("Last-Modified", &last_modified),
+                    ("Cache-Control", "no-cache"), // kept, but never used without asking
                 ];
-                whole(200, self.method, date, &self.cors, &fields, &content)
+                fields.extend(self.cors.fields());
+                if path == "/" {
+                    fields.push(("Vary", "Accept"));
+                }
+                if self.is_fresh(&entity_tag, modified) {
+                    return (head(304, date, Length::NoContent, &fields), 0);
+                }
+                fields.push(("Content-Type", &media_type));
+                fields.push(("Referrer-Policy", "no-referrer")); // the URL may carry the token
+                let content = if self.method == Method::Head { 0 } else { length };
+                (head(200, date, Length::Bytes(length), &fields), content)
             }
+            Found::Folder => {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                let mark = if self.query.is_empty() { "" } else { "?" };
+                let location = format!("./{name}/{mark}{}", self.query);
+                short(307, &[("Location", &location)], "this is a folder\n")
+            }
+            Found::Missing(why) => {
+                let own = if self.wanted == Outside::OwnPage { Own::File } else { Own::Folder };
+                short(404, &[], &format!("not here ({why}); there are {}\n", paths(own)))
+            }
+            Found::Forbidden => short(403, &[], "this server may not read that file\n"),
+            Found::Busy => short(503, &[("Retry-After", RETRY_AFTER)], "too much is open at the moment\n"),
+        }
+    }
+
+    /// Whether the client has it already (RFC 9110 § 13.2.2). Tags are compared weakly; a date counts only without.
+    fn is_fresh(&self, entity_tag: &str, modified: HttpDate) -> bool {
+        let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        match (&self.if_none_match, &self.if_modified_since) {
+            (Some(tags), _) => tags.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(entity_tag)),
+            (None, Some(date)) => date.parse::<HttpDate>().is_ok_and(|date| modified <= date),
+            (None, None) => false,
         }
     }
 }
@@ -327,7 +439,7 @@ fn short(status: u16, method: Method, date: &str, cors: &Cors, fields: &[(&str, 
 
 fn whole(status: u16, method: Method, date: &str, cors: &Cors, fields: &[(&str, &str)], content: &[u8]) -> Vec<u8> {
     let fields: Vec<_> = fields.iter().copied().chain(cors.fields()).collect();
-    let mut bytes = head(status, date, Length::Bytes(content.len()), &fields);
+    let mut bytes = head(status, date, Length::Bytes(content.len() as u64), &fields);
     if method != Method::Head {
         bytes.extend_from_slice(content);
     }

@@ -1,12 +1,13 @@
 //! Serving: what a request gets, a connection's life, the workers that move the bytes, and the server above them.
 //!
 //! `answer`, `connection`, `attendance` and `pace` are values, without a socket, a clock or a thread;
-//! `feed`, `listen`, `socket`, `worker` and `server` have them.
+//! `feed`, `folder`, `listen`, `socket`, `worker` and `server` have them.
 
 pub mod answer;
 pub mod attendance;
 pub mod connection;
 pub mod feed;
+pub mod folder;
 pub mod listen;
 pub mod pace;
 pub mod page;

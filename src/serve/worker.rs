@@ -4,15 +4,17 @@
 //! given waits for its next writable edge; one that was stopped by our own budget goes on the ready list.
 
 use super::Counters;
-use super::answer::{Entrance, Moment, Phase, Refusal, Service};
+use super::answer::{Entrance, Found, Moment, Outside, Phase, Refusal, Service};
 use super::attendance::{Attendance, Returns};
 use super::connection::{Connection, Event, Gone, MAX_SLICES};
 use super::feed::{Feed, Inbox, Message};
+use super::folder;
 use super::socket::{Peer, Socket};
 use crate::log::{Batch, Log, Missed};
 use crate::report::{Report, harmless};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
+use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::path::{Path, PathBuf};
@@ -136,6 +138,15 @@ impl Shared {
         )
     }
 
+    /// What a lookup comes to; a file is opened, to be read as the client takes it.
+    fn look_for(&self, wanted: &Outside) -> (Found, Option<File>) {
+        let path = self.page.as_deref().unwrap_or(Path::new(""));
+        match wanted {
+            Outside::OwnPage => folder::own_page(path),
+            Outside::OwnFile(file) => folder::own_file(path, file),
+        }
+    }
+
     fn tell_server(&self) {
         if self.watched.load(Ordering::SeqCst) {
             // It fails only if the kernel is out of memory for a few bytes.
@@ -188,9 +199,22 @@ struct Client {
     owed: bool,
     /// Set while it has a stream.
     stream: Option<Returns>,
+    /// The file that it is being sent.
+    file: Option<File>,
 }
 
 impl Client {
+    /// Reads the next piece of its file, when it wants one.
+    fn fetch(&mut self) {
+        let Some(most) = self.connection.poll_content() else { return };
+        let mut piece = Vec::with_capacity(most);
+        if let Some(file) = &mut self.file {
+            // What can't be read is missing, as if the file had been cut short.
+            let _ = file.take(most as u64).read_to_end(&mut piece);
+        }
+        self.connection.handle_content(piece);
+    }
+
     /// When it has to be looked at, if nothing happens before.
     fn due(&self, now: Instant) -> Option<Instant> {
         let deadline = self.connection.poll_deadline()?;
@@ -200,6 +224,9 @@ impl Client {
     /// Writes what is pending, as far as the socket takes it and the budget goes. Returns how many bytes that were.
     fn write(&mut self, log: &Log, stall: Duration, now: Instant) -> usize {
         let mut all = 0;
+        if self.writable {
+            self.fetch(); // one piece a turn
+        }
         while self.writable && self.connection.poll_gone().is_none() {
             let (asked, result) = match self.connection.poll_latest(log) {
                 Some(slice) => (slice.len(), if slice.is_empty() { return all } else { self.socket.write(slice) }),
@@ -353,7 +380,8 @@ impl Worker {
         let connection = Connection::new(now, Entrance { unix: peer == Peer::Unix });
         let key = entry.key();
         let peer = self.shared.report.is_verbose().then(|| Box::new(peer));
-        entry.insert(Client { socket, connection, peer, writable: true, queued: false, owed: false, stream: None });
+        let (writable, queued, owed, stream, file) = (true, false, false, None, None);
+        entry.insert(Client { socket, connection, peer, writable, queued, owed, stream, file });
         // The request is often there already.
         self.read(key, now);
         self.queue(key);
@@ -416,10 +444,10 @@ impl Worker {
                         Some(Event::Farewell) => {
                             self.shared.attendance().farewell();
                         }
-                        Some(Event::WantsPage) => {
-                            let path = self.shared.page.as_deref();
-                            let page = path.map_or(Err("there is no page".to_owned()), own_page);
-                            client.connection.handle_page(page, &moment, now);
+                        Some(Event::Wants(wanted)) => {
+                            let (found, file) = self.shared.look_for(&wanted);
+                            client.file = file;
+                            client.connection.handle_found(found, moment.date, now);
                         }
                         Some(Event::Joined { event_source, returning, start }) => {
                             self.retries = self.retries.wrapping_add(1);
@@ -654,16 +682,6 @@ fn tell_refusal(report: &Report, refusal: &Refusal) {
         }
         Refusal::Token => report.say_once("token", "refused a request without the token; the URL above carries it"),
     }
-}
-
-/// Reads the person's page afresh.
-pub fn own_page(path: &Path) -> Result<(Vec<u8>, &'static str), String> {
-    let read = |path: &Path| match std::fs::metadata(path)?.is_file() {
-        true => std::fs::read(path),
-        false => Err(io::Error::other("it is no regular file")), // reading it might never end
-    };
-    let content = read(path).map_err(|error| format!("the page can't be read: {error}"))?;
-    Ok((content, "text/html; charset=utf-8"))
 }
 
 /// The reconnection time of the `nth` client: evenly spread over the range (by the golden ratio), so that clients

@@ -8,7 +8,7 @@ use super::request::Version;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     /// So many bytes.
-    Bytes(usize),
+    Bytes(u64),
     /// Chunks, or to the close of the connection for a client that knows no chunks.
     Stream(Version),
     /// None can be: 204.
