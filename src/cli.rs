@@ -114,6 +114,10 @@ pub struct Cli {
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
 
+    /// Connections held at once [default: what the limit on open files allows]
+    #[arg(short, long, value_name = "N", value_parser = max_clients)]
+    pub max_clients: Option<usize>,
+
     /// Longest record [default: 16MiB, or the buffer where that is less]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_record: Option<u64>,
@@ -252,6 +256,11 @@ fn port(text: &str) -> Result<u16, String> {
 
 fn clients(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "a number of clients, 0 or more".to_owned())
+}
+
+fn max_clients(text: &str) -> Result<usize, String> {
+    let clients = text.parse().ok().filter(|&clients| clients > 0);
+    clients.ok_or_else(|| "a number of clients, 1 or more".to_owned())
 }
 
 fn threads(text: &str) -> Result<usize, String> {

@@ -67,6 +67,8 @@ pub struct Config {
     pub wait: usize,
     /// What is done at the end of the input.
     pub at_eof: AtEof,
+    /// Connections that are held at once; `None`: as many as the limit on open files allows.
+    pub max_clients: Option<usize>,
     /// Threads that write to clients.
     pub threads: usize,
     /// How much the terminal is told.
@@ -124,6 +126,7 @@ impl Config {
                 cli::AtEof::Exit => AtEof::Exit,
                 cli::AtEof::Serve => AtEof::Serve,
             },
+            max_clients: cli.max_clients,
             threads: cli.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())),
             verbosity: match (cli.quiet, cli.verbose) {
                 (true, _) => Verbosity::Quiet,

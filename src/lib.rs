@@ -36,7 +36,7 @@ use crate::serve::attendance::Attendance;
 use crate::serve::feed::{Feed, Publisher};
 use crate::serve::folder;
 use crate::serve::listen::{Address, Listening, listen};
-use crate::serve::server::{self, Notice, Outcome, Server};
+use crate::serve::server::{self, Notice, Outcome, Room, Server};
 use crate::serve::worker::{Shared, Worker};
 use anyhow::{Context, Result};
 use std::hash::{BuildHasher, RandomState};
@@ -82,7 +82,7 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
     let notifier = Notifier { sender, waker: Arc::clone(&waker) };
     watch_signals(&notifier)?;
 
-    raise_file_limit();
+    let files = raise_file_limit();
     let Listening { listeners, addresses } = listen(&config.binds, config.port)?;
     let counters = Arc::new(Counters::default());
     // Small beside the buffer, for the log lets go of whole batches.
@@ -119,7 +119,10 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
         notifier.spawn("worker", move || Some(Notice::Died(died("a worker", worker.run()))))?;
     }
     let in_url = shared.service.token.as_ref().map(|token| format!("?access_token={}", token.in_url()));
-    let server = Server::new(poll, listeners, inboxes.clone(), notices, Arc::clone(&shared), config.at_eof)?;
+    let mut room = Room::within(files, listeners.len(), config.threads);
+    let most = room.clients;
+    room.clients = config.max_clients.unwrap_or(most);
+    let server = Server::new(poll, listeners, inboxes.clone(), notices, Arc::clone(&shared), room, config.at_eof)?;
     for address in addresses {
         match address {
             Address::Url(url) => {
@@ -127,6 +130,11 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
             }
             Address::Unix(path) => report.say(format_args!("listening on {path}")),
         }
+    }
+    if room.clients > most {
+        let wanted = room.clients;
+        let text = format!("--max-clients {wanted}: the limit on open files has room for {most} (see ulimit -n)");
+        report.error(text);
     }
     if let Some(path) = config.exposed_token_file {
         let path = harmless(&path.to_string_lossy());
@@ -253,10 +261,11 @@ fn ignored_signals() -> Vec<i32> {
     (1..=64).filter(|signal| mask & (1 << (signal - 1)) != 0).collect()
 }
 
-/// Each client is an open file: as many as we may have.
-fn raise_file_limit() {
+/// Each client is an open file: as many as we may have. Tells how many files that are.
+fn raise_file_limit() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // Where it is refused, what there is has to do; running out of files is provided for.
     let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX))
 }

@@ -154,6 +154,7 @@ fn a_value_that_cannot_be_meant_is_a_usage_error_that_names_it() {
         (&["--max-record", "0"], &["--max-record"]),
         (&["--max-record", "65MiB"], &["--max-record", "buffer"]),
         (&["--threads", "0"], &["--threads"]),
+        (&["--max-clients", "0"], &["--max-clients", "1 or more"]),
         (&["--at-eof", "explode"], &["--at-eof", "wait", "exit", "serve"]),
         (&["--allow-host", "http://a.example/"], &["--allow-host", "without scheme"]),
         (&["--bind", ""], &["--bind"]),

@@ -44,12 +44,16 @@ pub enum Own {
 
 /// Seconds after which a client that was turned away may ask again.
 const RETRY_AFTER: &str = "10";
+/// The same for an EventSource, which would give up for good at a 503.
+const RETRY_LATER: &[u8] = b"retry: 10000\n";
 
 /// How a client came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entrance {
     /// By a Unix socket: no web page comes that way, so that `Host` may say what it likes.
     pub unix: bool,
+    /// Beyond `--max-clients`: it is told to come again later.
+    pub full: bool,
 }
 
 /// What is so at the moment.
@@ -220,11 +224,14 @@ pub fn answer(request: &Request, entrance: Entrance, service: &Service, moment: 
         }
         _ => answer,
     };
+    let wanted = wanted(&request.accept);
+    let turned_away = entrance.full && wanted != Wanted::EventStream;
     let answer = match (request.method, path) {
         (Method::Options, _) => Answer::Whole(preflight(moment.date, &cors)),
         (Method::Other, _) => plain(405, &[("Allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS\n"),
-        (_, "/events") => stream(request, path, service, moment, &cors),
-        (_, "/") if wanted(&request.accept) != Wanted::Html => stream(request, path, service, moment, &cors),
+        (_, "/events") if !turned_away => stream(request, path, entrance, service, moment, &cors),
+        (_, "/") if !turned_away && wanted != Wanted::Html => stream(request, path, entrance, service, moment, &cors),
+        _ if entrance.full => plain(503, &[("Retry-After", RETRY_AFTER)], "too many clients; come again later\n"),
         (_, "/") if service.own == Own::File => document(lookup(Outside::OwnPage)),
         (_, "/") if service.own == Own::Folder => document(lookup(Outside::OwnFile(path.to_owned()))),
         (method, "/" | "/viewer") => document(Answer::Whole(asset(page::INDEX, method, moment.date, &cors))),
@@ -331,7 +338,14 @@ impl Lookup {
     }
 }
 
-fn stream(request: &Request, path: &str, service: &Service, moment: &Moment, cors: &Cors) -> Answer {
+fn stream(
+    request: &Request,
+    path: &str,
+    entrance: Entrance,
+    service: &Service,
+    moment: &Moment,
+    cors: &Cors,
+) -> Answer {
     let event_source = wanted(&request.accept) == Wanted::EventStream;
     let Moment { log, history, .. } = *moment;
     let last_event_id = request.last_event_id.as_deref().filter(|id| service.ids && !id.trim().is_empty());
@@ -368,12 +382,19 @@ fn stream(request: &Request, path: &str, service: &Service, moment: &Moment, cor
     if request.method == Method::Head {
         return Answer::Whole(bytes);
     }
-    let notices = if request.notices_as_events { Notices::Events } else { Notices::Comments };
-    let first = first_chunk(service, moment, &start, last_event_id.is_none(), notices);
-    match request.version {
-        Version::Http11 => chunk::write(&mut bytes, first.len(), |out| out.extend_from_slice(&first)),
-        Version::Http10 => bytes.extend_from_slice(&first),
+    let mut content = |content: &[u8]| match request.version {
+        Version::Http11 => chunk::write(&mut bytes, content.len(), |out| out.extend_from_slice(content)),
+        Version::Http10 => bytes.extend_from_slice(content),
+    };
+    if entrance.full {
+        content(RETRY_LATER);
+        if request.version == Version::Http11 {
+            bytes.extend_from_slice(chunk::LAST_CHUNK);
+        }
+        return Answer::Whole(bytes);
     }
+    let notices = if request.notices_as_events { Notices::Events } else { Notices::Comments };
+    content(&first_chunk(service, moment, &start, last_event_id.is_none(), notices));
     let returning = last_event_id.is_some();
     Answer::Stream(Opening { bytes, start, version: request.version, event_source, returning, notices })
 }

@@ -4,7 +4,7 @@
 //! for what comes after it, so that an ID given by one worker is known to all. Back from the workers come only
 //! numbers: where their clients are, and (through the batches that are dropped) how much memory is held.
 
-use super::answer::Phase;
+use super::answer::{Entrance, Phase};
 use super::pace::{Pace, Progress};
 use super::socket::{Peer, Socket};
 use crate::log::batch::{Batch, Draft};
@@ -18,8 +18,8 @@ use std::time::Instant;
 /// What a worker finds in its inbox beside the batches.
 #[derive(Debug)]
 pub enum Message {
-    /// A client that has just connected, and from where.
-    Client(Socket, Peer),
+    /// A client that has just connected, from where, and how it came in.
+    Client(Socket, Peer, Entrance),
     /// No batch will come any more; all there are have been put in.
     End(Phase),
     /// The program ends: deliver what can be delivered until then.

@@ -357,7 +357,7 @@ impl Worker {
     fn take_messages(&mut self, now: Instant) {
         while let Ok(message) = self.messages.try_recv() {
             match message {
-                Message::Client(socket, peer) => self.welcome(socket, peer, now),
+                Message::Client(socket, peer, entrance) => self.welcome(socket, peer, entrance, now),
                 Message::End(phase) => self.end(phase, now),
                 Message::Stop(at) => {
                     self.stop_at = Some(at);
@@ -367,7 +367,7 @@ impl Worker {
         }
     }
 
-    fn welcome(&mut self, mut socket: Socket, peer: Peer, now: Instant) {
+    fn welcome(&mut self, mut socket: Socket, peer: Peer, entrance: Entrance, now: Instant) {
         if self.clients.is_empty() && self.shared.heartbeat.is_some_and(|time| now > self.silent_since + time) {
             self.silent_since = now; // nobody was there to hear the silence
         }
@@ -377,7 +377,7 @@ impl Worker {
             self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
             return; // out of kernel memory: this client is lost, the others are not
         }
-        let connection = Connection::new(now, Entrance { unix: peer == Peer::Unix });
+        let connection = Connection::new(now, entrance);
         let key = entry.key();
         let peer = self.shared.report.is_verbose().then(|| Box::new(peer));
         let (writable, queued, owed, stream, file) = (true, false, false, None, None);
