@@ -4,7 +4,9 @@ use crate::config::Config;
 use crate::input::json::Pointer;
 use crate::report::harmless;
 use clap::{CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -126,9 +128,17 @@ pub struct Cli {
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
 
+    /// Prometheus text at /metrics
+    #[arg(long)]
+    pub metrics: bool,
+
     /// Copy standard input to standard output
     #[arg(short, long)]
     pub tee: bool,
+
+    /// Print the shell's completion script and exit
+    #[arg(long, value_name = "SHELL")]
+    pub completions: Option<Shell>,
 
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
@@ -184,6 +194,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, ExitCod
             ExitCode::SUCCESS
         }
     })?;
+    if let Some(shell) = cli.completions {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command(), "sse-pipe", &mut script);
+        // A closed standard output is no reason to complain here either.
+        let _ = std::io::stdout().write_all(&script);
+        return Err(ExitCode::SUCCESS);
+    }
     Config::new(cli).map_err(|error| usage(error.to_string()))
 }
 
@@ -204,7 +221,6 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 fn eprint_line(text: &str) {
-    use std::io::Write;
     // A closed standard error leaves the exit status to tell.
     let _ = writeln!(std::io::stderr(), "sse-pipe: {text}");
 }

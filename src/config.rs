@@ -103,7 +103,7 @@ impl Config {
             Some(_) => Own::File,
         };
         Ok(Config {
-            service: Service { origins, hosts, token, ids: !cli.no_id, tail: cli.tail, own },
+            service: Service { origins, hosts, token, ids: !cli.no_id, tail: cli.tail, own, metrics: cli.metrics },
             exposed_token_file,
             event: field_value("--event", cli.event.as_deref())?,
             end_event: field_value("--end-event", cli.end_event.as_deref())?,

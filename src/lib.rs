@@ -269,3 +269,22 @@ fn raise_file_limit() -> usize {
     let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
     getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_thread_that_dies_is_told_to_the_server_which_ends_the_program() {
+        let poll = mio::Poll::new().expect("can wait");
+        let waker = Arc::new(mio::Waker::new(poll.registry(), server::WAKER).expect("can wake"));
+        let (sender, notices) = channel();
+        let notifier = Notifier { sender, waker };
+        notifier.spawn("worker", || panic!("this is a test")).expect("can start");
+        match notices.recv_timeout(Duration::from_secs(30)) {
+            Ok(Notice::Died(text)) => assert_eq!(text, "the worker failed; this is a bug"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -74,6 +74,38 @@ fn an_allowed_origin_can_read_every_answer() {
 }
 
 #[test]
+fn a_page_of_an_allowed_origin_can_read_what_was_wrong_with_its_request() {
+    let program = Program::start(&[]);
+    let long = "a".repeat(9000);
+    for (target, fields, status) in [
+        (format!("/{long}"), String::new(), 414),
+        ("/".to_owned(), format!("Cookie: {long}{long}\r\n"), 431),
+        ("/".to_owned(), "A : b\r\n".to_owned(), 400),
+        ("/".to_owned(), "Transfer-Encoding: gzip, chunked\r\n".to_owned(), 501),
+    ] {
+        for (origin, allowed) in [("http://localhost:3000", true), ("https://evil.example", false)] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n{fields}\r\n");
+            let client = program.request(&head);
+            let told = client.field("Access-Control-Allow-Origin");
+            assert_eq!((client.status, told), (status, allowed.then(|| origin.to_owned())), "{origin}");
+        }
+    }
+}
+
+#[test]
+fn however_many_are_refused_the_terminal_is_not_flooded() {
+    let mut program = Program::start(&[]);
+    for n in 0..300 {
+        assert_eq!(program.get("/events", &format!("Origin: https://{n}.example\r\n")).status, 403);
+    }
+    program.close_input();
+    program.stream().rest();
+    let told = program.end().told;
+    assert_eq!(told.iter().filter(|line| line.contains("refused a page")).count(), 256);
+    assert_eq!(told.iter().filter(|line| line.contains("no more will be")).count(), 1, "and that is told");
+}
+
+#[test]
 fn whoever_may_read_is_told_in_the_words_of_cors() {
     for (args, origin, status, allowed) in [
         (&[][..], "http://127.0.0.1:80", 200, Some("http://127.0.0.1:80")),
@@ -157,6 +189,7 @@ fn a_value_that_cannot_be_meant_is_a_usage_error_that_names_it() {
         (&["--max-clients", "0"], &["--max-clients", "1 or more"]),
         (&["--at-eof", "explode"], &["--at-eof", "wait", "exit", "serve"]),
         (&["--allow-host", "http://a.example/"], &["--allow-host", "without scheme"]),
+        (&["--completions", "tcsh"], &["--completions", "tcsh", "bash"]),
         (&["--bind", ""], &["--bind"]),
         (&["--bind", "unix:"], &["--bind", "path"]),
         (&["--bind", "127.0.0.1:80"], &["--bind", "127.0.0.1:80", "--port"]),

@@ -2,31 +2,12 @@
 
 mod common;
 
-use common::{BINARY, Client, DEADLINE, End, Program};
+use common::{BINARY, Client, DEADLINE, End, Program, ticks};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const EVENT_SOURCE: &str = "Accept: text/event-stream\r\n";
-
-/// Asks until the answer has this status.
-fn until(program: &Program, fields: &str, status: u16) -> Client {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let client = program.get("/events", fields);
-        if client.status == status {
-            return client;
-        }
-        assert!(Instant::now() < deadline, "never {status}: {client:?}");
-    }
-}
-
-/// The processor time that it has used, in ticks of 10 ms.
-fn ticks(program: &Program) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.pid())).expect("Linux tells");
-    let fields: Vec<_> = stat.rsplit(") ").next().expect("has a name").split(' ').collect();
-    fields[11].parse::<u64>().expect("is a number") + fields[12].parse::<u64>().expect("is a number")
-}
 
 #[test]
 fn one_client_too_many_is_told_to_come_again_later() {
@@ -54,7 +35,7 @@ fn one_client_too_many_is_told_to_come_again_later() {
         assert_eq!(client.data(1), ["a"], "nobody who was there has noticed");
     }
     held.pop();
-    assert_eq!(until(&program, "", 200).data(1), ["a"], "there is room again");
+    assert_eq!(program.get_until("/events", 200).data(1), ["a"], "there is room again");
     program.close_input();
     drop(held);
     let told = program.end().told;
@@ -68,7 +49,7 @@ fn connections_of_any_kind_count() {
     let mut client = program.get("/events", "");
     assert_eq!((client.status, client.content().as_str()), (503, "too many clients; come again later\n"));
     drop(silent);
-    until(&program, "", 200);
+    program.get_until("/events", 200);
 }
 
 #[test]
@@ -123,10 +104,7 @@ fn by_default_there_is_room_for_what_the_limit_on_open_files_allows() {
         assert_eq!(program.get("/Cargo.toml", "").status, 503);
     }
     held.pop();
-    let deadline = Instant::now() + DEADLINE;
-    while program.get("/Cargo.toml", "").status != 200 {
-        assert!(Instant::now() < deadline, "there is a file left to read files with");
-    }
+    program.get_until("/Cargo.toml", 200); // there is a file left to read files with
     program.write("a\n");
     program.close_input();
     for mut client in held {

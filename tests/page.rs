@@ -128,12 +128,10 @@ fn there_is_no_way_out_of_a_folder_and_no_dotfile_in_it() {
     let long = format!("/{}", "x".repeat(4000));
     paths.push(long);
     for path in &paths {
-        for fields in ["", HTML] {
-            let mut client = program.get(path, fields);
-            let content = client.content();
-            assert_eq!(client.status, 404, "{path}: {content}");
-            assert!(!content.contains("SECRET") && !content.contains("root:"), "{path}: {content}");
-        }
+        let mut client = program.get(path, HTML);
+        let content = client.content();
+        assert_eq!(client.status, 404, "{path}: {content}");
+        assert!(!content.contains("SECRET") && !content.contains("root:"), "{path}: {content}");
     }
     for target in ["/..\\secret.txt", "..\\secret.txt", "../secret.txt", "/a\0.js"] {
         let client = program.request(&format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));

@@ -3,14 +3,16 @@
 //! Resources and statuses as in the contract's §§ 4 and 6; fields by RFC 9110; what an event stream needs to pass
 //! browsers and proxies untouched, by WHATWG HTML § 9.2.
 
+use super::metrics::{self, Metrics};
 use super::page::{self, Asset};
 use crate::access::{Cors, Hosts, Origins, Token};
 use crate::log::{Log, Missed, Start};
 use crate::wire::accept::{Wanted, wanted};
-use crate::wire::request::{Invalid, Method, Request, Version};
+use crate::wire::request::{Invalid, Method, Request, Version, origin_of_invalid};
 use crate::wire::response::{Length, head};
 use crate::wire::{chunk, event};
 use httpdate::HttpDate;
+use percent_encoding::percent_decode_str;
 use std::time::Duration;
 
 /// What is the same for all requests.
@@ -28,6 +30,8 @@ pub struct Service {
     pub tail: Option<u64>,
     /// What the person serves beside the stream.
     pub own: Own,
+    /// Whether there is `/metrics`.
+    pub metrics: bool,
 }
 
 /// The person's own page (`--page`).
@@ -151,6 +155,8 @@ pub enum Outside {
     OwnPage,
     /// A file of `--page DIR`, by the path of the target.
     OwnFile(String),
+    /// What `/metrics` tells.
+    Metrics,
 }
 
 /// What came of a lookup.
@@ -167,6 +173,8 @@ pub enum Found {
         /// Its `Last-Modified`.
         modified: HttpDate,
     },
+    /// The metrics.
+    Metrics(Metrics),
     /// A folder, asked for without the slash at its end.
     Folder,
     /// Nothing, and why.
@@ -177,10 +185,12 @@ pub enum Found {
     Busy,
 }
 
-/// The paths that there are, for whoever missed them.
-fn paths(own: Own) -> String {
-    let files = if own == Own::Folder { ", and the files of --page" } else { "" };
-    format!("/events (the stream), / (the stream or the page, by Accept), /viewer (the page){files}")
+/// Tells whoever missed them what paths there are.
+fn not_here(why: &str, service: &Service) -> String {
+    let metrics = if service.metrics { ", /metrics" } else { "" };
+    let files = if service.own == Own::Folder { ", and the files of --page" } else { "" };
+    let paths = "/events (the stream), / (the stream or the page, by Accept), /viewer (the page)";
+    format!("not here{why}; there are {paths}{metrics}{files}\n")
 }
 
 /// Answers a well-formed request.
@@ -226,22 +236,25 @@ pub fn answer(request: &Request, entrance: Entrance, service: &Service, moment: 
     };
     let wanted = wanted(&request.accept);
     let turned_away = entrance.full && wanted != Wanted::EventStream;
-    let answer = match (request.method, path) {
+    // `/%65vents` is `/events` (RFC 3986 § 6.2.2.2).
+    let name = percent_decode_str(path).decode_utf8_lossy();
+    let answer = match (request.method, name.as_ref()) {
         (Method::Options, _) => Answer::Whole(preflight(moment.date, &cors)),
         (Method::Other, _) => plain(405, &[("Allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS\n"),
-        (_, "/events") if !turned_away => stream(request, path, entrance, service, moment, &cors),
-        (_, "/") if !turned_away && wanted != Wanted::Html => stream(request, path, entrance, service, moment, &cors),
+        (_, "/events") if !turned_away => stream(request, &name, entrance, service, moment, &cors),
+        (_, "/") if !turned_away && wanted != Wanted::Html => stream(request, &name, entrance, service, moment, &cors),
+        (_, "/metrics") if service.metrics => lookup(Outside::Metrics), // wanted most when it is full
         _ if entrance.full => plain(503, &[("Retry-After", RETRY_AFTER)], "too many clients; come again later\n"),
         (_, "/") if service.own == Own::File => document(lookup(Outside::OwnPage)),
-        (_, "/") if service.own == Own::Folder => document(lookup(Outside::OwnFile(path.to_owned()))),
+        (_, "/") if service.own == Own::Folder => document(lookup(Outside::OwnFile("/".to_owned()))),
         (method, "/" | "/viewer") => document(Answer::Whole(asset(page::INDEX, method, moment.date, &cors))),
-        (method, path) => match page::asset(path) {
+        (method, name) => match page::asset(name) {
             Some(found) => Answer::Whole(asset(found, method, moment.date, &cors)),
-            None if service.own == Own::Folder => match path.ends_with(['/']) || path.ends_with(".html") {
+            None if service.own == Own::Folder => match name.ends_with('/') || name.ends_with(".html") {
                 true => document(lookup(Outside::OwnFile(path.to_owned()))),
                 false => lookup(Outside::OwnFile(path.to_owned())),
             },
-            None => plain(404, &[], &format!("not here; there are {}\n", paths(service.own))),
+            None => plain(404, &[], &not_here("", service)),
         },
     };
     (answer, None)
@@ -271,10 +284,14 @@ fn unlock<'a>(request: &'a Request, token: Option<&Token>) -> Option<(&'a str, W
     }
 }
 
-/// Answers a head that is no request. Whose page sent it nobody knows; who may read all the same, may.
-pub fn refuse(invalid: Invalid, service: &Service, date: &str) -> Vec<u8> {
+/// Answers a head that is no request, `sent` so far. The page that sent it may read why, if it may read at all.
+pub fn refuse(invalid: Invalid, sent: &[u8], service: &Service, date: &str) -> Vec<u8> {
     let (status, why) = invalid.status();
-    short(status, Method::Get, date, &service.origins.judge(None, None), &[], &format!("{why}\n"))
+    let cors = match service.origins.judge(origin_of_invalid(sent), None) {
+        Cors::Refused => Cors::Same, // as if nobody had asked: a 403 would say less
+        cors => cors,
+    };
+    short(status, Method::Get, date, &cors, &[], &format!("{why}\n"))
 }
 
 /// Answers a client whose head did not come in time (408).
@@ -284,13 +301,13 @@ pub fn too_late(date: &str) -> Vec<u8> {
 
 impl Lookup {
     /// The answer, once it was looked for; and how many bytes of content are to be fetched for it.
-    pub fn answer(self, found: Found, date: &str) -> (Vec<u8>, u64) {
+    pub fn answer(self, found: Found, service: &Service, date: &str) -> (Vec<u8>, u64) {
         let short = |status, fields: &[(&str, &str)], text: &str| {
             (short(status, self.method, date, &self.cors, fields, text), 0)
         };
         let path = match &self.wanted {
-            Outside::OwnPage => "/",
             Outside::OwnFile(path) => path,
+            Outside::OwnPage | Outside::Metrics => "/",
         };
         match found {
             Found::File { media_type, length, entity_tag, modified } => {
@@ -318,10 +335,14 @@ impl Lookup {
                 let location = format!("./{name}/{mark}{}", self.query);
                 short(307, &[("Location", &location)], "this is a folder\n")
             }
-            Found::Missing(why) => {
-                let own = if self.wanted == Outside::OwnPage { Own::File } else { Own::Folder };
-                short(404, &[], &format!("not here ({why}); there are {}\n", paths(own)))
+            Found::Metrics(metrics) => {
+                let fields = [("Content-Type", metrics::MEDIA_TYPE), ("Cache-Control", "no-store")];
+                (whole(200, self.method, date, &self.cors, &fields, metrics.text().as_bytes()), 0)
             }
+            Found::Missing(why) if self.wanted == Outside::OwnPage => {
+                short(404, &[], &format!("the page can't be read: {why}\n"))
+            }
+            Found::Missing(why) => short(404, &[], &not_here(&format!(" ({why})"), service)),
             Found::Forbidden => short(403, &[], "this server may not read that file\n"),
             Found::Busy => short(503, &[("Retry-After", RETRY_AFTER)], "too much is open at the moment\n"),
         }

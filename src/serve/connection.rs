@@ -150,7 +150,9 @@ impl Connection {
             }
             Ok(None) => None,
             Err(invalid) => {
-                self.reply(refuse(invalid, service, moment.date), now);
+                let sent = if before.is_empty() { bytes } else { before };
+                let refusal = refuse(invalid, sent, service, moment.date);
+                self.reply(refusal, now);
                 None
             }
             Ok(Some((request, used))) => {
@@ -164,9 +166,9 @@ impl Connection {
     }
 
     /// Takes what came of a lookup.
-    pub fn handle_found(&mut self, found: Found, date: &str, now: Instant) {
+    pub fn handle_found(&mut self, found: Found, service: &Service, date: &str, now: Instant) {
         if let State::Waiting(lookup) = std::mem::replace(&mut self.state, State::Gone(Gone::Left)) {
-            let (bytes, content) = lookup.answer(found, date);
+            let (bytes, content) = lookup.answer(found, service, date);
             self.reply(bytes, now);
             self.state = State::Answer { ending: Ending::Short, content };
         }
@@ -526,6 +528,7 @@ mod tests {
                     ids: true,
                     tail: None,
                     own: Own::File,
+                    metrics: false,
                 },
                 phase: Phase::Live,
                 now,
@@ -766,7 +769,7 @@ mod tests {
             let modified = "Sun, 06 Nov 1994 08:49:37 GMT".parse().expect("is a date");
             let (media_type, entity_tag) = ("text/html".to_owned(), "W/\"1\"".to_owned());
             let found = Found::File { media_type, length: whole.len() as u64, entity_tag, modified };
-            play.connection.handle_found(found, "DATE", play.now);
+            play.connection.handle_found(found, &play.service, "DATE", play.now);
             play.take_all(1000);
             let mut rest = &whole[..cut];
             while let Some(most) = play.connection.poll_content() {

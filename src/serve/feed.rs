@@ -107,6 +107,11 @@ impl Feed {
         self.floor.load(Ordering::SeqCst)
     }
 
+    /// Where the slowest client is; `None` without clients.
+    pub fn slowest(&self) -> Option<u64> {
+        self.progress.iter().filter_map(Progress::slowest).min()
+    }
+
     /// The memory that the log takes at the moment, in bytes.
     pub fn held(&self) -> usize {
         self.memory.held()

@@ -50,7 +50,7 @@ pub fn what_is_missing(page: &Path, own: Own) -> Option<String> {
         Own::Folder => own_file(page, "/"),
     };
     match found {
-        Found::File { .. } => None,
+        Found::File { .. } | Found::Metrics(_) => None,
         Found::Missing(why) if own == Own::Folder => Some(format!("no index.html: {why}")),
         Found::Missing(why) => Some(why),
         Found::Folder => Some("it is a folder now".to_owned()),

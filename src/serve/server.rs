@@ -187,6 +187,9 @@ impl Server {
                 match listener.accept() {
                     Ok((socket, peer)) => {
                         let entrance = Entrance { unix: peer == Peer::Unix, full: held >= clients };
+                        if entrance.full {
+                            self.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
+                        }
                         let load = |&worker: &usize| loads[worker].load(Ordering::Relaxed);
                         let worker = (0..loads.len()).min_by_key(load).expect("there is a worker");
                         loads[worker].fetch_add(1, Ordering::Relaxed);

@@ -9,6 +9,7 @@ use super::attendance::{Attendance, Returns};
 use super::connection::{Connection, Event, Gone, MAX_SLICES};
 use super::feed::{Feed, Inbox, Message};
 use super::folder;
+use super::metrics::Metrics;
 use super::socket::{Peer, Socket};
 use crate::log::{Batch, Log, Missed};
 use crate::report::{Report, harmless};
@@ -18,7 +19,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
@@ -139,11 +140,32 @@ impl Shared {
     }
 
     /// What a lookup comes to; a file is opened, to be read as the client takes it.
-    fn look_for(&self, wanted: &Outside) -> (Found, Option<File>) {
+    fn look_for(&self, wanted: &Outside, moment: &Moment) -> (Found, Option<File>) {
         let path = self.page.as_deref().unwrap_or(Path::new(""));
         match wanted {
             Outside::OwnPage => folder::own_page(path),
             Outside::OwnFile(file) => folder::own_file(path, file),
+            Outside::Metrics => (Found::Metrics(self.metrics(moment)), None),
+        }
+    }
+
+    fn metrics(&self, Moment { log, history, .. }: &Moment) -> Metrics {
+        let counters = &self.counters;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Metrics {
+            clients: counters.streams.load(Ordering::Relaxed) as u64,
+            connections: self.loads.iter().map(|load| load.load(Ordering::Relaxed) as u64).sum(),
+            served: get(&counters.served),
+            events: get(&counters.events),
+            bytes_in: get(&counters.bytes_in),
+            bytes_out: get(&counters.bytes_out),
+            stalled: get(&counters.stalled),
+            behind: get(&counters.behind),
+            turned_away: get(&counters.turned_away),
+            left_out: get(&counters.left_out),
+            lag: self.feed.slowest().map_or(0, |slowest| log.head().saturating_sub(slowest)),
+            history: log.first_of_latest(0) - log.first_of_latest(*history),
+            log: self.feed.held() as u64,
         }
     }
 
@@ -434,7 +456,8 @@ impl Worker {
                         (_, admission) => drop(admission),
                     }
                     // Counted before anything else is said of it: the server must not end meanwhile.
-                    if !client.owed && client.connection.is_owed() {
+                    let answered = !client.owed && client.connection.is_owed();
+                    if answered {
                         client.owed = true;
                         self.shared.attendance().ask();
                     }
@@ -445,9 +468,9 @@ impl Worker {
                             self.shared.attendance().farewell();
                         }
                         Some(Event::Wants(wanted)) => {
-                            let (found, file) = self.shared.look_for(&wanted);
+                            let (found, file) = self.shared.look_for(&wanted, &moment);
                             client.file = file;
-                            client.connection.handle_found(found, moment.date, now);
+                            client.connection.handle_found(found, &self.shared.service, moment.date, now);
                         }
                         Some(Event::Joined { event_source, returning, start }) => {
                             self.retries = self.retries.wrapping_add(1);
@@ -459,6 +482,9 @@ impl Worker {
                             });
                             joined(&self.shared, client.peer.as_deref(), event_source, returning, start.missed);
                         }
+                    }
+                    if answered && client.connection.cursor().is_none() {
+                        return; // a body is read away after a short answer was given (`after`), or it might eat it
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

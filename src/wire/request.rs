@@ -120,7 +120,10 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         if head.len() > MAX_METHOD + 1 + MAX_TARGET {
             return Err(Invalid::TargetTooLong);
         }
-        return more();
+        return match memchr::memchr(b'\r', head) {
+            Some(cr) if cr + 1 < head.len() => Err(Invalid::BadRequest("a CR stands alone")), // RFC 9112 § 2.2
+            _ => more(),
+        };
     };
     let line = head[..lf].strip_suffix(b"\r").ok_or(Invalid::BadRequest("a line ends without CR"))?;
     let (method, target, version) = request_line(line)?;
@@ -165,6 +168,19 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         request.last_event_id = last_event_id_in_query(query);
     }
     Ok(Some((request, used)))
+}
+
+/// The `Origin` of a head that is no request, as far as it came: the page that sent it may be told what is wrong.
+pub fn origin_of_invalid(bytes: &[u8]) -> Option<&str> {
+    let lines = bytes.split(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\r"));
+    let mut origins = lines.filter_map(|line| {
+        let (name, value) = line.split_at_checked(b"Origin:".len())?;
+        name.eq_ignore_ascii_case(b"Origin:").then_some(value)
+    });
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) => std::str::from_utf8(origin.trim_ascii()).ok(),
+        _ => None,
+    }
 }
 
 fn request_line(line: &[u8]) -> Result<(Method, &str, Version), Invalid> {
@@ -582,6 +598,19 @@ mod tests {
         assert!(get("Transfer-Encoding: Chunked\r\n").is_ok() && get("Content-Length: 5\r\n").is_ok());
         assert_eq!(read("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Err(Invalid::Version));
         assert!(matches!(parse(b"\x16\x03\x01\x02\x00"), Err(Invalid::BadRequest(_))), "a TLS hello");
+    }
+
+    #[test]
+    fn finds_the_origin_of_what_is_no_request() {
+        for (head, want) in [
+            ("GET / HTTP/1.1\r\norigin: https://a.example \r\nA : b\r\n\r\n", Some("https://a.example")),
+            ("GET / HTTP/1.1\r\nOrigin: https://a.example", None),
+            ("GET / HTTP/1.1\r\nOrigin: a\r\nOrigin: b\r\n", None),
+            ("GET / HTTP/1.1\r\nX-Origin: a\r\n\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(origin_of_invalid(head.as_bytes()), want, "{head:?}");
+        }
     }
 
     #[test]

@@ -180,6 +180,18 @@ impl Program {
         self.request(&format!("GET {path} HTTP/1.1\r\nHost: localhost:{}\r\n{fields}\r\n", self.port))
     }
 
+    /// Asks for `path` again and again until the answer has this status.
+    pub fn get_until(&self, path: &str, status: u16) -> Client {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let client = self.get(path, "");
+            if client.status == status {
+                return client;
+            }
+            assert!(Instant::now() < deadline, "{}: GET {path} is never {status}: {client:?}", self.command);
+        }
+    }
+
     /// Sends these very bytes and reads the head of the answer.
     pub fn request(&self, request: &str) -> Client {
         let mut socket = self.connect();
@@ -200,6 +212,13 @@ pub fn run(args: &[&str], input: impl Into<Stdio>) -> (Option<i32>, String, Stri
     let output = Command::new(BINARY).args(args).stdin(input).output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The processor time that it has used, in ticks of 10 ms.
+pub fn ticks(program: &Program) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.pid())).expect("Linux tells");
+    let fields: Vec<_> = stat.rsplit(") ").next().expect("has a name").split(' ').collect();
+    fields[11].parse::<u64>().expect("is a number") + fields[12].parse::<u64>().expect("is a number")
 }
 
 /// A fresh folder for the files of one test.
