@@ -94,6 +94,9 @@ impl Config {
             max_record <= cli.buffer,
             "--max-record {max_record}: a record can't be longer than --buffer, {buffer} bytes"
         );
+        if let Some(most) = cli.max_clients.filter(|&most| most < cli.wait) {
+            bail!("--wait {}: so many can't be connected with --max-clients {most}", cli.wait);
+        }
         let origins = origins(&cli.cors_origin)?;
         let (token, exposed_token_file) = token(cli.token_file.as_deref())?;
         let hosts = hosts(&cli.allow_host, &binds, &origins, token.is_some())?;

@@ -93,6 +93,37 @@ fn a_page_of_an_allowed_origin_can_read_what_was_wrong_with_its_request() {
 }
 
 #[test]
+fn nothing_that_a_request_says_can_harm_a_terminal_or_whoever_pastes_from_it() {
+    let mut program = Program::start(&[]);
+    let evil = [
+        "https://a.example;touch$IFS/tmp/pwned",
+        "https://$(reboot).example",
+        "https://`id`",
+        "https://a.example\u{1b}]0;title\u{7}",
+        "https://a.example\u{202e}moc.live",
+        "https://a.example\u{9b}2J",
+        "'; reboot #",
+    ];
+    for origin in evil {
+        let status = program.get("/events", &format!("Origin: {origin}\r\n")).status;
+        assert!(matches!(status, 400 | 403), "{origin:?}: {status}");
+    }
+    for host in ["$(reboot).example", "a;b.example", "a\u{1b}[2J.example"] {
+        let answer = program.request(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(answer.status, 400, "{host:?}");
+    }
+    program.get("/events", "Origin: HTTPS://Shout.Example:443\r\n");
+    program.close_input();
+    program.stream().rest();
+    let told = program.end().told.join("\n");
+    let commands: Vec<_> = told.lines().filter(|line| line.contains("--cors-origin ")).collect();
+    let want = "sse-pipe: refused a page of https://shout.example; --cors-origin https://shout.example would let it in";
+    assert_eq!(commands, [want], "{told}");
+    assert_eq!(told.matches("malformed Origin").count(), 1, "once: {told}");
+    assert!(!told.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{9b}']), "{told:?}");
+}
+
+#[test]
 fn however_many_are_refused_the_terminal_is_not_flooded() {
     let mut program = Program::start(&[]);
     for n in 0..300 {
@@ -186,6 +217,7 @@ fn a_value_that_cannot_be_meant_is_a_usage_error_that_names_it() {
         (&["--max-record", "0"], &["--max-record"]),
         (&["--max-record", "65MiB"], &["--max-record", "buffer"]),
         (&["--threads", "0"], &["--threads"]),
+        (&["--max-clients", "2", "--wait", "3"], &["--wait 3", "--max-clients 2"]),
         (&["--max-clients", "0"], &["--max-clients", "1 or more"]),
         (&["--at-eof", "explode"], &["--at-eof", "wait", "exit", "serve"]),
         (&["--allow-host", "http://a.example/"], &["--allow-host", "without scheme"]),

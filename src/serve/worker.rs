@@ -11,6 +11,7 @@ use super::feed::{Feed, Inbox, Message};
 use super::folder;
 use super::metrics::Metrics;
 use super::socket::{Peer, Socket};
+use crate::access::Origin;
 use crate::log::{Batch, Log, Missed};
 use crate::report::{Report, harmless};
 use mio::{Events, Interest, Poll, Token};
@@ -696,11 +697,14 @@ fn tell_refusal(report: &Report, refusal: &Refusal) {
             "origin null",
             "refused a page that was opened as a file (Origin: null); serve it with --page FILE, or allow all such pages with --cors-origin null",
         ),
-        Refusal::Origin(origin) => {
-            let origin = harmless(origin);
-            let text = format!("refused a page of {origin}; --cors-origin {origin} would let it in");
-            report.say_once(&format!("origin {origin}"), text);
-        }
+        // Only what is an origin is put in a command that somebody may paste into a shell.
+        Refusal::Origin(text) => match Origin::parse(text) {
+            Some(origin) => {
+                let told = format!("refused a page of {origin}; --cors-origin {origin} would let it in");
+                report.say_once(&format!("origin {origin}"), told);
+            }
+            None => report.say_once("no origin", format!("refused a page with a malformed Origin: {}", harmless(text))),
+        },
         Refusal::Host(host) => {
             let host = harmless(host);
             let text = format!("refused a request for host {host}; --allow-host {host} would let it in");
