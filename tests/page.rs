@@ -261,7 +261,7 @@ fn a_page_that_is_missing_at_the_start_is_told_and_found_later() {
 #[test]
 fn a_stream_beside_a_page_ends_properly() {
     let mut program = serve(&site("page-stream"));
-    let mut client = program.stream_with("/", "Accept: text/event-stream\r\n");
+    let mut client = program.stream_with("/", "");
     program.write("a\n");
     program.close_input();
     assert_eq!(client.rest(), (vec!["a".to_owned()], End::Proper));

@@ -54,8 +54,8 @@ pub struct Connection {
 enum State {
     /// Reading the request head; what came so far, where it came in parts.
     Head(Vec<u8>),
-    /// Waiting for what has to be looked for.
-    Waiting(Lookup),
+    /// Waiting for what has to be looked for. (Boxed, for few clients ever do, and none for long.)
+    Waiting(Box<Lookup>),
     /// Reading the log.
     Stream(Stream),
     /// Writing what is staged, and so many bytes of content that are still to be fetched; then closing.
@@ -390,7 +390,7 @@ impl Connection {
             }
             Answer::Lookup(lookup) => {
                 let wanted = lookup.wanted.clone();
-                self.state = State::Waiting(lookup);
+                self.state = State::Waiting(Box::new(lookup));
                 Some(Event::Wants(wanted))
             }
             Answer::Stream(Opening { bytes, start, version, event_source, returning, notices }) => {
