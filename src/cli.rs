@@ -4,7 +4,9 @@ use crate::config::Config;
 use crate::input::json::Pointer;
 use crate::report::harmless;
 use clap::{CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,7 +27,7 @@ pub struct Cli {
     #[arg(short, long, value_name = "PORT", default_value_t = 6502, value_parser = port)]
     pub port: u16,
 
-    /// Address to listen on: an IP or a host name; repeatable
+    /// Address to listen on: an IP, a host name or unix:PATH; repeatable
     #[arg(short, long, value_name = "ADDR", default_value = "localhost")]
     pub bind: Vec<String>,
 
@@ -102,17 +104,25 @@ pub struct Cli {
     #[arg(long, value_name = "NAME")]
     pub end_event: Option<String>,
 
-    /// Serve your own page at /
-    #[arg(long, value_name = "FILE")]
+    /// Serve your own page at /: a file, or a folder with an index.html
+    #[arg(long, value_name = "PATH")]
     pub page: Option<PathBuf>,
 
     /// Open the page in your browser
     #[arg(long)]
     pub open: bool,
 
+    /// Clients must bring the token in this file; SSE_PIPE_TOKEN in the environment does the same
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
     /// Another name that this server is known by; repeatable
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
+
+    /// Connections held at once [default: what the limit on open files allows]
+    #[arg(short, long, value_name = "N", value_parser = max_clients)]
+    pub max_clients: Option<usize>,
 
     /// Longest record [default: 16MiB, or the buffer where that is less]
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -122,9 +132,17 @@ pub struct Cli {
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
 
+    /// Prometheus text at /metrics
+    #[arg(long)]
+    pub metrics: bool,
+
     /// Copy standard input to standard output
     #[arg(short, long)]
     pub tee: bool,
+
+    /// Print the shell's completion script and exit
+    #[arg(long, value_name = "SHELL")]
+    pub completions: Option<Shell>,
 
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
@@ -180,6 +198,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, ExitCod
             ExitCode::SUCCESS
         }
     })?;
+    if let Some(shell) = cli.completions {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command(), "sse-pipe", &mut script);
+        // A closed standard output is no reason to complain here either.
+        let _ = std::io::stdout().write_all(&script);
+        return Err(ExitCode::SUCCESS);
+    }
     Config::new(cli).map_err(|error| usage(error.to_string()))
 }
 
@@ -200,7 +225,6 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 fn eprint_line(text: &str) {
-    use std::io::Write;
     // A closed standard error leaves the exit status to tell.
     let _ = writeln!(std::io::stderr(), "sse-pipe: {text}");
 }
@@ -252,6 +276,11 @@ fn port(text: &str) -> Result<u16, String> {
 
 fn clients(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "a number of clients, 0 or more".to_owned())
+}
+
+fn max_clients(text: &str) -> Result<usize, String> {
+    let clients = text.parse().ok().filter(|&clients| clients > 0);
+    clients.ok_or_else(|| "a number of clients, 1 or more".to_owned())
 }
 
 fn threads(text: &str) -> Result<usize, String> {

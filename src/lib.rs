@@ -32,13 +32,14 @@ use crate::log::batch::Draft;
 use crate::log::id::Run;
 use crate::log::memory::{BLOCK, Memory};
 use crate::log::{Ids, Log};
-use crate::report::Report;
+use crate::report::{Report, harmless};
 use crate::serve::Counters;
 use crate::serve::attendance::Attendance;
 use crate::serve::feed::{Feed, Publisher};
-use crate::serve::listen::{Listening, listen};
-use crate::serve::server::{self, Notice, Outcome, Server};
-use crate::serve::worker::{Shared, Worker, own_page};
+use crate::serve::folder;
+use crate::serve::listen::{Address, Listening, listen};
+use crate::serve::server::{self, Notice, Outcome, Room, Server};
+use crate::serve::worker::{Shared, Worker};
 use anyhow::{Context, Result};
 use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
@@ -83,8 +84,8 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
     let notifier = Notifier { sender, waker: Arc::clone(&waker) };
     watch_signals(&notifier)?;
 
-    raise_file_limit();
-    let Listening { listeners, urls } = listen(&config.binds, config.port)?;
+    let files = raise_file_limit();
+    let Listening { listeners, addresses } = listen(&config.binds, config.port)?;
     let counters = Arc::new(Counters::default());
     // Small beside the buffer, for the log lets go of whole batches.
     let memory = Arc::new(Memory::new(BLOCK.min(config.buffer / 8)));
@@ -119,19 +120,37 @@ fn run(config: Config, report: &Arc<Report>) -> Result<(Outcome, bool)> {
         inboxes.push(inbox);
         notifier.spawn("worker", move || Some(Notice::Died(died("a worker", worker.run()))))?;
     }
-    let server = Server::new(poll, listeners, inboxes.clone(), notices, Arc::clone(&shared), config.at_eof)?;
-    for url in &urls {
-        report.say(format_args!("listening on {url}"));
+    let in_url = shared.service.token.as_ref().map(|token| format!("?access_token={}", token.in_url()));
+    let mut room = Room::within(files, listeners.len(), config.threads);
+    let most = room.clients;
+    room.clients = config.max_clients.unwrap_or(most);
+    let server = Server::new(poll, listeners, inboxes.clone(), notices, Arc::clone(&shared), room, config.at_eof)?;
+    let shown = addresses.into_iter().map(|address| match address {
+        Address::Url(url) => format!("{url}{}", in_url.as_deref().unwrap_or_default()),
+        Address::Unix(path) => path,
+    });
+    let addresses: Vec<_> = shown.collect();
+    for address in &addresses {
+        report.say(format_args!("listening on {address}"));
+    }
+    if room.clients > most {
+        let wanted = room.clients;
+        let text = format!("--max-clients {wanted}: the limit on open files has room for {most} (see ulimit -n)");
+        report.error(text);
+    }
+    if let Some(path) = config.exposed_token_file {
+        let path = harmless(&path.to_string_lossy());
+        report.error(format_args!("--token-file {path}: others can read it; chmod 600 {path} would help"));
     }
     if config.open
-        && let Some(url) = urls.iter().find(|url| url.starts_with("http"))
+        && let Some(url) = addresses.iter().find(|address| address.starts_with("http"))
     {
         open::in_browser(url, report);
     }
     if let Some(path) = shared.page.as_deref()
-        && let Err(why) = own_page(path)
+        && let Some(why) = folder::what_is_missing(path, shared.service.own)
     {
-        let path = path.display();
+        let path = harmless(&path.to_string_lossy());
         report.error(format_args!("--page {path}: {why}; it is looked for again whenever it is asked for"));
     }
     report.keep_status(Arc::clone(&counters).status());
@@ -249,10 +268,30 @@ fn ignored_signals() -> Vec<i32> {
     (1..=64).filter(|signal| mask & (1 << (signal - 1)) != 0).collect()
 }
 
-/// Each client is an open file: as many as we may have.
-fn raise_file_limit() {
+/// Each client is an open file: as many as we may have. Tells how many files that are.
+fn raise_file_limit() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     // Where it is refused, what there is has to do; running out of files is provided for.
     let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_thread_that_dies_is_told_to_the_server_which_ends_the_program() {
+        let poll = mio::Poll::new().expect("can wait");
+        let waker = Arc::new(mio::Waker::new(poll.registry(), server::WAKER).expect("can wake"));
+        let (sender, notices) = channel();
+        let notifier = Notifier { sender, waker };
+        notifier.spawn("worker", || panic!("this is a test")).expect("can start");
+        match notices.recv_timeout(Duration::from_secs(30)) {
+            Ok(Notice::Died(text)) => assert_eq!(text, "the worker failed; this is a bug"),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -92,6 +92,9 @@ impl Report {
         let mut told = self.told.lock().expect("nobody panics with it");
         if told.len() < TOLD_REFUSALS && told.insert(key.to_owned()) {
             self.say(text);
+            if told.len() == TOLD_REFUSALS {
+                self.say("so much was told of refusals; no more will be");
+            }
         }
     }
 

@@ -74,6 +74,69 @@ fn an_allowed_origin_can_read_every_answer() {
 }
 
 #[test]
+fn a_page_of_an_allowed_origin_can_read_what_was_wrong_with_its_request() {
+    let program = Program::start(&[]);
+    let long = "a".repeat(9000);
+    for (target, fields, status) in [
+        (format!("/{long}"), String::new(), 414),
+        ("/".to_owned(), format!("Cookie: {long}{long}\r\n"), 431),
+        ("/".to_owned(), "A : b\r\n".to_owned(), 400),
+        ("/".to_owned(), "Transfer-Encoding: gzip, chunked\r\n".to_owned(), 501),
+    ] {
+        for (origin, allowed) in [("http://localhost:3000", true), ("https://evil.example", false)] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n{fields}\r\n");
+            let client = program.request(&head);
+            let told = client.field("Access-Control-Allow-Origin");
+            assert_eq!((client.status, told), (status, allowed.then(|| origin.to_owned())), "{origin}");
+        }
+    }
+}
+
+#[test]
+fn nothing_that_a_request_says_can_harm_a_terminal_or_whoever_pastes_from_it() {
+    let mut program = Program::start(&[]);
+    let evil = [
+        "https://a.example;touch$IFS/tmp/pwned",
+        "https://$(reboot).example",
+        "https://`id`",
+        "https://a.example\u{1b}]0;title\u{7}",
+        "https://a.example\u{202e}moc.live",
+        "https://a.example\u{9b}2J",
+        "'; reboot #",
+    ];
+    for origin in evil {
+        let status = program.get("/events", &format!("Origin: {origin}\r\n")).status;
+        assert!(matches!(status, 400 | 403), "{origin:?}: {status}");
+    }
+    for host in ["$(reboot).example", "a;b.example", "a\u{1b}[2J.example"] {
+        let answer = program.request(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(answer.status, 400, "{host:?}");
+    }
+    program.get("/events", "Origin: HTTPS://Shout.Example:443\r\n");
+    program.close_input();
+    program.stream().rest();
+    let told = program.end().told.join("\n");
+    let commands: Vec<_> = told.lines().filter(|line| line.contains("--cors-origin ")).collect();
+    let want = "sse-pipe: refused a page of https://shout.example; --cors-origin https://shout.example would let it in";
+    assert_eq!(commands, [want], "{told}");
+    assert_eq!(told.matches("malformed Origin").count(), 1, "once: {told}");
+    assert!(!told.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{9b}']), "{told:?}");
+}
+
+#[test]
+fn however_many_are_refused_the_terminal_is_not_flooded() {
+    let mut program = Program::start(&[]);
+    for n in 0..300 {
+        assert_eq!(program.get("/events", &format!("Origin: https://{n}.example\r\n")).status, 403);
+    }
+    program.close_input();
+    program.stream().rest();
+    let told = program.end().told;
+    assert_eq!(told.iter().filter(|line| line.contains("refused a page")).count(), 256);
+    assert_eq!(told.iter().filter(|line| line.contains("no more will be")).count(), 1, "and that is told");
+}
+
+#[test]
 fn whoever_may_read_is_told_in_the_words_of_cors() {
     for (args, origin, status, allowed) in [
         (&[][..], "http://127.0.0.1:80", 200, Some("http://127.0.0.1:80")),
@@ -154,9 +217,13 @@ fn a_value_that_cannot_be_meant_is_a_usage_error_that_names_it() {
         (&["--max-record", "0"], &["--max-record"]),
         (&["--max-record", "65MiB"], &["--max-record", "buffer"]),
         (&["--threads", "0"], &["--threads"]),
+        (&["--max-clients", "2", "--wait", "3"], &["--wait 3", "--max-clients 2"]),
+        (&["--max-clients", "0"], &["--max-clients", "1 or more"]),
         (&["--at-eof", "explode"], &["--at-eof", "wait", "exit", "serve"]),
         (&["--allow-host", "http://a.example/"], &["--allow-host", "without scheme"]),
+        (&["--completions", "tcsh"], &["--completions", "tcsh", "bash"]),
         (&["--bind", ""], &["--bind"]),
+        (&["--bind", "unix:"], &["--bind", "path"]),
         (&["--bind", "127.0.0.1:80"], &["--bind", "127.0.0.1:80", "--port"]),
         (&["--wait=-1"], &["--wait", "0 or more"]),
         (&["--heartbeat", "1ns"], &["--heartbeat", "1ns", "10ms"]),

@@ -255,3 +255,73 @@ fn a_page_in_chromium_and_the_built_in_one_in_firefox_and_curl_get_the_same() {
 fn a_page_in_firefox_and_the_built_in_one_in_chromium_and_curl_get_the_same() {
     together(Firefox, Chromium);
 }
+
+/// The built-in page where a token is asked for: none of what it loads is refused, and nobody else is told of it.
+fn with_token(browser: Browser) {
+    let _place = places(1);
+    let mut command = Command::new(common::BINARY);
+    command.args(["--port", "0", "--retry", "100ms"]).env("SSE_PIPE_TOKEN", "s3cret/+~token=");
+    let mut program = Program::start_command(command, Stdio::piped());
+    let url = program.told[0].split(' ').next_back().expect("a URL").to_owned();
+    program.write("first\n");
+    program.close_input();
+    let ended = format!("ssePipe.state === 'ended' && ssePipe.events === 1 && {VIEWED}");
+    let report = report(open(browser, &url, &[&ended]));
+    report.assert_value("first\n");
+    assert_eq!(report.stream_statuses(), ["200", "204"], "{}", report.0);
+    let responses = report.strings("responses");
+    assert!(responses.len() >= 5 && !responses.iter().any(|response| response.starts_with('4')), "{responses:#?}");
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn chromium_shows_the_built_in_page_to_whoever_opens_the_url_with_the_token() {
+    with_token(Chromium);
+}
+
+#[test]
+fn firefox_shows_the_built_in_page_to_whoever_opens_the_url_with_the_token() {
+    with_token(Firefox);
+}
+
+/// A page of one's own of several files, which know nothing of a token, where one is asked for.
+fn own_folder_with_token(browser: Browser) {
+    let _place = places(1);
+    let folder = common::folder(&format!("own-folder-{browser:?}"));
+    std::fs::create_dir(folder.join("sub")).expect("can be made");
+    for (name, content) in [
+        (
+            "index.html",
+            "<!doctype html><link rel=stylesheet href=sub/a.css><p id=log></p><script type=module src=a.js></script>",
+        ),
+        ("sub/a.css", "#log { background: url(b.svg); color: rgb(1, 2, 3) }"),
+        ("sub/b.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        ("a.js", "import { show } from './sub/b.js'; new EventSource('events').onmessage = show;"),
+        ("sub/b.js", "export const show = (event) => { document.getElementById('log').textContent += event.data; };"),
+    ] {
+        std::fs::write(folder.join(name), content).expect("can be written");
+    }
+    let mut command = Command::new(common::BINARY);
+    command.args(["--port", "0", "--page"]).arg(&folder).env("SSE_PIPE_TOKEN", "s3cret/+~token=");
+    let mut program = Program::start_command(command, Stdio::piped());
+    let url = program.told[0].split(' ').next_back().expect("a URL").to_owned();
+    program.write("first\n");
+    let shown = format!("getComputedStyle(document.getElementById('log')).color === 'rgb(1, 2, 3)' && {SHOWN}");
+    let report = report(open(browser, &url, &[&shown]));
+    report.assert_value("first");
+    let responses = report.strings("responses");
+    for name in ["a.css", "b.svg", "a.js", "b.js"] {
+        let got = responses.iter().filter(|response| response.starts_with("200 ") && response.ends_with(name)).count();
+        assert_eq!(got, 1, "{name}: {responses:#?}");
+    }
+}
+
+#[test]
+fn chromium_shows_a_folder_of_ones_own_to_whoever_opens_the_url_with_the_token() {
+    own_folder_with_token(Chromium);
+}
+
+#[test]
+fn firefox_shows_a_folder_of_ones_own_to_whoever_opens_the_url_with_the_token() {
+    own_folder_with_token(Firefox);
+}

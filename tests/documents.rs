@@ -5,11 +5,12 @@ mod common;
 
 use common::{Program, fenced, run};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Options of other programs that the documents mention.
-const OF_OTHERS: [&str; 3] = ["--line-buffered", "--path", "--release"];
+const OF_OTHERS: [&str; 4] = ["--line-buffered", "--path", "--release", "--unix-socket"];
 
 #[test]
 fn the_manual_has_the_options_of_help_with_their_defaults() {
@@ -108,6 +109,24 @@ fn help_begins_with_three_pipes_that_the_program_accepts() {
         args.extend(["--at-eof", "exit"]);
         let (status, stdout, stderr) = run(&args, Stdio::null());
         assert_eq!((status, stdout.as_str()), (Some(0), ""), "{pipe:?}, run as {args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn completions_name_every_option_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (status, script, stderr) = run(&["--completions", shell], Stdio::null());
+        assert_eq!((status, stderr.as_str()), (Some(0), ""), "{shell}");
+        for option in options_in_help(&help()) {
+            let name = option.split_once("--").expect("has a long name").1;
+            let name = name.split(' ').next().expect("there is a first part");
+            assert!(script.contains(name), "{shell} has no {name}");
+        }
+        if shell == "bash" {
+            let mut check = Command::new("bash").args(["-n"]).stdin(Stdio::piped()).spawn().expect("there is a bash");
+            check.stdin.take().expect("is piped").write_all(script.as_bytes()).expect("it reads");
+            assert!(check.wait().is_ok_and(|status| status.success()), "bash can read it");
+        }
     }
 }
 

@@ -3,13 +3,16 @@
 //! One request, one answer, then the close (RFC 9112 §§ 9.3, 9.6). The states follow each other like this:
 //!
 //! ```text
-//! Head ──▶ Answer ──▶ Closing ──▶ Gone        (Fetching before Answer where a page has to be read)
+//! Head ──▶ Answer ──▶ Closing ──▶ Gone        (Waiting before Answer where something has to be looked for)
 //!   └────▶ Stream ──▶ Answer …                (the last-chunk is the rest of an answer like any other)
 //! ```
 //!
 //! Whatever goes wrong leads to `Gone` from anywhere. No socket and no clock: the worker owns both.
 
-use super::answer::{Answer, Moment, Notices, Opening, OwnPage, Phase, Refusal, Service, answer, refuse, too_late};
+use super::answer::{
+    Answer, Entrance, Found, Lookup, Moment, Notices, Opening, Outside, Phase, Refusal, Service, answer, refuse,
+    too_late,
+};
 use crate::log::{Log, Start};
 use crate::wire::chunk;
 use crate::wire::request::{self, Version};
@@ -23,6 +26,8 @@ pub const HEAD_TIME: Duration = Duration::from_secs(10);
 pub const LINGER: Duration = Duration::from_secs(2);
 /// A client may send so much beside its head (a body, which is read away); more ends the connection.
 pub const MAX_BODY: u32 = 1 << 20;
+/// Content from outside is fetched in pieces of so many bytes: a large file takes no more memory than this.
+const PIECE: u64 = 256 << 10;
 /// Most slices in one write; batches are large, so that this is rarely the bound.
 pub const MAX_SLICES: usize = 64;
 
@@ -34,6 +39,7 @@ const HEARTBEAT_EVENT: &[u8] = b"19\r\nevent: heartbeat\ndata: \n\n\r\n";
 #[derive(Debug)]
 pub struct Connection {
     state: State,
+    entrance: Entrance,
     /// What is owed before anything of the log: a head, a heartbeat, the last-chunk.
     staged: Cow<'static, [u8]>,
     /// How much of it has been written.
@@ -48,12 +54,12 @@ pub struct Connection {
 enum State {
     /// Reading the request head; what came so far, where it came in parts.
     Head(Vec<u8>),
-    /// Waiting for the person's page.
-    Fetching(OwnPage),
+    /// Waiting for what has to be looked for. (Boxed, for few clients ever do, and none for long.)
+    Waiting(Box<Lookup>),
     /// Reading the log.
     Stream(Stream),
-    /// Writing what is staged, then closing.
-    Answer(Ending),
+    /// Writing what is staged, and so many bytes of content that are still to be fetched; then closing.
+    Answer { ending: Ending, content: u64 },
     /// All is written: the write side is to be shut down, then it is read until the peer closes too.
     Closing { shut: bool, ending: Ending },
     /// To be removed.
@@ -114,15 +120,15 @@ pub enum Event {
     Farewell,
     /// It was refused, and the terminal should say so.
     Refused(Refusal),
-    /// [`Connection::handle_page`] is waited for.
-    WantsPage,
+    /// This has to be looked for; [`Connection::handle_found`] is waited for.
+    Wants(Outside),
 }
 
 impl Connection {
     /// A client that has just connected.
-    pub fn new(now: Instant) -> Connection {
-        let deadline = Some(now + HEAD_TIME);
-        Connection { state: State::Head(Vec::new()), staged: Cow::Borrowed(&[]), sent: 0, deadline, ignored: 0 }
+    pub fn new(now: Instant, entrance: Entrance) -> Connection {
+        let (state, deadline) = (State::Head(Vec::new()), Some(now + HEAD_TIME));
+        Connection { state, entrance, staged: Cow::Borrowed(&[]), sent: 0, deadline, ignored: 0 }
     }
 
     /// Takes bytes that the client sent.
@@ -144,12 +150,14 @@ impl Connection {
             }
             Ok(None) => None,
             Err(invalid) => {
-                self.reply(refuse(invalid, service, moment.date), now);
+                let sent = if before.is_empty() { bytes } else { before };
+                let refusal = refuse(invalid, sent, service, moment.date);
+                self.reply(refusal, now);
                 None
             }
             Ok(Some((request, used))) => {
                 let rest = before.len().max(bytes.len()) - used;
-                let (answer, refusal) = answer(&request, service, moment);
+                let (answer, refusal) = answer(&request, self.entrance, service, moment);
                 let event = self.take(answer, moment, now);
                 self.ignore(rest);
                 refusal.map(Event::Refused).or(event)
@@ -157,10 +165,32 @@ impl Connection {
         }
     }
 
-    /// Takes the person's page, or why there is none.
-    pub fn handle_page(&mut self, page: Result<(Vec<u8>, &str), String>, moment: &Moment, now: Instant) {
-        if let State::Fetching(own) = std::mem::replace(&mut self.state, State::Gone(Gone::Left)) {
-            self.reply(own.found(page, moment.date), now);
+    /// Takes what came of a lookup.
+    pub fn handle_found(&mut self, found: Found, service: &Service, date: &str, now: Instant) {
+        if let State::Waiting(lookup) = std::mem::replace(&mut self.state, State::Gone(Gone::Left)) {
+            let (bytes, content) = lookup.answer(found, service, date);
+            self.reply(bytes, now);
+            self.state = State::Answer { ending: Ending::Short, content };
+        }
+    }
+
+    /// How many bytes of content are to be fetched now; they come by [`Connection::handle_content`].
+    pub fn poll_content(&self) -> Option<usize> {
+        match self.state {
+            State::Answer { content, .. } if content > 0 && self.staged.is_empty() => Some(content.min(PIECE) as usize),
+            _ => None,
+        }
+    }
+
+    /// Takes content, at most as much as was asked for. None means that it has come to an early end, and then so has
+    /// the connection: its length was told.
+    pub fn handle_content(&mut self, bytes: Vec<u8>) {
+        if let State::Answer { content, .. } = &mut self.state {
+            *content -= bytes.len() as u64;
+            match bytes.is_empty() {
+                true => self.state = State::Gone(Gone::Left),
+                false => self.staged = Cow::Owned(bytes),
+            }
         }
     }
 
@@ -168,7 +198,7 @@ impl Connection {
     pub fn handle_eof(&mut self) {
         self.state = match self.state {
             State::Closing { ending, .. } => State::Gone(ending.gone()),
-            State::Answer(Ending::Short) => return,
+            State::Answer { ending: Ending::Short, .. } => return,
             State::Gone(gone) => State::Gone(gone),
             _ => State::Gone(Gone::Left),
         };
@@ -216,8 +246,8 @@ impl Connection {
         self.state = match &self.state {
             State::Head(sent) if !sent.is_empty() => return self.reply(too_late(date), now),
             State::Head(_) => State::Gone(Gone::Useless),
-            State::Fetching(_) => State::Gone(Gone::Left),
-            State::Stream(_) | State::Answer(_) => State::Gone(Gone::Stalled),
+            State::Waiting(_) => State::Gone(Gone::Left),
+            State::Stream(_) | State::Answer { .. } => State::Gone(Gone::Stalled),
             State::Closing { ending, .. } => State::Gone(ending.gone()),
             State::Gone(gone) => State::Gone(*gone),
         };
@@ -280,7 +310,7 @@ impl Connection {
     /// So many of the bytes of [`Connection::poll_write`] have been written. `stall` is the longest time that a
     /// client may take nothing while something waits for it.
     pub fn handle_written(&mut self, written: usize, log: &Log, stall: Duration, now: Instant) {
-        if !matches!(self.state, State::Stream(_) | State::Answer(_)) {
+        if !matches!(self.state, State::Stream(_) | State::Answer { .. }) {
             return;
         }
         let of_staged = written.min(self.staged.len() - self.sent);
@@ -301,7 +331,7 @@ impl Connection {
         } else if written > 0 || self.deadline.is_none() {
             self.deadline = Some(now + stall);
         }
-        if matches!(self.state, State::Answer(_)) && self.staged.is_empty() {
+        if matches!(self.state, State::Answer { content: 0, .. }) && self.staged.is_empty() {
             self.close(stall, now);
         }
         self.settle(log, stall, now);
@@ -309,7 +339,9 @@ impl Connection {
 
     /// Whether anything waits to be written.
     pub fn has_pending(&self, log: &Log) -> bool {
-        !self.staged.is_empty() || self.cursor().is_some_and(|cursor| cursor < log.head())
+        !self.staged.is_empty()
+            || self.poll_content().is_some()
+            || self.cursor().is_some_and(|cursor| cursor < log.head())
     }
 
     /// When [`Connection::handle_timeout`] wants to be called.
@@ -356,9 +388,10 @@ impl Connection {
                 self.reply(bytes, now);
                 Some(Event::Farewell)
             }
-            Answer::OwnPage(own) => {
-                self.state = State::Fetching(own);
-                Some(Event::WantsPage)
+            Answer::Lookup(lookup) => {
+                let wanted = lookup.wanted.clone();
+                self.state = State::Waiting(Box::new(lookup));
+                Some(Event::Wants(wanted))
             }
             Answer::Stream(Opening { bytes, start, version, event_source, returning, notices }) => {
                 let ending = moment.phase == Phase::Ended;
@@ -370,7 +403,7 @@ impl Connection {
     }
 
     fn reply(&mut self, bytes: Vec<u8>, now: Instant) {
-        self.state = State::Answer(Ending::Short);
+        self.state = State::Answer { ending: Ending::Short, content: 0 };
         self.stage(bytes);
         self.deadline = Some(now + LINGER);
     }
@@ -397,18 +430,18 @@ impl Connection {
         let ending = Ending::Stream { event_source: stream.event_source };
         match stream.version {
             Version::Http11 => {
-                self.state = State::Answer(ending);
+                self.state = State::Answer { ending, content: 0 };
                 self.staged = Cow::Borrowed(chunk::LAST_CHUNK);
             }
             Version::Http10 => {
-                self.state = State::Answer(ending);
+                self.state = State::Answer { ending, content: 0 };
                 self.close(stall, now);
             }
         }
     }
 
     fn close(&mut self, stall: Duration, now: Instant) {
-        if let State::Answer(ending) = self.state {
+        if let State::Answer { ending, .. } = self.state {
             self.state = State::Closing { shut: false, ending };
             self.deadline = Some(now + if ending == Ending::Short { LINGER } else { stall });
         }
@@ -450,6 +483,7 @@ fn after_payload(log: &Log, cursor: u64, written: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::answer::Own;
     use super::*;
     use crate::access::{Hosts, Origins};
     use crate::input::encoder::{Encoder, Encoding, Outcome};
@@ -483,11 +517,19 @@ mod tests {
             let encoding = Encoding { event: None, ids: Some(Run::new(1)), max_record: 100, buffer: 10_000 };
             let origins = Origins { local: true, ..Origins::default() };
             Play {
-                connection: Connection::new(now),
+                connection: Connection::new(now, Entrance::default()),
                 log: Log::new(Run::new(1), Ids::Run),
                 draft: Draft::new(Arc::new(Memory::new(1 << 20))),
                 encoder: Encoder::new(encoding),
-                service: Service { origins, hosts: Hosts::default(), ids: true, tail: None, own_page: true },
+                service: Service {
+                    origins,
+                    hosts: Hosts::default(),
+                    token: None,
+                    ids: true,
+                    tail: None,
+                    own: Own::File,
+                    metrics: false,
+                },
                 phase: Phase::Live,
                 now,
                 sent: Vec::new(),
@@ -705,7 +747,7 @@ mod tests {
             ("/events", format!("Last-Event-ID: {run}-1\r\n"), 200, true),
             ("/events", "Accept: text/event-stream\r\n".to_owned(), 200, true),
         ] {
-            play.connection = Connection::new(play.now);
+            play.connection = Connection::new(play.now, Entrance::default());
             play.sent.clear();
             let event = play.input(&format!("GET {request} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
             play.take_all(1000);
@@ -717,15 +759,28 @@ mod tests {
     }
 
     #[test]
-    fn a_person_s_page_is_fetched_when_it_is_asked_for() {
-        let mut play = Play::new();
-        let event = play.input("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
-        assert_eq!(event, Some(Event::WantsPage));
-        assert_eq!(play.take(1000), 0);
-        let retry = Duration::ZERO;
-        let moment = Moment { log: &play.log, history: 0, phase: Phase::Live, date: "DATE", retry };
-        play.connection.handle_page(Ok((b"<p>hello".to_vec(), "text/html")), &moment, play.now);
-        play.take_all(9);
-        assert_eq!(play.content(), "<p>hello");
+    fn a_person_s_page_is_fetched_piece_by_piece_when_it_is_asked_for() {
+        let whole = "<p>hello".repeat(100_000);
+        for (cut, gone) in [(whole.len(), None), (300_000, Some(Gone::Left))] {
+            let mut play = Play::new();
+            let event = play.input("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
+            assert_eq!(event, Some(Event::Wants(Outside::OwnPage)));
+            assert_eq!(play.take(1000), 0);
+            let modified = "Sun, 06 Nov 1994 08:49:37 GMT".parse().expect("is a date");
+            let (media_type, entity_tag) = ("text/html".to_owned(), "W/\"1\"".to_owned());
+            let found = Found::File { media_type, length: whole.len() as u64, entity_tag, modified };
+            play.connection.handle_found(found, &play.service, "DATE", play.now);
+            play.take_all(1000);
+            let mut rest = &whole[..cut];
+            while let Some(most) = play.connection.poll_content() {
+                assert!(most <= PIECE as usize);
+                let (piece, later) = rest.split_at(most.min(rest.len()));
+                play.connection.handle_content(piece.as_bytes().to_vec());
+                play.take_all(77_777);
+                rest = later;
+            }
+            assert_eq!(play.content(), &whole[..cut]);
+            assert_eq!((play.connection.poll_gone(), play.connection.poll_shutdown()), (gone, gone.is_none()));
+        }
     }
 }

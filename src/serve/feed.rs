@@ -4,12 +4,12 @@
 //! for what comes after it, so that an ID given by one worker is known to all. Back from the workers come only
 //! numbers: where their clients are, and (through the batches that are dropped) how much memory is held.
 
-use super::answer::Phase;
+use super::answer::{Entrance, Phase};
 use super::pace::{Pace, Progress};
+use super::socket::{Peer, Socket};
 use crate::log::batch::{Batch, Draft};
 use crate::log::memory::Memory;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -18,8 +18,8 @@ use std::time::Instant;
 /// What a worker finds in its inbox beside the batches.
 #[derive(Debug)]
 pub enum Message {
-    /// A client that has just connected, and from where.
-    Client(mio::net::TcpStream, SocketAddr),
+    /// A client that has just connected, from where, and how it came in.
+    Client(Socket, Peer, Entrance),
     /// No batch will come any more; all there are have been put in.
     End(Phase),
     /// The program ends: deliver what can be delivered until then.
@@ -105,6 +105,11 @@ impl Feed {
     /// What lies before this offset must be let go of.
     pub fn floor(&self) -> u64 {
         self.floor.load(Ordering::SeqCst)
+    }
+
+    /// Where the slowest client is; `None` without clients.
+    pub fn slowest(&self) -> Option<u64> {
+        self.progress.iter().filter_map(Progress::slowest).min()
     }
 
     /// The memory that the log takes at the moment, in bytes.

@@ -1,43 +1,74 @@
 //! Listening: from `--bind` and `--port` to sockets that wait for clients, and the addresses to tell of them.
 
+use super::socket::{Listener, SocketFile};
+use crate::report::harmless;
 use anyhow::{Context, Result, anyhow, bail};
-use mio::net::TcpListener;
-use socket2::{Domain, Protocol, Socket, Type};
+use mio::net::{TcpListener, UnixListener};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
 /// Connections that wait to be accepted; the kernel takes less where its own bound is lower.
 const BACKLOG: i32 = 4096;
 /// With port 0 a port is wanted that is free on every address: so many are tried.
 const TRIES: usize = 20;
 
-/// What listens, and a URL for each `--bind`.
+/// One `--bind`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// An IP address, or a host name in lower case.
+    Host(String),
+    /// `unix:PATH`.
+    Unix(PathBuf),
+}
+
+/// What listens, and an address to tell for each `--bind`.
 #[derive(Debug)]
 pub struct Listening {
     /// The sockets.
-    pub listeners: Vec<TcpListener>,
-    /// One URL for each `--bind`, in their order.
-    pub urls: Vec<String>,
+    pub listeners: Vec<Listener>,
+    /// One for each `--bind`, in their order.
+    pub addresses: Vec<Address>,
+}
+
+/// Where clients find us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A URL.
+    Url(String),
+    /// `unix:PATH`.
+    Unix(String),
 }
 
 /// Opens the listening sockets for these addresses, all at the same `port` (0: one that is free).
-pub fn listen(binds: &[String], port: u16) -> Result<Listening> {
+pub fn listen(binds: &[Bind], port: u16) -> Result<Listening> {
     let mut names = Vec::new();
+    let mut listeners = Vec::new();
     for bind in binds {
-        names.push((bind.as_str(), resolve(bind)?));
+        match bind {
+            Bind::Host(name) => names.push((name.as_str(), resolve(name)?)),
+            Bind::Unix(path) => listeners.push(open_unix(path).map_err(|error| explain_unix(path, &error))?),
+        }
     }
     let mut tries = 0;
-    loop {
+    let port = loop {
         tries += 1;
         match open_all(&names, port) {
             Err(Failed { error, .. }) if port == 0 && error.kind() == ErrorKind::AddrInUse && tries < TRIES => {}
             Err(Failed { address, error }) => return Err(explain(address, &error)),
-            Ok((listeners, port)) => {
-                let urls = names.iter().map(|(name, _)| url(name, port)).collect();
-                return Ok(Listening { listeners, urls });
+            Ok((opened, port)) => {
+                listeners.extend(opened.into_iter().map(Listener::Tcp));
+                break port;
             }
         }
-    }
+    };
+    let address = |bind: &Bind| match bind {
+        Bind::Host(name) => Address::Url(url(name, port)),
+        Bind::Unix(path) => Address::Unix(format!("unix:{}", harmless(&path.to_string_lossy()))),
+    };
+    Ok(Listening { listeners, addresses: binds.iter().map(address).collect() })
 }
 
 struct Failed {
@@ -105,6 +136,46 @@ fn open(address: SocketAddr, every_ipv4: bool) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// A socket that nobody listens on any more is replaced; any other file stays as it is.
+fn open_unix(path: &Path) -> io::Result<Listener> {
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.bind(&address) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_stale(path, &address) => {
+            std::fs::remove_file(path)?;
+            socket.bind(&address)?;
+        }
+        result => result?,
+    }
+    let file = SocketFile::new(path)?;
+    socket.listen(BACKLOG)?;
+    Ok(Listener::Unix(UnixListener::from_std(socket.into()), file))
+}
+
+fn is_stale(path: &Path, address: &SockAddr) -> bool {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    let refused = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?; // one that is too busy to take us is alive
+        socket.connect(address)
+    };
+    is_socket && refused().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
+fn explain_unix(path: &Path, error: &io::Error) -> anyhow::Error {
+    let shown = harmless(&path.to_string_lossy());
+    match error.kind() {
+        ErrorKind::AddrInUse => match std::fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.file_type().is_socket() => {
+                anyhow!("cannot listen on unix:{shown}: a program listens there already")
+            }
+            _ => anyhow!("cannot listen on unix:{shown}: there is a file that is no socket"),
+        },
+        _ => anyhow!("cannot listen on unix:{shown}: {error}"),
+    }
 }
 
 /// Whether the machine has no such address, or no such kind of address at all.

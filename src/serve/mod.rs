@@ -1,16 +1,19 @@
 //! Serving: what a request gets, a connection's life, the workers that move the bytes, and the server above them.
 //!
-//! `answer`, `connection`, `attendance` and `pace` are values, without a socket, a clock or a thread;
-//! `feed`, `worker` and `server` have them.
+//! `answer`, `connection`, `attendance`, `metrics` and `pace` are values, without a socket, a clock or a thread;
+//! `feed`, `folder`, `listen`, `socket`, `worker` and `server` have them.
 
 pub mod answer;
 pub mod attendance;
 pub mod connection;
 pub mod feed;
+pub mod folder;
 pub mod listen;
+pub mod metrics;
 pub mod pace;
 pub mod page;
 pub mod server;
+pub mod socket;
 pub mod worker;
 
 use std::sync::Arc;
@@ -39,6 +42,8 @@ pub struct Counters {
     pub stalled: AtomicU64,
     /// Clients dropped because they fell behind what the log holds.
     pub behind: AtomicU64,
+    /// Connections turned away because there were too many.
+    pub turned_away: AtomicU64,
     /// Whether any client ever joined.
     pub joined: AtomicBool,
 }

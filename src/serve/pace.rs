@@ -38,6 +38,11 @@ impl Progress {
         self.publish(self.streams() + 1, fastest, slowest);
     }
 
+    /// Where the slowest client is; `None` without clients.
+    pub fn slowest(&self) -> Option<u64> {
+        (self.streams() > 0).then(|| self.slowest.load(Ordering::SeqCst))
+    }
+
     /// How many streams there are.
     pub fn streams(&self) -> usize {
         self.streams.load(Ordering::SeqCst)

@@ -1,4 +1,18 @@
-//! The pages: the built-in one, whose files are part of the binary.
+//! The pages: the built-in one, whose files are part of the binary, and the way of a token from page to page.
+//!
+//! A page brings more URLs than the one that was opened: styles, scripts and what they import, workers, the stream.
+//! Where a token is set, each of them must carry it. A query does not pass on to relative URLs, and a cookie would
+//! go to every port of the host. So the token may also stand in front of any path, as a segment of its own:
+//! `/access_token=TOKEN/events` is `/events`. A document that is asked for with `?access_token=TOKEN` is redirected
+//! there (307, a relative `Location`), and from then on every relative URL carries the token by itself: in the
+//! built-in page, in a person's own, in module imports and workers, below a proxy's sub-path. No page needs to know
+//! of it; all that it takes is that its URLs are relative.
+
+use crate::access::Token;
+use percent_encoding::percent_decode_str;
+
+/// What begins the segment that carries a token.
+const TOKEN_SEGMENT: &str = "/access_token=";
 
 /// A file of the built-in page.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,6 +71,26 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "viewer.js": JAVASCRIPT,
 };
 
+/// The path behind a segment that carries this token, if the path begins with one.
+pub fn behind_token<'a>(path: &'a str, token: &Token) -> Option<&'a str> {
+    let rest = path.strip_prefix(TOKEN_SEGMENT)?;
+    let (segment, path) = rest.split_at(rest.find('/')?);
+    let segment: Vec<u8> = percent_decode_str(segment).collect();
+    token.is(&segment).then_some(path)
+}
+
+/// Where `path` is found behind a segment that carries the token: a reference relative to `path` itself, with what
+/// else the query had.
+pub fn location_behind_token(path: &str, query: &str, token: &Token) -> String {
+    let up = match path.matches('/').count() {
+        0 | 1 => "./".to_owned(),
+        depth => "../".repeat(depth - 1),
+    };
+    let rest: Vec<_> = query.split('&').filter(|pair| !pair.starts_with("access_token=") && !pair.is_empty()).collect();
+    let mark = if rest.is_empty() { "" } else { "?" };
+    format!("{up}{}{}{path}{mark}{}", &TOKEN_SEGMENT[1..], token.in_url(), rest.join("&"))
+}
+
 /// The built-in file that is found at `path`, if there is one.
 pub fn asset(path: &str) -> Option<Asset> {
     if path == "/viewer" {
@@ -77,5 +111,34 @@ mod tests {
     fn all_assets_together_stay_small() {
         let size: usize = ASSETS.iter().map(|(_, _, content)| content.len()).sum();
         assert!(size + INDEX.content.len() <= MOST, "{size} bytes");
+    }
+
+    #[test]
+    fn a_token_in_front_of_a_path_opens_what_is_behind_it() {
+        let token = Token::new("a/b=").expect("is one");
+        for (path, want) in [
+            ("/access_token=a%2Fb%3D/", Some("/")),
+            ("/access_token=a%2fb=/viewer/viewer.css", Some("/viewer/viewer.css")),
+            ("/access_token=a%2Fb%3D//x", Some("//x")),
+            ("/access_token=a%2Fb%3D", None),
+            ("/access_token=/", None),
+            ("/access_token=a/b=/", None),
+            ("/viewer", None),
+            ("/x/access_token=a%2Fb%3D/", None),
+        ] {
+            assert_eq!(behind_token(path, &token), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_sent_there_by_a_relative_reference() {
+        let token = Token::new("a/b").expect("is one");
+        for (path, query, want) in [
+            ("/", "access_token=a%2Fb", "./access_token=a%2Fb/"),
+            ("/viewer", "access_token=a/b&x=y", "./access_token=a%2Fb/viewer?x=y"),
+            ("/sub/a.html", "n=1&access_token=a/b&m", "../access_token=a%2Fb/sub/a.html?n=1&m"),
+        ] {
+            assert_eq!(location_behind_token(path, query, &token), want, "{path}?{query}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The server: listeners, signals and the end of the input, turned into the lifecycle of the contract's 1.8 to 1.10.
 
-use super::answer::Phase;
+use super::answer::{Entrance, Phase};
 use super::feed::{Inbox, Message};
+use super::socket::{Listener, Peer};
 use super::worker::Shared;
 use crate::input::reader::InputOver;
 use anyhow::{Context, Result};
@@ -20,6 +21,14 @@ const LAST_SECOND: Duration = Duration::from_secs(1);
 /// When there are no files left, accepting is tried again after so long, if no connection ends before.
 const RETRY_ACCEPT: Duration = Duration::from_millis(500);
 
+/// Beyond `--max-clients` so many connections are taken, one after the other, to be told to come again later.
+const TURNED_AWAY: usize = 64;
+/// Files that the program may have open beside clients, its listeners and what each worker has: standard ones,
+/// polls, wakers, the pipe of the signals, and some to spare.
+const OWN_FILES: usize = 16;
+/// A worker's poll and its waker.
+const FILES_OF_WORKER: usize = 2;
+
 /// Bytes may stay unacknowledged for so long at least, on a network that loses some.
 const SILENT_PEER: Duration = Duration::from_secs(10);
 
@@ -37,6 +46,24 @@ pub enum AtEof {
     Exit,
     /// The history is served until the program is interrupted.
     Serve,
+}
+
+/// How many connections there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Those that are served.
+    pub clients: usize,
+    /// Those beyond, that are told to come again later.
+    turned_away: usize,
+}
+
+impl Room {
+    /// The room that a limit on open files leaves, beside so many listeners and workers.
+    pub fn within(files: usize, listeners: usize, workers: usize) -> Room {
+        let turned_away = TURNED_AWAY.min(files / 8);
+        let own = OWN_FILES + listeners + FILES_OF_WORKER * workers;
+        Room { clients: files.saturating_sub(own + turned_away).max(1), turned_away }
+    }
 }
 
 /// What comes to the server from other threads; whoever sends one wakes it.
@@ -79,13 +106,14 @@ enum Stage {
 #[derive(Debug)]
 pub struct Server {
     poll: Poll,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     inboxes: Vec<Inbox>,
     notices: Receiver<Notice>,
     shared: Arc<Shared>,
+    room: Room,
     at_eof: AtEof,
     stage: Stage,
-    /// Set while there were no files left to accept with.
+    /// Set while there was no room or no file left to accept with.
     accept_again: Option<Instant>,
     failed: bool,
 }
@@ -94,18 +122,21 @@ impl Server {
     /// A server over these listeners, which are not registered yet.
     pub fn new(
         poll: Poll,
-        mut listeners: Vec<TcpListener>,
+        mut listeners: Vec<Listener>,
         inboxes: Vec<Inbox>,
         notices: Receiver<Notice>,
         shared: Arc<Shared>,
+        room: Room,
         at_eof: AtEof,
     ) -> Result<Server> {
         for (index, listener) in listeners.iter_mut().enumerate() {
-            prepare(listener, shared.stall);
+            if let Listener::Tcp(listener) = listener {
+                prepare(listener, shared.stall);
+            }
             poll.registry().register(listener, Token(index), Interest::READABLE).context("cannot watch a listener")?;
         }
         let stage = Stage::Running;
-        Ok(Server { poll, listeners, inboxes, notices, shared, at_eof, stage, accept_again: None, failed: false })
+        Ok(Server { poll, listeners, inboxes, notices, shared, room, at_eof, stage, accept_again: None, failed: false })
     }
 
     /// Serves to the end. Tells how it ended, and whether all went well.
@@ -140,15 +171,29 @@ impl Server {
     fn accept(&mut self) {
         let mut to_wake = vec![false; self.inboxes.len()];
         self.accept_again = None;
+        let Room { clients, turned_away } = self.room;
         for listener in &self.listeners {
             loop {
+                let loads = &self.shared.loads;
+                let held: usize = loads.iter().map(|load| load.load(Ordering::Relaxed)).sum();
+                if held >= clients {
+                    let text = format!("{clients} clients are connected; more are turned away (see --max-clients)");
+                    self.shared.report.say_once("full", text);
+                }
+                if held >= clients.saturating_add(turned_away) {
+                    self.accept_again = Some(Instant::now() + RETRY_ACCEPT);
+                    break;
+                }
                 match listener.accept() {
                     Ok((socket, peer)) => {
-                        let loads = &self.shared.loads;
+                        let entrance = Entrance { unix: peer == Peer::Unix, full: held >= clients };
+                        if entrance.full {
+                            self.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
+                        }
                         let load = |&worker: &usize| loads[worker].load(Ordering::Relaxed);
                         let worker = (0..loads.len()).min_by_key(load).expect("there is a worker");
                         loads[worker].fetch_add(1, Ordering::Relaxed);
-                        self.inboxes[worker].put(Message::Client(socket, peer));
+                        self.inboxes[worker].put(Message::Client(socket, peer, entrance));
                         to_wake[worker] = true;
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -302,6 +347,15 @@ mod tests {
         {
             assert_eq!(socket.tcp_user_timeout().expect("is known"), Some(Duration::from_secs(30)));
             assert_eq!(socket.tcp_notsent_lowat().expect("is known"), UNSENT);
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_what_the_limit_on_open_files_leaves() {
+        for (files, clients, turned_away) in
+            [(1024, 1024 - 16 - 2 - 4 - 64, 64), (1 << 20, (1 << 20) - 86, 64), (64, 34, 8), (8, 1, 1)]
+        {
+            assert_eq!(Room::within(files, 2, 2), Room { clients, turned_away }, "{files} files");
         }
     }
 }

@@ -4,19 +4,23 @@
 //! given waits for its next writable edge; one that was stopped by our own budget goes on the ready list.
 
 use super::Counters;
-use super::answer::{Moment, Phase, Refusal, Service};
+use super::answer::{Entrance, Found, Moment, Outside, Phase, Refusal, Service};
 use super::attendance::{Attendance, Returns};
 use super::connection::{Connection, Event, Gone, MAX_SLICES};
 use super::feed::{Feed, Inbox, Message};
+use super::folder;
+use super::metrics::Metrics;
+use super::socket::{Peer, Socket};
+use crate::access::Origin;
 use crate::log::{Batch, Log, Missed};
 use crate::report::{Report, harmless};
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
+use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
@@ -136,6 +140,36 @@ impl Shared {
         )
     }
 
+    /// What a lookup comes to; a file is opened, to be read as the client takes it.
+    fn look_for(&self, wanted: &Outside, moment: &Moment) -> (Found, Option<File>) {
+        let path = self.page.as_deref().unwrap_or(Path::new(""));
+        match wanted {
+            Outside::OwnPage => folder::own_page(path),
+            Outside::OwnFile(file) => folder::own_file(path, file),
+            Outside::Metrics => (Found::Metrics(self.metrics(moment)), None),
+        }
+    }
+
+    fn metrics(&self, Moment { log, history, .. }: &Moment) -> Metrics {
+        let counters = &self.counters;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Metrics {
+            clients: counters.streams.load(Ordering::Relaxed) as u64,
+            connections: self.loads.iter().map(|load| load.load(Ordering::Relaxed) as u64).sum(),
+            served: get(&counters.served),
+            events: get(&counters.events),
+            bytes_in: get(&counters.bytes_in),
+            bytes_out: get(&counters.bytes_out),
+            stalled: get(&counters.stalled),
+            behind: get(&counters.behind),
+            turned_away: get(&counters.turned_away),
+            left_out: get(&counters.left_out),
+            lag: self.feed.slowest().map_or(0, |slowest| log.head().saturating_sub(slowest)),
+            history: log.first_of_latest(0) - log.first_of_latest(*history),
+            log: self.feed.held() as u64,
+        }
+    }
+
     fn tell_server(&self) {
         if self.watched.load(Ordering::SeqCst) {
             // It fails only if the kernel is out of memory for a few bytes.
@@ -176,10 +210,10 @@ pub struct Worker {
 }
 
 struct Client {
-    socket: TcpStream,
+    socket: Socket,
     connection: Connection,
     /// Where it comes from; known only when it will be told.
-    peer: Option<Box<SocketAddr>>,
+    peer: Option<Box<Peer>>,
     /// The socket took everything that it was given so far.
     writable: bool,
     /// Whether it is on the ready list.
@@ -188,9 +222,22 @@ struct Client {
     owed: bool,
     /// Set while it has a stream.
     stream: Option<Returns>,
+    /// The file that it is being sent.
+    file: Option<File>,
 }
 
 impl Client {
+    /// Reads the next piece of its file, when it wants one.
+    fn fetch(&mut self) {
+        let Some(most) = self.connection.poll_content() else { return };
+        let mut piece = Vec::with_capacity(most);
+        if let Some(file) = &mut self.file {
+            // What can't be read is missing, as if the file had been cut short.
+            let _ = file.take(most as u64).read_to_end(&mut piece);
+        }
+        self.connection.handle_content(piece);
+    }
+
     /// When it has to be looked at, if nothing happens before.
     fn due(&self, now: Instant) -> Option<Instant> {
         let deadline = self.connection.poll_deadline()?;
@@ -200,6 +247,9 @@ impl Client {
     /// Writes what is pending, as far as the socket takes it and the budget goes. Returns how many bytes that were.
     fn write(&mut self, log: &Log, stall: Duration, now: Instant) -> usize {
         let mut all = 0;
+        if self.writable {
+            self.fetch(); // one piece a turn
+        }
         while self.writable && self.connection.poll_gone().is_none() {
             let (asked, result) = match self.connection.poll_latest(log) {
                 Some(slice) => (slice.len(), if slice.is_empty() { return all } else { self.socket.write(slice) }),
@@ -330,7 +380,7 @@ impl Worker {
     fn take_messages(&mut self, now: Instant) {
         while let Ok(message) = self.messages.try_recv() {
             match message {
-                Message::Client(socket, peer) => self.welcome(socket, peer, now),
+                Message::Client(socket, peer, entrance) => self.welcome(socket, peer, entrance, now),
                 Message::End(phase) => self.end(phase, now),
                 Message::Stop(at) => {
                     self.stop_at = Some(at);
@@ -340,7 +390,7 @@ impl Worker {
         }
     }
 
-    fn welcome(&mut self, mut socket: TcpStream, peer: SocketAddr, now: Instant) {
+    fn welcome(&mut self, mut socket: Socket, peer: Peer, entrance: Entrance, now: Instant) {
         if self.clients.is_empty() && self.shared.heartbeat.is_some_and(|time| now > self.silent_since + time) {
             self.silent_since = now; // nobody was there to hear the silence
         }
@@ -350,10 +400,11 @@ impl Worker {
             self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
             return; // out of kernel memory: this client is lost, the others are not
         }
-        let connection = Connection::new(now);
+        let connection = Connection::new(now, entrance);
         let key = entry.key();
         let peer = self.shared.report.is_verbose().then(|| Box::new(peer));
-        entry.insert(Client { socket, connection, peer, writable: true, queued: false, owed: false, stream: None });
+        let (writable, queued, owed, stream, file) = (true, false, false, None, None);
+        entry.insert(Client { socket, connection, peer, writable, queued, owed, stream, file });
         // The request is often there already.
         self.read(key, now);
         self.queue(key);
@@ -406,7 +457,8 @@ impl Worker {
                         (_, admission) => drop(admission),
                     }
                     // Counted before anything else is said of it: the server must not end meanwhile.
-                    if !client.owed && client.connection.is_owed() {
+                    let answered = !client.owed && client.connection.is_owed();
+                    if answered {
                         client.owed = true;
                         self.shared.attendance().ask();
                     }
@@ -416,10 +468,10 @@ impl Worker {
                         Some(Event::Farewell) => {
                             self.shared.attendance().farewell();
                         }
-                        Some(Event::WantsPage) => {
-                            let path = self.shared.page.as_deref();
-                            let page = path.map_or(Err("there is no page".to_owned()), own_page);
-                            client.connection.handle_page(page, &moment, now);
+                        Some(Event::Wants(wanted)) => {
+                            let (found, file) = self.shared.look_for(&wanted, &moment);
+                            client.file = file;
+                            client.connection.handle_found(found, &self.shared.service, moment.date, now);
                         }
                         Some(Event::Joined { event_source, returning, start }) => {
                             self.retries = self.retries.wrapping_add(1);
@@ -431,6 +483,9 @@ impl Worker {
                             });
                             joined(&self.shared, client.peer.as_deref(), event_source, returning, start.missed);
                         }
+                    }
+                    if answered && client.connection.cursor().is_none() {
+                        return; // a body is read away after a short answer was given (`after`), or it might eat it
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -597,7 +652,7 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     [one, other].into_iter().flatten().min()
 }
 
-fn joined(shared: &Shared, peer: Option<&SocketAddr>, event_source: bool, returning: bool, missed: Missed) {
+fn joined(shared: &Shared, peer: Option<&Peer>, event_source: bool, returning: bool, missed: Missed) {
     shared.counters.joined.store(true, Ordering::SeqCst);
     shared.counters.served.fetch_add(1, Ordering::Relaxed);
     shared.counters.streams.fetch_add(1, Ordering::Relaxed);
@@ -614,7 +669,7 @@ fn joined(shared: &Shared, peer: Option<&SocketAddr>, event_source: bool, return
     shared.tell_server();
 }
 
-fn left(shared: &Shared, peer: Option<&SocketAddr>, gone: Gone) {
+fn left(shared: &Shared, peer: Option<&Peer>, gone: Gone) {
     let counters = &shared.counters;
     counters.streams.fetch_sub(1, Ordering::Relaxed);
     let why = match gone {
@@ -642,27 +697,21 @@ fn tell_refusal(report: &Report, refusal: &Refusal) {
             "origin null",
             "refused a page that was opened as a file (Origin: null); serve it with --page FILE, or allow all such pages with --cors-origin null",
         ),
-        Refusal::Origin(origin) => {
-            let origin = harmless(origin);
-            let text = format!("refused a page of {origin}; --cors-origin {origin} would let it in");
-            report.say_once(&format!("origin {origin}"), text);
-        }
+        // Only what is an origin is put in a command that somebody may paste into a shell.
+        Refusal::Origin(text) => match Origin::parse(text) {
+            Some(origin) => {
+                let told = format!("refused a page of {origin}; --cors-origin {origin} would let it in");
+                report.say_once(&format!("origin {origin}"), told);
+            }
+            None => report.say_once("no origin", format!("refused a page with a malformed Origin: {}", harmless(text))),
+        },
         Refusal::Host(host) => {
             let host = harmless(host);
             let text = format!("refused a request for host {host}; --allow-host {host} would let it in");
             report.say_once(&format!("host {host}"), text);
         }
+        Refusal::Token => report.say_once("token", "refused a request without the token; the URL above carries it"),
     }
-}
-
-/// Reads the person's page afresh.
-pub fn own_page(path: &Path) -> Result<(Vec<u8>, &'static str), String> {
-    let read = |path: &Path| match std::fs::metadata(path)?.is_file() {
-        true => std::fs::read(path),
-        false => Err(io::Error::other("it is no regular file")), // reading it might never end
-    };
-    let content = read(path).map_err(|error| format!("the page can't be read: {error}"))?;
-    Ok((content, "text/html; charset=utf-8"))
 }
 
 /// The reconnection time of the `nth` client: evenly spread over the range (by the golden ratio), so that clients

@@ -19,7 +19,7 @@ const MAX_METHOD: usize = 32;
 pub struct Request {
     /// What is to be done.
     pub method: Method,
-    /// The path of the target as it was sent, `*` for the asterisk form, empty for CONNECT.
+    /// The path of the target as it was sent, `*` for the asterisk form, `/` for CONNECT.
     pub path: String,
     /// The query of the target as it was sent, without its `?`; empty where there is none.
     pub query: String,
@@ -35,6 +35,16 @@ pub struct Request {
     pub last_event_id: Option<String>,
     /// Whether the query has `notices=event`: heartbeats and gaps are wanted as events.
     pub notices_as_events: bool,
+    /// The token of `Authorization: Bearer` (RFC 6750 § 2.1).
+    pub bearer: Option<String>,
+    /// The query's `access_token` (RFC 6750 § 2.3), decoded.
+    pub access_token: Option<String>,
+    /// Whether it is a CORS preflight (Fetch, "CORS-preflight request").
+    pub preflight: bool,
+    /// `If-None-Match`, several lines joined by commas.
+    pub if_none_match: Option<String>,
+    /// `If-Modified-Since`, as it was sent.
+    pub if_modified_since: Option<String>,
 }
 
 /// The methods that are told apart.
@@ -110,7 +120,10 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         if head.len() > MAX_METHOD + 1 + MAX_TARGET {
             return Err(Invalid::TargetTooLong);
         }
-        return more();
+        return match memchr::memchr(b'\r', head) {
+            Some(cr) if cr + 1 < head.len() => Err(Invalid::BadRequest("a CR stands alone")), // RFC 9112 § 2.2
+            _ => more(),
+        };
     };
     let line = head[..lf].strip_suffix(b"\r").ok_or(Invalid::BadRequest("a line ends without CR"))?;
     let (method, target, version) = request_line(line)?;
@@ -141,6 +154,11 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         origin: None,
         last_event_id: None,
         notices_as_events: query.split('&').any(|pair| pair == "notices=event"),
+        bearer: None,
+        access_token: access_token_in_query(query),
+        preflight: false,
+        if_none_match: None,
+        if_modified_since: None,
     };
     read_fields(&mut request, fields)?;
     if let Some(host) = target_host {
@@ -150,6 +168,19 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         request.last_event_id = last_event_id_in_query(query);
     }
     Ok(Some((request, used)))
+}
+
+/// The `Origin` of a head that is no request, as far as it came: the page that sent it may be told what is wrong.
+pub fn origin_of_invalid(bytes: &[u8]) -> Option<&str> {
+    let lines = bytes.split(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\r"));
+    let mut origins = lines.filter_map(|line| {
+        let (name, value) = line.split_at_checked(b"Origin:".len())?;
+        name.eq_ignore_ascii_case(b"Origin:").then_some(value)
+    });
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) => std::str::from_utf8(origin.trim_ascii()).ok(),
+        _ => None,
+    }
 }
 
 fn request_line(line: &[u8]) -> Result<(Method, &str, Version), Invalid> {
@@ -178,20 +209,29 @@ fn request_line(line: &[u8]) -> Result<(Method, &str, Version), Invalid> {
     let target = std::str::from_utf8(target).ok().filter(|target| {
         !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte))
     });
+    let target = target.filter(|target| percent_signs_are_encodings(target));
     let target = target.ok_or(Invalid::BadRequest("the request target is malformed"))?;
     let method = match method {
         b"GET" => Method::Get,
         b"HEAD" => Method::Head,
         b"OPTIONS" => Method::Options,
-        b"CONNECT" if Authority::parse(target).is_none_or(|target| target.port.is_none()) => {
-            return Err(Invalid::BadRequest("CONNECT wants HOST:PORT"));
-        }
+        b"CONNECT" => match Authority::parse(target) {
+            // The authority form says nothing that matters here: refused as every other method.
+            Some(Authority { port: Some(_), .. }) => return Ok((Method::Other, "/", version)),
+            _ => return Err(Invalid::BadRequest("CONNECT wants HOST:PORT")),
+        },
         _ => Method::Other,
     };
     Ok((method, target, version))
 }
 
-/// The four forms of RFC 9112 § 3.2: path, query and, in the absolute form, the authority.
+/// RFC 3986 § 2.1: `%` is followed by two hexadecimal digits.
+fn percent_signs_are_encodings(target: &str) -> bool {
+    let digits = |rest: &str| rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    target.split('%').skip(1).all(digits)
+}
+
+/// The forms of RFC 9112 § 3.2 but CONNECT's: path, query and, in the absolute form, the authority.
 fn request_target(target: &str, method: Method) -> Result<(&str, &str, Option<Authority>), Invalid> {
     const BAD: Invalid = Invalid::BadRequest("the request target is malformed");
     if target == "*" {
@@ -206,17 +246,19 @@ fn request_target(target: &str, method: Method) -> Result<(&str, &str, Option<Au
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let host = Authority::parse(&rest[..end]).ok_or(BAD)?;
         (&rest[end..], Some(host))
-    } else if method == Method::Other {
-        return Ok(("", "", None)); // CONNECT, refused as every other method
     } else {
         return Err(BAD);
     };
+    if origin_form.contains(['[', ']']) {
+        return Err(BAD); // RFC 3986 § 3.2.2: in an authority alone
+    }
     let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
     Ok((if path.is_empty() { "/" } else { path }, query, host))
 }
 
 fn read_fields(request: &mut Request, fields: &[httparse::Header]) -> Result<(), Invalid> {
-    let (mut host, mut length, mut coding) = (None, None, None);
+    let (mut host, mut length, mut coding, mut accept) = (None, None, None, None);
+    let mut authorized = false;
     for field in fields {
         let text = || String::from_utf8_lossy(field.value).into_owned();
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
@@ -229,14 +271,20 @@ fn read_fields(request: &mut Request, fields: &[httparse::Header]) -> Result<(),
                 return Err(Invalid::BadRequest("there is more than one Content-Length"));
             }
         } else if is("Transfer-Encoding") {
-            if coding.replace(text()).is_some() {
-                return Err(Invalid::BadRequest("there is more than one Transfer-Encoding"));
-            }
+            join(&mut coding, &text());
         } else if is("Accept") {
-            if !request.accept.is_empty() {
-                request.accept.push(',');
+            join(&mut accept, &text());
+        } else if is("If-None-Match") {
+            join(&mut request.if_none_match, &text());
+        } else if is("If-Modified-Since") {
+            request.if_modified_since = Some(text());
+        } else if is("Access-Control-Request-Method") {
+            request.preflight = request.method == Method::Options;
+        } else if is("Authorization") {
+            if std::mem::replace(&mut authorized, true) {
+                return Err(Invalid::BadRequest("there is more than one Authorization"));
             }
-            request.accept.push_str(&text());
+            request.bearer = bearer(&text());
         } else if is("Origin") {
             if request.origin.replace(text()).is_some() {
                 return Err(Invalid::BadRequest("there is more than one Origin"));
@@ -245,12 +293,28 @@ fn read_fields(request: &mut Request, fields: &[httparse::Header]) -> Result<(),
             request.last_event_id = Some(text());
         }
     }
+    request.accept = accept.unwrap_or_default();
+    request.preflight &= request.origin.is_some();
     request.host = match host {
         Some(host) => Some(Authority::parse(&host).ok_or(Invalid::BadRequest("Host is malformed"))?),
         None if request.version == Version::Http10 => None,
         None => return Err(Invalid::BadRequest("Host is missing")),
     };
     body(length.as_deref(), coding.as_deref(), request.version)
+}
+
+/// RFC 9110 § 5.3: the lines of a list-based field are one list.
+fn join(list: &mut Option<String>, line: &str) {
+    match list {
+        None => *list = Some(line.to_owned()),
+        Some(list) => list.extend([",", line]),
+    }
+}
+
+/// The token of `Bearer TOKEN` (RFC 6750 § 2.1); another scheme has none.
+fn bearer(credentials: &str) -> Option<String> {
+    let (scheme, token) = credentials.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim_start_matches(' ').to_owned())
 }
 
 /// RFC 9112 § 6.3. A body is read away and never used; but one whose length two readers could see differently
@@ -269,7 +333,8 @@ fn body(length: Option<&str>, coding: Option<&str>, version: Version) -> Result<
             Err(Invalid::BadRequest("HTTP/1.0 knows no Transfer-Encoding"))
         }
         (None, Some(coding)) => {
-            let mut codings = coding.split(',').map(str::trim).rev();
+            // Empty elements of a list don't count (RFC 9110 § 5.6.1.2).
+            let mut codings = coding.split(',').map(str::trim).filter(|coding| !coding.is_empty()).rev();
             let last = codings.next().unwrap_or_default();
             if !last.eq_ignore_ascii_case("chunked") || codings.clone().any(|c| c.eq_ignore_ascii_case("chunked")) {
                 return Err(Invalid::BadRequest("Transfer-Encoding does not end with one chunked"));
@@ -289,6 +354,12 @@ fn last_event_id_in_query(query: &str) -> Option<String> {
         matches!(name, "last-event-id" | "last_event_id" | "lastEventId")
             .then(|| percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
     })
+}
+
+/// RFC 6750 § 2.3. A token has no blanks, so that `+` stands for itself.
+fn access_token_in_query(query: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("access_token="))?;
+    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
 }
 
 impl Authority {
@@ -362,6 +433,11 @@ mod tests {
             origin: Some("null".into()),
             last_event_id: Some("r-7".into()),
             notices_as_events: false,
+            bearer: None,
+            access_token: None,
+            preflight: false,
+            if_none_match: None,
+            if_modified_since: None,
         };
         assert_eq!(request, Ok(want));
     }
@@ -391,6 +467,35 @@ mod tests {
     }
 
     #[test]
+    fn takes_a_token_from_the_field_or_the_query() {
+        for (query, field, bearer, in_query) in [
+            ("access_token=a%2Bb+c%2F%3D", "", None, Some("a+b+c/=")),
+            ("x=y&access_token=", "", None, Some("")),
+            ("xaccess_token=a", "Authorization: Basic YTpi\r\n", None, None),
+            ("", "authorization: bearer  T \r\n", Some("T"), None),
+            ("", "Authorization: Bearer\r\n", None, None),
+            ("access_token=q", "Authorization: Bearer b\r\n", Some("b"), Some("q")),
+        ] {
+            let request = read(&format!("GET /?{query} HTTP/1.1\r\nHost: a\r\n{field}\r\n")).expect("is valid");
+            let got = (request.bearer.as_deref(), request.access_token.as_deref());
+            assert_eq!(got, (bearer, in_query), "{query} {field}");
+        }
+    }
+
+    #[test]
+    fn a_preflight_is_an_options_request_with_an_origin_that_names_a_method() {
+        for (line, fields, want) in [
+            ("OPTIONS / HTTP/1.1", "Origin: https://a\r\nAccess-Control-Request-Method: GET\r\n", true),
+            ("OPTIONS / HTTP/1.1", "Access-Control-Request-Method: GET\r\n", false),
+            ("OPTIONS / HTTP/1.1", "Origin: https://a\r\n", false),
+            ("GET / HTTP/1.1", "Origin: https://a\r\nAccess-Control-Request-Method: GET\r\n", false),
+        ] {
+            let request = read(&format!("{line}\r\nHost: a\r\n{fields}\r\n")).expect("is valid");
+            assert_eq!(request.preflight, want, "{line} {fields}");
+        }
+    }
+
+    #[test]
     fn methods_targets_and_versions() {
         use Method::*;
         for (line, method, path, host) in [
@@ -401,7 +506,7 @@ mod tests {
             ("BREW /pot HTTP/1.9", Other, "/pot", "h"),
             ("GET http://Other:80/x?y HTTP/1.1", Get, "/x", "other"),
             ("GET http://other?y HTTP/1.1", Get, "/", "other"),
-            ("CONNECT other:443 HTTP/1.1", Other, "", "h"),
+            ("CONNECT other:443 HTTP/1.1", Other, "/", "h"),
         ] {
             let request = read(&format!("{line}\r\nHost: h\r\n\r\n")).unwrap_or_else(|e| panic!("{line}: {e:?}"));
             let got = (request.method, request.path.as_str(), request.host.expect("has a host").host);
@@ -428,6 +533,11 @@ mod tests {
             "GET /#a HTTP/1.1",
             "GET /é HTTP/1.1",
             "GET /\u{1} HTTP/1.1",
+            "GET /% HTTP/1.1",
+            "GET /?a=%2 HTTP/1.1",
+            "GET /%g0 HTTP/1.1",
+            "GET /[a] HTTP/1.1",
+            "POST a/b HTTP/1.1",
             "GET * HTTP/1.1",
             "GET a/b HTTP/1.1",
             "GET ftp://h/ HTTP/1.1",
@@ -480,9 +590,27 @@ mod tests {
         let old = read("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n");
         assert!(matches!(old, Err(Invalid::BadRequest(_))));
         assert_eq!(get("Transfer-Encoding: gzip, chunked\r\n"), Err(Invalid::UnknownTransferCoding));
+        assert_eq!(
+            get("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"),
+            Err(Invalid::UnknownTransferCoding)
+        );
+        assert!(get("Transfer-Encoding: ,, Chunked ,\r\n").is_ok());
         assert!(get("Transfer-Encoding: Chunked\r\n").is_ok() && get("Content-Length: 5\r\n").is_ok());
         assert_eq!(read("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Err(Invalid::Version));
         assert!(matches!(parse(b"\x16\x03\x01\x02\x00"), Err(Invalid::BadRequest(_))), "a TLS hello");
+    }
+
+    #[test]
+    fn finds_the_origin_of_what_is_no_request() {
+        for (head, want) in [
+            ("GET / HTTP/1.1\r\norigin: https://a.example \r\nA : b\r\n\r\n", Some("https://a.example")),
+            ("GET / HTTP/1.1\r\nOrigin: https://a.example", None),
+            ("GET / HTTP/1.1\r\nOrigin: a\r\nOrigin: b\r\n", None),
+            ("GET / HTTP/1.1\r\nX-Origin: a\r\n\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(origin_of_invalid(head.as_bytes()), want, "{head:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::request::Version;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     /// So many bytes.
-    Bytes(usize),
+    Bytes(u64),
     /// Chunks, or to the close of the connection for a client that knows no chunks.
     Stream(Version),
     /// None can be: 204.
@@ -36,7 +36,10 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
@@ -46,6 +49,7 @@ fn reason(status: u16) -> &'static str {
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
+        503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "", // RFC 9112 § 4: the reason phrase may be empty
     }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ pub struct Program {
     stderr: Receiver<String>,
     /// All lines of standard error so far.
     pub told: Vec<String>,
-    /// The port that it took.
+    /// The port that it took; 0 where the first address is a Unix socket.
     pub port: u16,
 }
 
@@ -63,9 +64,11 @@ impl Program {
         let stdin = child.stdin.take();
         let stderr = lines_of(child.stderr.take().expect("is piped"));
         let mut program = Program { command: shown, child, stdin, stderr, told: Vec::new(), port: 0 };
-        let line = program.wait_for("listening on http://");
-        let port = line.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
-        program.port = port.unwrap_or_else(|| panic!("{}: no port in {line:?}", program.command));
+        let line = program.wait_for("listening on ");
+        if line.contains("http://") {
+            let port = line.rsplit(':').next().and_then(|rest| rest.split('/').next()?.parse().ok());
+            program.port = port.unwrap_or_else(|| panic!("{}: no port in {line:?}", program.command));
+        }
         program
     }
 
@@ -180,6 +183,18 @@ impl Program {
         self.request(&format!("GET {path} HTTP/1.1\r\nHost: localhost:{}\r\n{fields}\r\n", self.port))
     }
 
+    /// Asks for `path` again and again until the answer has this status.
+    pub fn get_until(&self, path: &str, status: u16) -> Client {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let client = self.get(path, "");
+            if client.status == status {
+                return client;
+            }
+            assert!(Instant::now() < deadline, "{}: GET {path} is never {status}: {client:?}", self.command);
+        }
+    }
+
     /// Sends these very bytes and reads the head of the answer.
     pub fn request(&self, request: &str) -> Client {
         let mut socket = self.connect();
@@ -208,6 +223,21 @@ pub fn fenced<'a>(markdown: &'a str, language: &str) -> &'a str {
     let (_, block) = markdown.split_once(&start).unwrap_or_else(|| panic!("there is no block {language}"));
     let end = block.find("\n```").expect("a block ends");
     &block[..=end]
+}
+
+/// The processor time that it has used, in ticks of 10 ms.
+pub fn ticks(program: &Program) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.pid())).expect("Linux tells");
+    let fields: Vec<_> = stat.rsplit(") ").next().expect("has a name").split(' ').collect();
+    fields[11].parse::<u64>().expect("is a number") + fields[12].parse::<u64>().expect("is a number")
+}
+
+/// A fresh folder for the files of one test.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder); // of an earlier run
+    std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    folder
 }
 
 fn lines_of(stderr: ChildStderr) -> Receiver<String> {
