@@ -23,7 +23,7 @@ fn line(line: impl AsRef<[u8]>) -> Vec<u8> {
 
 /// A whole GET with these bytes in the place of the Host field line.
 fn fields(fields: impl AsRef<[u8]>) -> Vec<u8> {
-    [b"GET /icon.svg HTTP/1.1\r\n", fields.as_ref(), b"\r\n"].concat()
+    [b"GET /viewer/icon.svg HTTP/1.1\r\n", fields.as_ref(), b"\r\n"].concat()
 }
 
 /// A whole GET with this field line beside Host.
@@ -36,8 +36,8 @@ fn request_lines() -> Vec<Case> {
     let mut add = |section, lines: &[&str], allowed| {
         cases.extend(lines.iter().map(|text| (section, line(text), allowed)));
     };
-    add("RFC 9112 3", &["GET /icon.svg HTTP/1.1", "HEAD /icon.svg HTTP/1.1"], OK);
-    add("RFC 9110 9.3.7", &["OPTIONS /icon.svg HTTP/1.1"], &[204]);
+    add("RFC 9112 3", &["GET /viewer/icon.svg HTTP/1.1", "HEAD /viewer/icon.svg HTTP/1.1"], OK);
+    add("RFC 9110 9.3.7", &["OPTIONS /viewer/icon.svg HTTP/1.1"], &[204]);
     add(
         "RFC 9110 9.1: methods are case-sensitive, unknown ones not allowed",
         &[
@@ -70,20 +70,20 @@ fn request_lines() -> Vec<Case> {
     add(
         "RFC 9112 3: three parts, one space between",
         &[
-            "GET  /icon.svg HTTP/1.1",
-            "GET /icon.svg  HTTP/1.1",
-            " GET /icon.svg HTTP/1.1",
-            "GET /icon.svg HTTP/1.1 ",
-            "GET\t/icon.svg HTTP/1.1",
-            "GET /icon.svg\tHTTP/1.1",
-            "GET\u{b}/icon.svg HTTP/1.1",
-            "GET /icon.svg /x HTTP/1.1",
-            "GET /icon.svg",
-            "GET /icon.svg ",
+            "GET  /viewer/icon.svg HTTP/1.1",
+            "GET /viewer/icon.svg  HTTP/1.1",
+            " GET /viewer/icon.svg HTTP/1.1",
+            "GET /viewer/icon.svg HTTP/1.1 ",
+            "GET\t/viewer/icon.svg HTTP/1.1",
+            "GET /viewer/icon.svg\tHTTP/1.1",
+            "GET\u{b}/viewer/icon.svg HTTP/1.1",
+            "GET /viewer/icon.svg /x HTTP/1.1",
+            "GET /viewer/icon.svg",
+            "GET /viewer/icon.svg ",
             "GET",
             "GET ",
             "/viewer/icon.svg",
-            " /icon.svg HTTP/1.1",
+            " /viewer/icon.svg HTTP/1.1",
             "GET  HTTP/1.1",
         ],
         BAD,
@@ -110,7 +110,7 @@ fn request_lines() -> Vec<Case> {
         ],
         BAD,
     );
-    add("RFC 9110 2.5: a later minor version", &["GET /icon.svg HTTP/1.2", "GET /icon.svg HTTP/1.9"], OK);
+    add("RFC 9110 2.5: a later minor version", &["GET /viewer/icon.svg HTTP/1.2", "GET /viewer/icon.svg HTTP/1.9"], OK);
     add(
         "RFC 9110 15.6.6: another major version",
         &["GET / HTTP/2.0", "GET / HTTP/3.0", "GET / HTTP/0.9", "GET / HTTP/9.9", "BREW /pot HTTP/2.7"],
@@ -132,7 +132,7 @@ fn targets() -> Vec<Case> {
             "/viewer/icon.svg?a?b/c:@!$&'()*+,;=-._~",
             "/viewer/icon.svg?%20%C3%A9%ff",
             "/viewer/%69con.svg",
-            "/icon%2Esvg",
+            "/viewer/icon%2Esvg",
         ],
         OK,
     );
@@ -140,7 +140,7 @@ fn targets() -> Vec<Case> {
         "RFC 9112 3.2.1: a valid path that is not there",
         &[
             "/nowhere",
-            "//icon.svg",
+            "//viewer/icon.svg",
             "/viewer/icon.svg/",
             "/:@!$&'()*+,;=-._~",
             "/%00",
@@ -154,33 +154,33 @@ fn targets() -> Vec<Case> {
     add(
         "RFC 9112 3.2.2: absolute form",
         &[
-            "http://localhost/icon.svg",
-            "HTTP://LOCALHOST:80/icon.svg?a",
-            "http://[::1]:6502/icon.svg",
-            "http://127.0.0.1/icon.svg",
+            "http://localhost/viewer/icon.svg",
+            "HTTP://LOCALHOST:80/viewer/icon.svg?a",
+            "http://[::1]:6502/viewer/icon.svg",
+            "http://127.0.0.1/viewer/icon.svg",
         ],
         OK,
     );
-    add("RFC 9112 3.2.2: the target wins over Host", &["http://rebound.example/icon.svg"], &[421]);
-    add("RFC 9110 7.4", &["https://localhost/icon.svg"], &[200, 421]);
+    add("RFC 9112 3.2.2: the target wins over Host", &["http://rebound.example/viewer/icon.svg"], &[421]);
+    add("RFC 9110 7.4", &["https://localhost/viewer/icon.svg"], &[200, 421]);
     add(
         "RFC 9110 4.2, 7.1: no http URI",
         &[
-            "ftp://localhost/icon.svg",
-            "http:///icon.svg",
+            "ftp://localhost/viewer/icon.svg",
+            "http:///viewer/icon.svg",
             "http://",
-            "http:/icon.svg",
+            "http:/viewer/icon.svg",
             "http:icon.svg",
             "http://?a",
-            "http://user@localhost/icon.svg",
-            "http://user:pass@localhost/icon.svg",
-            "http://local host/icon.svg",
-            "http://localhost:x/icon.svg",
-            "http://localhost:70000/icon.svg",
-            "http://[::1/icon.svg",
-            "http://[::g]/icon.svg",
-            "http://::1/icon.svg",
-            "http://localhost/icon.svg#a",
+            "http://user@localhost/viewer/icon.svg",
+            "http://user:pass@localhost/viewer/icon.svg",
+            "http://local host/viewer/icon.svg",
+            "http://localhost:x/viewer/icon.svg",
+            "http://localhost:70000/viewer/icon.svg",
+            "http://[::1/viewer/icon.svg",
+            "http://[::g]/viewer/icon.svg",
+            "http://::1/viewer/icon.svg",
+            "http://localhost/viewer/icon.svg#a",
             "://localhost/",
             "file:///etc/passwd",
             "javascript:alert(1)",
@@ -194,7 +194,7 @@ fn targets() -> Vec<Case> {
     );
     add(
         "RFC 9112 3.2: no form at all",
-        &["icon.svg", "?a", ".", "..", "./icon.svg", "../icon.svg", "\\icon.svg", "a/b", "%2Ficon.svg"],
+        &["icon.svg", "?a", ".", "..", "./viewer/icon.svg", "../viewer/icon.svg", "\\icon.svg", "a/b", "%2Ficon.svg"],
         BAD,
     );
     add("RFC 9112 3.2: no fragment", &["/viewer/icon.svg#", "/viewer/icon.svg#a", "#a"], BAD);
@@ -287,7 +287,7 @@ fn hosts() -> Vec<Case> {
             " user@localhost",
             " user:x@localhost",
             " localhost/",
-            " localhost/icon.svg",
+            " localhost/viewer/icon.svg",
             " localhost?a",
             " localhost#a",
             " http://localhost",
@@ -324,15 +324,15 @@ fn hosts() -> Vec<Case> {
         cases.push((section, fields(text), allowed));
     }
     for (text, allowed) in [
-        ("GET /icon.svg HTTP/1.0\r\n\r\n", OK),
-        ("GET /icon.svg HTTP/1.0\r\nHost: localhost\r\n\r\n", OK),
-        ("GET /icon.svg HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", BAD),
-        ("GET /icon.svg HTTP/1.0\r\nHost: a b\r\n\r\n", BAD),
-        ("GET /icon.svg HTTP/1.0\r\nHost: evil.example\r\n\r\n", &[421]),
-        ("GET /icon.svg HTTP/1.2\r\n\r\n", BAD),
-        ("GET http://localhost/icon.svg HTTP/1.1\r\n\r\n", BAD),
-        ("GET http://localhost/icon.svg HTTP/1.1\r\nHost: a b\r\n\r\n", BAD),
-        ("GET http://localhost/icon.svg HTTP/1.1\r\nHost: other.example\r\n\r\n", OK),
+        ("GET /viewer/icon.svg HTTP/1.0\r\n\r\n", OK),
+        ("GET /viewer/icon.svg HTTP/1.0\r\nHost: localhost\r\n\r\n", OK),
+        ("GET /viewer/icon.svg HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", BAD),
+        ("GET /viewer/icon.svg HTTP/1.0\r\nHost: a b\r\n\r\n", BAD),
+        ("GET /viewer/icon.svg HTTP/1.0\r\nHost: evil.example\r\n\r\n", &[421]),
+        ("GET /viewer/icon.svg HTTP/1.2\r\n\r\n", BAD),
+        ("GET http://localhost/viewer/icon.svg HTTP/1.1\r\n\r\n", BAD),
+        ("GET http://localhost/viewer/icon.svg HTTP/1.1\r\nHost: a b\r\n\r\n", BAD),
+        ("GET http://localhost/viewer/icon.svg HTTP/1.1\r\nHost: other.example\r\n\r\n", OK),
         ("OPTIONS * HTTP/1.1\r\n\r\n", BAD),
     ] {
         cases.push(("RFC 9112 3.2", text.into(), allowed));
@@ -400,25 +400,25 @@ fn field_lines() -> Vec<Case> {
     );
     add("RFC 9112 2.2: a bare LF", &[b"A: b\nC: d", b"A: b\n", b"\nA: b", b"A: b\n c"], BAD);
     for (section, text, allowed) in [
-        ("RFC 9112 2.2: empty lines before", "\r\nGET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", OK),
-        ("RFC 9112 2.2: empty lines before", "\r\n\r\n\r\nGET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", OK),
-        ("RFC 9112 2.2: a bare LF before", "\nGET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", BAD),
-        ("RFC 9112 2.2: a bare CR before", "\r\rGET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", BAD),
-        ("RFC 9112 2.2: a blank before", " \r\nGET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", BAD),
-        ("RFC 9112 2.2: blanks after the request line", "GET /icon.svg HTTP/1.1\r\n Host: localhost\r\n\r\n", BAD),
+        ("RFC 9112 2.2: empty lines before", "\r\nGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", OK),
+        ("RFC 9112 2.2: empty lines before", "\r\n\r\n\r\nGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", OK),
+        ("RFC 9112 2.2: a bare LF before", "\nGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", BAD),
+        ("RFC 9112 2.2: a bare CR before", "\r\rGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", BAD),
+        ("RFC 9112 2.2: a blank before", " \r\nGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", BAD),
+        ("RFC 9112 2.2: blanks after the request line", "GET /viewer/icon.svg HTTP/1.1\r\n Host: localhost\r\n\r\n", BAD),
         (
             "RFC 9112 2.2: blanks after the request line",
-            "GET /icon.svg HTTP/1.1\r\n\tA: b\r\nHost: localhost\r\n\r\n",
+            "GET /viewer/icon.svg HTTP/1.1\r\n\tA: b\r\nHost: localhost\r\n\r\n",
             BAD,
         ),
-        ("RFC 9112 2.2: a bare LF", "GET /icon.svg HTTP/1.1\nHost: localhost\r\n\r\n", BAD),
-        ("RFC 9112 2.2: a bare LF", "GET /icon.svg HTTP/1.1\r\nHost: localhost\n\r\n", BAD),
-        ("RFC 9112 2.2: a bare LF", "GET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\n", BAD),
-        ("RFC 9112 2.2: bare LFs", "GET /icon.svg HTTP/1.1\nHost: localhost\n\n", BAD),
-        ("RFC 9112 2.2: a bare CR", "GET /icon.svg HTTP/1.1\rHost: localhost\r\r", BAD),
-        ("RFC 9112 2.2: a bare CR", "GET /icon.svg HTTP/1.1\r\r\nHost: localhost\r\n\r\n", BAD),
-        ("RFC 9112 3: HTTP/0.9", "GET /icon.svg\r\n\r\n", BAD),
-        ("RFC 9112 3: HTTP/0.9", "GET /icon.svg\r\n", BAD),
+        ("RFC 9112 2.2: a bare LF", "GET /viewer/icon.svg HTTP/1.1\nHost: localhost\r\n\r\n", BAD),
+        ("RFC 9112 2.2: a bare LF", "GET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\n\r\n", BAD),
+        ("RFC 9112 2.2: a bare LF", "GET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\n", BAD),
+        ("RFC 9112 2.2: bare LFs", "GET /viewer/icon.svg HTTP/1.1\nHost: localhost\n\n", BAD),
+        ("RFC 9112 2.2: a bare CR", "GET /viewer/icon.svg HTTP/1.1\rHost: localhost\r\r", BAD),
+        ("RFC 9112 2.2: a bare CR", "GET /viewer/icon.svg HTTP/1.1\r\r\nHost: localhost\r\n\r\n", BAD),
+        ("RFC 9112 3: HTTP/0.9", "GET /viewer/icon.svg\r\n\r\n", BAD),
+        ("RFC 9112 3: HTTP/0.9", "GET /viewer/icon.svg\r\n", BAD),
     ] {
         cases.push((section, text.into(), allowed));
     }
@@ -553,15 +553,15 @@ fn framing() -> Vec<Case> {
     add("RFC 6454 7.3", &["Origin: http://localhost\r\nOrigin: http://localhost"], "", BAD);
     add("RFC 9110 11.6.2", &["Authorization: Bearer a\r\nAuthorization: Bearer b"], "", BAD);
     for (section, head, body, allowed) in [
-        ("RFC 9112 6.2", "GET /icon.svg HTTP/1.0\r\nContent-Length: 5", "hello", OK),
-        ("RFC 9112 6.1: HTTP/1.0", "GET /icon.svg HTTP/1.0\r\nTransfer-Encoding: chunked", chunked.as_str(), BAD),
+        ("RFC 9112 6.2", "GET /viewer/icon.svg HTTP/1.0\r\nContent-Length: 5", "hello", OK),
+        ("RFC 9112 6.1: HTTP/1.0", "GET /viewer/icon.svg HTTP/1.0\r\nTransfer-Encoding: chunked", chunked.as_str(), BAD),
         (
             "RFC 9112 6.3: both",
-            "GET /icon.svg HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+            "GET /viewer/icon.svg HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
             "hello",
             BAD,
         ),
-        ("RFC 9110 8.6", "GET /icon.svg HTTP/1.0\r\nContent-Length: x", "hello", BAD),
+        ("RFC 9110 8.6", "GET /viewer/icon.svg HTTP/1.0\r\nContent-Length: x", "hello", BAD),
         ("RFC 9110 9.3.3", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5", "hello", &[405]),
         (
             "RFC 9110 9.3.3",
@@ -571,7 +571,7 @@ fn framing() -> Vec<Case> {
         ),
         ("RFC 9112 9.3: one request a connection", "HEAD /events HTTP/1.1\r\nHost: localhost", SECOND, OK),
         ("RFC 9112 9.3: one request a connection", "BREW / HTTP/1.1\r\nHost: localhost", SECOND, &[405, 501]),
-        ("RFC 9112 9.3: one request a connection", "GET /icon.svg HTTP/1.0\r\nConnection: keep-alive", SECOND, OK),
+        ("RFC 9112 9.3: one request a connection", "GET /viewer/icon.svg HTTP/1.0\r\nConnection: keep-alive", SECOND, OK),
     ] {
         cases.push((section, format!("{head}\r\n\r\n{body}").into(), allowed));
     }
@@ -579,7 +579,7 @@ fn framing() -> Vec<Case> {
 }
 
 fn other_protocols_and_bounds() -> Vec<Case> {
-    let start = "GET /icon.svg HTTP/1.1\r\nHost: localhost\r\n";
+    let start = "GET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n";
     let padded = |length: usize| format!("{start}A: {}\r\n\r\n", "a".repeat(length - start.len() - 7));
     let target = |length: usize| line(format!("GET /{} HTTP/1.1", "a".repeat(length - 1)));
     let many = |n: usize| fields("A: b\r\n".repeat(n - 1) + "Host: localhost\r\n");
@@ -722,7 +722,7 @@ fn a_body_is_read_away_within_bounds_and_the_answer_comes_all_the_same() {
 fn a_thousand_that_send_a_byte_a_second_cost_next_to_nothing() {
     let mut program = Program::start(&["--max-clients", "2000"]);
     let mut good = program.stream();
-    let head = b"GET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let head = b"GET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut slow: Vec<_> = (0..1000).map(|_| program.connect()).collect();
     let (begun, before) = (Instant::now(), ticks(&program));
     for (second, byte) in head.iter().enumerate().take(7) {
