@@ -127,7 +127,9 @@ pub fn answer(request: &Request, service: &Service, moment: &Moment) -> (Answer,
     }
     let answer = match (request.method, request.path.as_str()) {
         (Method::Options, _) => Answer::Whole(preflight(moment.date, &cors)),
-        (Method::Other, _) => plain(405, &[("Allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS\n"),
+        (Method::Connect | Method::Other, _) => {
+            plain(405, &[("Allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS\n")
+        }
         (_, "/events") => stream(request, service, moment, &cors),
         (_, "/") if wanted(&request.accept) != Wanted::Html => stream(request, service, moment, &cors),
         (method, "/") if service.own_page => Answer::OwnPage(OwnPage { method, cors }),

@@ -13,13 +13,15 @@ pub const MAX_TARGET: usize = 8 * 1024;
 pub const MAX_FIELDS: usize = 100;
 /// Longest method: the longest registered one (`UPDATEREDIRECTREF`) has 17 letters.
 const MAX_METHOD: usize = 32;
+/// Longest request line, without its line end: all of it, or what has come of it.
+pub const MAX_LINE: usize = MAX_METHOD + 1 + MAX_TARGET + " HTTP/1.1".len();
 
 /// A request that is well-formed; whether it is granted is for others to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// What is to be done.
     pub method: Method,
-    /// The path of the target as it was sent, `*` for the asterisk form, empty for CONNECT.
+    /// The path of the target as it was sent, `*` for the asterisk form, empty for CONNECT (which is never granted).
     pub path: String,
     /// The query of the target as it was sent, without its `?`; empty where there is none.
     pub query: String,
@@ -44,6 +46,7 @@ pub enum Method {
     Get,
     Head,
     Options,
+    Connect,
     Other,
 }
 
@@ -106,11 +109,10 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
     if head.first().is_some_and(|&byte| byte != b'\r' && !is_token(byte)) {
         return Err(Invalid::BadRequest("the request does not begin with a method"));
     }
-    let Some(lf) = memchr::memchr(b'\n', head) else {
-        if head.len() > MAX_METHOD + 1 + MAX_TARGET {
-            return Err(Invalid::TargetTooLong);
-        }
-        return more();
+    let lf = memchr::memchr(b'\n', &head[..head.len().min(MAX_LINE + 2)]);
+    let Some(lf) = lf else {
+        // The same however the bytes are cut: what makes a line too long is its first bytes.
+        return if head.len() >= MAX_LINE + 2 { Err(Invalid::TargetTooLong) } else { more() };
     };
     let line = head[..lf].strip_suffix(b"\r").ok_or(Invalid::BadRequest("a line ends without CR"))?;
     let (method, target, version) = request_line(line)?;
@@ -183,9 +185,7 @@ fn request_line(line: &[u8]) -> Result<(Method, &str, Version), Invalid> {
         b"GET" => Method::Get,
         b"HEAD" => Method::Head,
         b"OPTIONS" => Method::Options,
-        b"CONNECT" if Authority::parse(target).is_none_or(|target| target.port.is_none()) => {
-            return Err(Invalid::BadRequest("CONNECT wants HOST:PORT"));
-        }
+        b"CONNECT" => Method::Connect,
         _ => Method::Other,
     };
     Ok((method, target, version))
@@ -194,6 +194,10 @@ fn request_line(line: &[u8]) -> Result<(Method, &str, Version), Invalid> {
 /// The four forms of RFC 9112 § 3.2: path, query and, in the absolute form, the authority.
 fn request_target(target: &str, method: Method) -> Result<(&str, &str, Option<Authority>), Invalid> {
     const BAD: Invalid = Invalid::BadRequest("the request target is malformed");
+    if method == Method::Connect {
+        let has_port = Authority::parse(target).is_some_and(|target| target.port.is_some());
+        return if has_port { Ok(("", "", None)) } else { Err(Invalid::BadRequest("CONNECT wants HOST:PORT")) };
+    }
     if target == "*" {
         return if method == Method::Options { Ok(("*", "", None)) } else { Err(BAD) };
     }
@@ -206,8 +210,6 @@ fn request_target(target: &str, method: Method) -> Result<(&str, &str, Option<Au
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let host = Authority::parse(&rest[..end]).ok_or(BAD)?;
         (&rest[end..], Some(host))
-    } else if method == Method::Other {
-        return Ok(("", "", None)); // CONNECT, refused as every other method
     } else {
         return Err(BAD);
     };
@@ -401,7 +403,7 @@ mod tests {
             ("BREW /pot HTTP/1.9", Other, "/pot", "h"),
             ("GET http://Other:80/x?y HTTP/1.1", Get, "/x", "other"),
             ("GET http://other?y HTTP/1.1", Get, "/", "other"),
-            ("CONNECT other:443 HTTP/1.1", Other, "", "h"),
+            ("CONNECT other:443 HTTP/1.1", Connect, "", "h"),
         ] {
             let request = read(&format!("{line}\r\nHost: h\r\n\r\n")).unwrap_or_else(|e| panic!("{line}: {e:?}"));
             let got = (request.method, request.path.as_str(), request.host.expect("has a host").host);
@@ -435,6 +437,8 @@ mod tests {
             "GET http://u@h/ HTTP/1.1",
             "CONNECT / HTTP/1.1",
             "CONNECT h HTTP/1.1",
+            "BREW h:443 HTTP/1.1",
+            "BREW * HTTP/1.1",
         ];
         for line in lines {
             let got = read(&format!("{line}\r\nHost: h\r\n\r\n"));
@@ -491,6 +495,8 @@ mod tests {
         assert!(target(MAX_TARGET).is_ok());
         assert_eq!(target(MAX_TARGET + 1), Err(Invalid::TargetTooLong));
         assert_eq!(parse(&[b'a'; MAX_HEAD]), Err(Invalid::TargetTooLong));
+        let method = format!("{} / HTTP/1.1\r\nHost: h\r\n\r\n", "A".repeat(MAX_LINE));
+        assert_eq!(read(&method), Err(Invalid::TargetTooLong), "too long a line, whole or in pieces");
 
         let head = |n: usize| {
             let start = "GET / HTTP/1.1\r\nHost: h\r\nA: ";
