@@ -99,7 +99,9 @@ impl Invalid {
 ///
 /// `Ok(None)` asks for more bytes. Empty lines before the request line are passed over (RFC 9112 § 2.2).
 pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
-    let more = || if bytes.len() >= MAX_HEAD { Err(Invalid::HeadTooLarge) } else { Ok(None) };
+    // No byte beyond the bound is looked at: then a head is refused for the same reason however its bytes are cut.
+    let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
+    let more = || if bytes.len() == MAX_HEAD { Err(Invalid::HeadTooLarge) } else { Ok(None) };
     let mut start = 0;
     while bytes[start..].starts_with(b"\r\n") {
         start += 2;
@@ -126,9 +128,6 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         Err(_) => return Err(Invalid::BadRequest("a field line is malformed")),
     };
     let used = start + lf + 1 + used;
-    if used > MAX_HEAD {
-        return Err(Invalid::HeadTooLarge);
-    }
     if memchr::memchr_iter(b'\n', &bytes[..used]).any(|lf| lf == 0 || bytes[lf - 1] != b'\r') {
         return Err(Invalid::BadRequest("a line ends without CR"));
     }
@@ -504,6 +503,10 @@ mod tests {
         };
         assert!(matches!(head(MAX_HEAD), Ok(Some((_, MAX_HEAD)))));
         assert_eq!(head(MAX_HEAD + 1), Err(Invalid::HeadTooLarge));
+        let malformed = format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n: b\r\n\r\n", "a".repeat(MAX_HEAD));
+        for bytes in [malformed.as_bytes(), &malformed.as_bytes()[..MAX_HEAD]] {
+            assert_eq!(parse(bytes), Err(Invalid::HeadTooLarge), "whole or in pieces");
+        }
 
         let fields = |n: usize| get(&"A: b\r\n".repeat(n - 1));
         assert!(fields(MAX_FIELDS).is_ok());
