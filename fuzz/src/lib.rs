@@ -4,4 +4,5 @@
 //! `tests/fuzz.rs` of the package above runs them over the stored corpus, with a stable compiler.
 
 pub mod connection;
+pub mod event_stream;
 pub mod request_head;
