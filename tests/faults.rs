@@ -301,6 +301,38 @@ fn clients_that_are_stopped_are_dropped_and_those_that_go_on_in_time_get_everyth
 }
 
 #[test]
+fn a_program_that_was_stopped_for_longer_than_the_stall_time_drops_nobody_who_read_on() {
+    let mut program = Program::start(&["-v", "--stall", "1s", "--history", "0", "--heartbeat", "0"]);
+    let socket = connect(&program);
+    send(&socket, GET);
+    let mut client = Client::read_head(socket, GET);
+    // Together more than the sockets hold; and the input may wait for the only client.
+    let mut stdin = program.take_stdin();
+    let writer = std::thread::spawn(move || {
+        (0..50)
+            .all(|n| stdin.write_all(format!("{n:0>2} {}\n", "x".repeat(99_997)).as_bytes()).is_ok())
+            .then_some(stdin)
+    });
+    let mut next = 0;
+    let mut read = |event: common::Event| {
+        assert!(event.data.starts_with(&format!("{next:0>2} ")), "{next}");
+        next += 1;
+    };
+    read(client.next_event().expect("it streams"));
+    program.signal("STOP");
+    // It takes all that the kernel has for it; then there is silence for longer than --stall.
+    while let Some(event) = client.next_event_within(Duration::from_secs(2)) {
+        read(event);
+    }
+    program.signal("CONT");
+    while let Some(event) = client.next_event_within(Duration::from_secs(2)) {
+        read(event);
+    }
+    assert_eq!(next, 50, "it was not dropped: {:?}", program.told);
+    assert!(writer.join().expect("no panic").is_some(), "all was read");
+}
+
+#[test]
 fn ten_thousand_connections_in_a_row_leave_nothing_behind() {
     let mut program = Program::start(&["-n", "0"]);
     let pid = program.pid();
