@@ -185,9 +185,12 @@ fn clients_whose_network_is_gone_are_let_go_in_every_state() {
     if !in_own_network("clients_whose_network_is_gone_are_let_go_in_every_state") {
         return;
     }
+    // One server that has something to say to all every second, and one that is silent.
     let mut program = Program::start(&["-v", "--heartbeat", "1s", "--stall", "2s", "-n", "0"]);
-    let mut good = program.stream();
-    let (pid, before) = (program.pid(), files(program.pid()));
+    let mut silent = Program::start(&["--heartbeat", "0", "--stall", "1s"]);
+    let (mut good, mut good_of_silent) = (program.stream(), silent.stream());
+    let (pid, silent_pid) = (program.pid(), silent.pid());
+    let (before, silent_before) = (files(pid), files(silent_pid));
 
     let mut gone = Vec::new();
     for state in ["", "GET /eve", GET, GET, GET, "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
@@ -195,9 +198,12 @@ fn clients_whose_network_is_gone_are_let_go_in_every_state() {
         send(&socket, state);
         gone.push(if state.ends_with("\r\n\r\n") { Client::read_head(socket, state).into_socket() } else { socket });
     }
+    let idle = connect_from(&silent, UNPLUGGED);
+    send(&idle, GET);
+    gone.push(Client::read_head(idle, GET).into_socket());
     program.write("everyone is there\n");
     good.data(1);
-    assert_eq!(files(pid), before + 6);
+    assert_eq!((files(pid), files(silent_pid)), (before + 6, silent_before + 1));
 
     unplug();
     drop(gone); // their FINs go nowhere, and who asks them hears nothing
@@ -213,6 +219,16 @@ fn clients_whose_network_is_gone_are_let_go_in_every_state() {
     eprintln!("gone after {:?}", start.elapsed());
     program.write("still here\n");
     assert_eq!(good.data(1), ["still here"]);
+
+    // Where nothing is ever sent, the kernel asks whether anybody is there.
+    let deadline = start + 2 * DEADLINE;
+    while files(silent_pid) > silent_before {
+        assert!(Instant::now() < deadline, "{} files, {silent_before} before", files(silent_pid));
+        good.next_chunk();
+    }
+    eprintln!("and the silent one after {:?}", start.elapsed());
+    silent.write("still here\n");
+    assert_eq!(good_of_silent.data(1), ["still here"]);
 }
 
 #[test]
