@@ -9,12 +9,13 @@ mod process;
 
 mod common;
 
-use common::{Client, DEADLINE, End, Program};
-use linux::{cpu_time, files, in_own_network, limit_files, memory, run, threads};
+use common::{BINARY, Client, DEADLINE, End, Program};
+use linux::{cpu_time, files, in_own_network, limit_files, listening_port, may_unshare, memory, run, threads};
 use process::Process;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A client from this address, for which the kernel keeps little, so that what it does not read is soon felt.
@@ -403,4 +404,60 @@ fn ten_thousand_connections_in_a_row_leave_nothing_behind() {
     eprintln!("{before} files, {threads_after} threads, {memory_before} bytes before and {memory_after} after");
     assert_eq!((files(pid), threads_after), (before, threads_before));
     assert!(memory_after < memory_before + (1 << 20), "{memory_before} bytes before, {memory_after} after");
+}
+
+#[test]
+fn a_disk_that_is_full_ends_the_copy_and_nothing_else() {
+    if !may_unshare("--mount") {
+        return;
+    }
+    const DISK: usize = 64 << 10;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("full-disk");
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    let script = format!("mount -t tmpfs -o size={DISK} tmpfs \"$1\" && exec \"$0\" --port 0 --tee >\"$1/copy\"");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script, BINARY]).arg(&folder);
+    let mut program = Program::start_command(command, Stdio::piped());
+    let mut good = program.stream();
+    let record = |n: usize| format!("{n} {}", "x".repeat(9_990));
+    for n in 0..10 {
+        program.write(record(n) + "\n");
+        assert_eq!(good.data(1), [record(n)]);
+    }
+    program.wait_for("cannot write standard output: No space left on device");
+    // It is mounted for that process alone.
+    let seen = Path::new("/proc").join(program.pid().to_string()).join("root");
+    let copy = std::fs::read(seen.join(folder.strip_prefix("/").expect("is absolute")).join("copy"));
+    let input: String = (0..10).map(|n| record(n) + "\n").collect();
+    assert!(copy.expect("it is there") == input.as_bytes()[..DISK], "the copy is good as far as it goes");
+    program.write("still here\n");
+    assert_eq!(good.data(1), ["still here"]);
+    program.close_input();
+    assert_eq!(good.rest(), (vec![], End::Proper));
+    let ended = program.end();
+    assert_eq!(ended.code(), Some(1), "{:?}", ended.told);
+}
+
+#[test]
+fn a_disk_that_is_full_behind_standard_error_stops_nothing() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" --port 0 --verbose --at-eof exit 2>/dev/full", BINARY]);
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("it starts");
+    let mut stdin = child.stdin.take().expect("is piped");
+    let deadline = Instant::now() + DEADLINE;
+    let port = loop {
+        match listening_port(child.id()) {
+            Some(port) => break port,
+            None => assert!(Instant::now() < deadline, "it does not listen"),
+        }
+        std::thread::yield_now();
+    };
+    let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
+    send(&socket, GET);
+    let mut client = Client::read_head(socket, GET);
+    stdin.write_all(b"a\xff\nb\n").expect("it is read"); // the first is worth a message
+    assert_eq!(client.data(2), ["a\u{fffd}", "b"]);
+    drop(stdin);
+    assert_eq!(client.rest(), (vec![], End::Proper));
+    assert_eq!(child.wait().expect("is our child").code(), Some(0));
 }

@@ -38,6 +38,23 @@ pub fn limit_files(pid: u32, files: usize) {
     run(Command::new("prlimit").args([format!("--pid={pid}"), format!("--nofile={files}:{files}")]));
 }
 
+/// A port that it listens on at 127.0.0.1, where it could not tell which.
+pub fn listening_port(pid: u32) -> Option<u16> {
+    let files = read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    let sockets: Vec<String> = targets
+        .filter_map(|target| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    let table = read_to_string(format!("/proc/{pid}/net/tcp")).ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
+        let port = local.strip_prefix("0100007F:")?;
+        let ours = *state == "0A" && sockets.iter().any(|socket| socket == inode);
+        ours.then(|| u16::from_str_radix(port, 16).ok()).flatten()
+    })
+}
+
 /// Runs a command that must succeed.
 pub fn run(command: &mut Command) {
     let status = command.status();
