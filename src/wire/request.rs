@@ -270,7 +270,8 @@ fn body(length: Option<&str>, coding: Option<&str>, version: Version) -> Result<
             Err(Invalid::BadRequest("HTTP/1.0 knows no Transfer-Encoding"))
         }
         (None, Some(coding)) => {
-            let mut codings = coding.split(',').map(str::trim).rev();
+            // Blanks are SP and HTAB (RFC 9110 § 5.6.3); what other whitespace there is in UTF-8 is part of a name.
+            let mut codings = coding.split(',').map(|coding| coding.trim_matches([' ', '\t'])).rev();
             let last = codings.next().unwrap_or_default();
             if !last.eq_ignore_ascii_case("chunked") || codings.clone().any(|c| c.eq_ignore_ascii_case("chunked")) {
                 return Err(Invalid::BadRequest("Transfer-Encoding does not end with one chunked"));
@@ -473,6 +474,7 @@ mod tests {
             "Host: a\r\nTransfer-Encoding: \r\n",
             "Host: a\r\nTransfer-Encoding: chunked, gzip\r\n",
             "Host: a\r\nTransfer-Encoding: chunked, chunked\r\n",
+            "Host: a\r\nTransfer-Encoding: \u{a0}chunked\r\n",
             "Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
             "Host: a\r\nOrigin: a\r\nOrigin: b\r\n",
         ];
