@@ -401,11 +401,19 @@ fn field_lines() -> Vec<Case> {
     add("RFC 9112 2.2: a bare LF", &[b"A: b\nC: d", b"A: b\n", b"\nA: b", b"A: b\n c"], BAD);
     for (section, text, allowed) in [
         ("RFC 9112 2.2: empty lines before", "\r\nGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", OK),
-        ("RFC 9112 2.2: empty lines before", "\r\n\r\n\r\nGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", OK),
+        (
+            "RFC 9112 2.2: empty lines before",
+            "\r\n\r\n\r\nGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            OK,
+        ),
         ("RFC 9112 2.2: a bare LF before", "\nGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", BAD),
         ("RFC 9112 2.2: a bare CR before", "\r\rGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", BAD),
         ("RFC 9112 2.2: a blank before", " \r\nGET /viewer/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n", BAD),
-        ("RFC 9112 2.2: blanks after the request line", "GET /viewer/icon.svg HTTP/1.1\r\n Host: localhost\r\n\r\n", BAD),
+        (
+            "RFC 9112 2.2: blanks after the request line",
+            "GET /viewer/icon.svg HTTP/1.1\r\n Host: localhost\r\n\r\n",
+            BAD,
+        ),
         (
             "RFC 9112 2.2: blanks after the request line",
             "GET /viewer/icon.svg HTTP/1.1\r\n\tA: b\r\nHost: localhost\r\n\r\n",
@@ -554,7 +562,12 @@ fn framing() -> Vec<Case> {
     add("RFC 9110 11.6.2", &["Authorization: Bearer a\r\nAuthorization: Bearer b"], "", BAD);
     for (section, head, body, allowed) in [
         ("RFC 9112 6.2", "GET /viewer/icon.svg HTTP/1.0\r\nContent-Length: 5", "hello", OK),
-        ("RFC 9112 6.1: HTTP/1.0", "GET /viewer/icon.svg HTTP/1.0\r\nTransfer-Encoding: chunked", chunked.as_str(), BAD),
+        (
+            "RFC 9112 6.1: HTTP/1.0",
+            "GET /viewer/icon.svg HTTP/1.0\r\nTransfer-Encoding: chunked",
+            chunked.as_str(),
+            BAD,
+        ),
         (
             "RFC 9112 6.3: both",
             "GET /viewer/icon.svg HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
@@ -571,7 +584,12 @@ fn framing() -> Vec<Case> {
         ),
         ("RFC 9112 9.3: one request a connection", "HEAD /events HTTP/1.1\r\nHost: localhost", SECOND, OK),
         ("RFC 9112 9.3: one request a connection", "BREW / HTTP/1.1\r\nHost: localhost", SECOND, &[405, 501]),
-        ("RFC 9112 9.3: one request a connection", "GET /viewer/icon.svg HTTP/1.0\r\nConnection: keep-alive", SECOND, OK),
+        (
+            "RFC 9112 9.3: one request a connection",
+            "GET /viewer/icon.svg HTTP/1.0\r\nConnection: keep-alive",
+            SECOND,
+            OK,
+        ),
     ] {
         cases.push((section, format!("{head}\r\n\r\n{body}").into(), allowed));
     }

@@ -25,7 +25,9 @@ fn bearer(token: &str) -> String {
 fn every_resource_asks_for_the_token() {
     let mut program = start(&[]);
     program.write("secret record\n");
-    for path in ["/", "/events", "/viewer", "/viewer/viewer.js", "/viewer/icon.svg", "/nowhere", "/access_token=wrong/events"] {
+    for path in
+        ["/", "/events", "/viewer", "/viewer/viewer.js", "/viewer/icon.svg", "/nowhere", "/access_token=wrong/events"]
+    {
         for (query, fields) in [
             ("", String::new()),
             ("?access_token=", String::new()),

@@ -31,6 +31,11 @@ const FILES_OF_WORKER: usize = 2;
 
 /// Bytes may stay unacknowledged for so long at least, on a network that loses some.
 const SILENT_PEER: Duration = Duration::from_secs(10);
+/// A peer that has not been heard for so long is asked by the kernel whether it is still there. Longer than the default
+/// heartbeat, whose acknowledgement tells it too.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// And asked again after so long; what ends it is the same bound as for bytes that nobody acknowledges.
+const KEEPALIVE_AGAIN: Duration = Duration::from_secs(5);
 
 /// The kernel holds at most so many bytes for a client that are not even sent yet: what waits, waits in the log,
 /// which all clients share. More costs megabytes a client and, with thousands of them, all the memory that the
@@ -323,6 +328,8 @@ fn prepare(listener: &TcpListener, stall: Duration) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         let _ = socket.set_tcp_user_timeout(Some(stall.max(SILENT_PEER)));
+        let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_AGAIN);
+        let _ = socket.set_tcp_keepalive(&keepalive);
         let _ = socket.set_tcp_notsent_lowat(UNSENT);
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -338,8 +338,8 @@ impl Worker {
             self.take_messages(now);
             self.obey_floor();
             self.break_silence(now);
-            self.keep_deadlines(now);
             self.write_all(now);
+            self.keep_deadlines(now); // after it: whoever took nothing was given the chance, however long we slept
             self.close_turn();
         }
     }

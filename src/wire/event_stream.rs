@@ -111,7 +111,13 @@ impl Parser {
 
     /// Whether the stream, should it end here, ends inside an event, which is then dropped.
     pub fn is_inside_event(&self) -> bool {
-        self.data_size > 0 || field(&self.line).is_some_and(|(name, _)| name == b"data")
+        let line = &self.line[self.bom(&self.line)..];
+        self.data_size > 0 || field(line).is_some_and(|(name, _)| name == b"data")
+    }
+
+    /// How long a byte order mark stands before this line.
+    fn bom(&self, line: &[u8]) -> usize {
+        if self.at_start && line.starts_with(BOM) { BOM.len() } else { 0 }
     }
 
     /// The longest line that is held as a whole.
@@ -134,7 +140,7 @@ impl Parser {
 
     /// Takes a line of `size` bytes, or the beginning of one that is too long.
     fn line(&mut self, line: &[u8], size: u64, each: &mut impl FnMut(Item<'_>)) {
-        let start = if self.at_start && line.starts_with(BOM) { BOM.len() } else { 0 };
+        let start = self.bom(line);
         let (line, size) = (&line[start..], size - start as u64);
         self.at_start = false;
         if size == 0 {
@@ -396,6 +402,8 @@ mod tests {
             ("data: a\n", true),
             ("data: a", true),
             ("data", true),
+            ("\u{feff}data: a", true),
+            ("data: a\n\n\u{feff}data: b", false),
             ("retry: 1000\n", false),
             ("event: x\nid: 1\n", false),
             (": 3 events", false),

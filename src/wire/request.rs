@@ -13,6 +13,8 @@ pub const MAX_TARGET: usize = 8 * 1024;
 pub const MAX_FIELDS: usize = 100;
 /// Longest method: the longest registered one (`UPDATEREDIRECTREF`) has 17 letters.
 const MAX_METHOD: usize = 32;
+/// Longest request line, without its line end: all of it, or what has come of it.
+pub const MAX_LINE: usize = MAX_METHOD + 1 + MAX_TARGET + " HTTP/1.1".len();
 
 /// A request that is well-formed; whether it is granted is for others to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,11 +104,16 @@ impl Invalid {
     }
 }
 
+/// RFC 9112 § 2.2.
+const ALONE: Invalid = Invalid::BadRequest("a CR stands alone");
+
 /// Reads the request at the start of `bytes` and tells how long its head is.
 ///
 /// `Ok(None)` asks for more bytes. Empty lines before the request line are passed over (RFC 9112 § 2.2).
 pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
-    let more = || if bytes.len() >= MAX_HEAD { Err(Invalid::HeadTooLarge) } else { Ok(None) };
+    // No byte beyond the bound is looked at: then a head is refused for the same reason however its bytes are cut.
+    let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
+    let more = || if bytes.len() == MAX_HEAD { Err(Invalid::HeadTooLarge) } else { Ok(None) };
     let mut start = 0;
     while bytes[start..].starts_with(b"\r\n") {
         start += 2;
@@ -116,16 +123,19 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
     if head.first().is_some_and(|&byte| byte != b'\r' && !is_token(byte)) {
         return Err(Invalid::BadRequest("the request does not begin with a method"));
     }
-    let Some(lf) = memchr::memchr(b'\n', head) else {
-        if head.len() > MAX_METHOD + 1 + MAX_TARGET {
-            return Err(Invalid::TargetTooLong);
-        }
-        return match memchr::memchr(b'\r', head) {
-            Some(cr) if cr + 1 < head.len() => Err(Invalid::BadRequest("a CR stands alone")), // RFC 9112 § 2.2
+    // Of a line no more is looked at than it may have: then it is refused for the same reason however its bytes are cut.
+    let line = &head[..head.len().min(MAX_LINE + 2)];
+    let Some(lf) = memchr::memchr(b'\n', line) else {
+        return match memchr::memchr(b'\r', line) {
+            Some(cr) if cr + 1 < line.len() => Err(ALONE),
+            _ if line.len() == MAX_LINE + 2 => Err(Invalid::TargetTooLong),
             _ => more(),
         };
     };
     let line = head[..lf].strip_suffix(b"\r").ok_or(Invalid::BadRequest("a line ends without CR"))?;
+    if memchr::memchr(b'\r', line).is_some() {
+        return Err(ALONE);
+    }
     let (method, target, version) = request_line(line)?;
 
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
@@ -137,9 +147,6 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         Err(_) => return Err(Invalid::BadRequest("a field line is malformed")),
     };
     let used = start + lf + 1 + used;
-    if used > MAX_HEAD {
-        return Err(Invalid::HeadTooLarge);
-    }
     if memchr::memchr_iter(b'\n', &bytes[..used]).any(|lf| lf == 0 || bytes[lf - 1] != b'\r') {
         return Err(Invalid::BadRequest("a line ends without CR"));
     }
@@ -333,8 +340,13 @@ fn body(length: Option<&str>, coding: Option<&str>, version: Version) -> Result<
             Err(Invalid::BadRequest("HTTP/1.0 knows no Transfer-Encoding"))
         }
         (None, Some(coding)) => {
-            // Empty elements of a list don't count (RFC 9110 § 5.6.1.2).
-            let mut codings = coding.split(',').map(str::trim).filter(|coding| !coding.is_empty()).rev();
+            // Empty elements of a list don't count (RFC 9110 § 5.6.1.2). Blanks are SP and HTAB (§ 5.6.3); what other
+            // whitespace there is in UTF-8 is part of a name.
+            let mut codings = coding
+                .split(',')
+                .map(|coding| coding.trim_matches([' ', '\t']))
+                .filter(|coding| !coding.is_empty())
+                .rev();
             let last = codings.next().unwrap_or_default();
             if !last.eq_ignore_ascii_case("chunked") || codings.clone().any(|c| c.eq_ignore_ascii_case("chunked")) {
                 return Err(Invalid::BadRequest("Transfer-Encoding does not end with one chunked"));
@@ -545,6 +557,8 @@ mod tests {
             "GET http://u@h/ HTTP/1.1",
             "CONNECT / HTTP/1.1",
             "CONNECT h HTTP/1.1",
+            "BREW h:443 HTTP/1.1",
+            "BREW * HTTP/1.1",
         ];
         for line in lines {
             let got = read(&format!("{line}\r\nHost: h\r\n\r\n"));
@@ -580,6 +594,7 @@ mod tests {
             "Host: a\r\nTransfer-Encoding: \r\n",
             "Host: a\r\nTransfer-Encoding: chunked, gzip\r\n",
             "Host: a\r\nTransfer-Encoding: chunked, chunked\r\n",
+            "Host: a\r\nTransfer-Encoding: \u{a0}chunked\r\n",
             "Host: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n",
             "Host: a\r\nOrigin: a\r\nOrigin: b\r\n",
         ];
@@ -619,6 +634,8 @@ mod tests {
         assert!(target(MAX_TARGET).is_ok());
         assert_eq!(target(MAX_TARGET + 1), Err(Invalid::TargetTooLong));
         assert_eq!(parse(&[b'a'; MAX_HEAD]), Err(Invalid::TargetTooLong));
+        let method = format!("{} / HTTP/1.1\r\nHost: h\r\n\r\n", "A".repeat(MAX_LINE));
+        assert_eq!(read(&method), Err(Invalid::TargetTooLong), "too long a line, whole or in pieces");
 
         let head = |n: usize| {
             let start = "GET / HTTP/1.1\r\nHost: h\r\nA: ";
@@ -626,6 +643,10 @@ mod tests {
         };
         assert!(matches!(head(MAX_HEAD), Ok(Some((_, MAX_HEAD)))));
         assert_eq!(head(MAX_HEAD + 1), Err(Invalid::HeadTooLarge));
+        let malformed = format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}\r\n: b\r\n\r\n", "a".repeat(MAX_HEAD));
+        for bytes in [malformed.as_bytes(), &malformed.as_bytes()[..MAX_HEAD]] {
+            assert_eq!(parse(bytes), Err(Invalid::HeadTooLarge), "whole or in pieces");
+        }
 
         let fields = |n: usize| get(&"A: b\r\n".repeat(n - 1));
         assert!(fields(MAX_FIELDS).is_ok());

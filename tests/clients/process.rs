@@ -81,6 +81,12 @@ impl Process {
         &self.told
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "{}: cannot send {name}", self.shown);
+    }
+
     /// Waits until it has ended by itself.
     pub fn finish(mut self) -> Finished {
         let stdout = self.stdout.recv_timeout(self.left());

@@ -404,6 +404,13 @@ impl Client {
 
     /// The next event; `None` at the end.
     pub fn next_event(&mut self) -> Option<Event> {
+        let next = self.next_event_within(DEADLINE);
+        assert!(next.is_some() || self.ended.is_some(), "nothing came in {DEADLINE:?}: {self:?}");
+        next
+    }
+
+    /// The same; also `None` when a part of it has not come within this time after the part before.
+    pub fn next_event_within(&mut self, time: Duration) -> Option<Event> {
         loop {
             while let Some(at) = self.text.find('\n') {
                 let line: String = self.text.drain(..=at).collect();
@@ -411,7 +418,7 @@ impl Client {
                     return Some(event);
                 }
             }
-            let chunk = self.next_chunk()?;
+            let chunk = self.next_chunk_within(time)??;
             self.text.push_str(std::str::from_utf8(&chunk).expect("an event stream is UTF-8"));
         }
     }

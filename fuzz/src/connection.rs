@@ -1,0 +1,502 @@
+//! A scripted connection: the bytes are a script of what a client, its socket, the log and the clock do, and whatever
+//! they do, the connection keeps its promises.
+//!
+//! The script is played as the worker would play it. What the client got is read with a plain reader of its own, and
+//! compared with all entries that ever were: no hole, no repeat, half an entry only where it was cut off.
+
+use sse_pipe::access::{Hosts, Origins};
+use sse_pipe::input::encoder::{Encoder, Encoding};
+use sse_pipe::input::records::Record;
+use sse_pipe::log::batch::Draft;
+use sse_pipe::log::id::Run;
+use sse_pipe::log::memory::Memory;
+use sse_pipe::log::{Ids, Log, Missed, Start};
+use sse_pipe::serve::answer::{Moment, Phase, Service};
+use sse_pipe::serve::connection::{Connection, Event, Gone, HEAD_TIME, LINGER, MAX_BODY, MAX_SLICES};
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const STALL: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_millis(1500);
+const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+const PAGE: &[u8] = b"<p>hello";
+/// Both heartbeats, as chunks; without the framing for a client that knows no chunks.
+const HEARTBEATS: [&str; 2] = ["2\r\n:\n\r\n", "19\r\nevent: heartbeat\ndata: \n\n\r\n"];
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// Plays `bytes` as a script.
+pub fn check(bytes: &[u8]) {
+    let mut script = Script(bytes);
+    let mut play = Play::begin(&mut script);
+    while play.is_on()
+        && let Some(step) = script.next()
+    {
+        play.step(step, &mut script);
+        play.holds();
+    }
+    play.read_what_was_sent();
+    play.finish();
+    play.read_what_was_sent();
+}
+
+/// What is left of the script; at its end there are zeros.
+struct Script<'a>(&'a [u8]);
+
+impl<'a> Script<'a> {
+    fn next(&mut self) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    fn byte(&mut self) -> usize {
+        self.next().unwrap_or(0).into()
+    }
+
+    fn bytes(&mut self, most: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(most.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+}
+
+struct Play {
+    connection: Connection,
+    log: Log,
+    draft: Draft,
+    encoder: Encoder,
+    service: Service,
+    history: u64,
+    phase: Phase,
+    begin: Instant,
+    now: Instant,
+    /// What is left of the request that the client has in mind.
+    request: Vec<u8>,
+    /// The last event ID that it brings, where that request is all that it sent so far.
+    last_event_id: Option<LastEventId>,
+    /// Whether it wants notices as events.
+    notices: bool,
+    /// Bytes that the client sent before and after its request was answered.
+    heard: usize,
+    ignored: usize,
+    /// Every entry that ever was, and how many each batch that is held has.
+    entries: Vec<Vec<u8>>,
+    batches: std::collections::VecDeque<usize>,
+    /// What the client was sent.
+    sent: Vec<u8>,
+    joined: Option<Start>,
+    /// What such a stream begins with, where its request was the one that it had in mind.
+    first: Option<String>,
+    wants_page: bool,
+    shut: bool,
+    /// Since when the client has taken nothing of what was offered to it.
+    stuck: Option<Instant>,
+    last_progress: Instant,
+}
+
+#[derive(Clone, Copy)]
+enum LastEventId {
+    None,
+    Number(u64),
+    Foreign,
+}
+
+impl Play {
+    fn begin(script: &mut Script) -> Play {
+        let (flags, counts) = (script.byte(), script.byte());
+        let run = Run::new(1);
+        let ids = flags & 1 == 0;
+        let tail = (flags & 2 != 0).then_some(counts as u64 % 4);
+        let history = if flags & 4 == 0 { 1000 } else { counts as u64 / 4 % 8 };
+        let (last_event_id, id_line) = match counts / 32 {
+            0..=2 => (LastEventId::None, String::new()),
+            3 => (LastEventId::Foreign, "Last-Event-ID: elsewhere-1\r\n".to_owned()),
+            n => {
+                let number = if n == 4 { 0 } else { (n - 4) as u64 };
+                (LastEventId::Number(number), format!("Last-Event-ID: {run}-{number}\r\n"))
+            }
+        };
+        let line = ["GET /events", "GET /events?notices=event", "GET /", "HEAD /viewer"][flags >> 3 & 3];
+        let accept = ["text/event-stream", "text/html", "*/*", "text/plain"][flags >> 5 & 3];
+        let version = if flags & 128 == 0 { "1.1" } else { "1.0" };
+        let fields = format!("Host: localhost\r\nAccept: {accept}\r\n{id_line}");
+        let request = format!("{line} HTTP/{version}\r\n{fields}\r\n").into_bytes();
+        let begin = Instant::now();
+        let encoding = Encoding { event: None, ids: ids.then_some(run), max_record: 40, buffer: 1 << 20 };
+        let service = Service {
+            origins: Origins { local: true, ..Origins::default() },
+            hosts: Hosts::default(),
+            ids,
+            tail,
+            own_page: true,
+        };
+        Play {
+            connection: Connection::new(begin),
+            log: Log::new(run, Ids::Run),
+            draft: Draft::new(Arc::new(Memory::new(2048))), // more than is published at a time
+            encoder: Encoder::new(encoding),
+            service,
+            history,
+            phase: Phase::Live,
+            begin,
+            now: begin,
+            request,
+            last_event_id: Some(last_event_id),
+            notices: line.contains("notices"),
+            heard: 0,
+            ignored: 0,
+            entries: Vec::new(),
+            batches: Default::default(),
+            sent: Vec::new(),
+            joined: None,
+            first: None,
+            wants_page: false,
+            shut: false,
+            stuck: None,
+            last_progress: begin,
+        }
+    }
+
+    fn is_on(&self) -> bool {
+        self.connection.poll_gone().is_none()
+    }
+
+    fn step(&mut self, step: u8, script: &mut Script) {
+        match step % 16 {
+            0..=2 => {
+                let most = if step < 128 { usize::MAX } else { script.byte() };
+                let piece: Vec<u8> = self.request.drain(..most.min(self.request.len())).collect();
+                self.input(&piece);
+            }
+            3 => {
+                let most = script.byte();
+                self.input_of_its_own(script.bytes(most));
+            }
+            4 => self.input_of_its_own(&vec![b'x'; script.byte() << 12]),
+            5 | 6 => self.publish(script),
+            7..=9 => {
+                let (offered, taken) = (script.byte(), script.byte());
+                let most = if offered == 255 { usize::MAX } else { offered + 1 };
+                self.write(most, if taken == 255 { usize::MAX } else { taken });
+            }
+            10 => self.evict(script.byte()),
+            11 => self.connection.handle_silence(&self.log),
+            12 => self.wait(Duration::from_millis(1 << (script.byte() % 17))),
+            13 if self.wants_page => {
+                let page = if step < 128 { Ok((PAGE.to_vec(), "text/html")) } else { Err("it is gone".to_owned()) };
+                self.page(page);
+            }
+            13 => self.shutdown(),
+            14 => match script.byte() % 4 {
+                0 => self.end(Phase::Ended),
+                1 if self.phase == Phase::Live => self.end(Phase::EndedOpen),
+                _ => {}
+            },
+            _ => match script.byte() % 8 {
+                0 => self.eof(),
+                1 => self.connection.handle_error(),
+                2 => self.connection.handle_stop(),
+                _ => {}
+            },
+        }
+    }
+
+    /// Anything but the request that the client has in mind.
+    fn input_of_its_own(&mut self, bytes: &[u8]) {
+        if !self.connection.is_owed() && !bytes.is_empty() {
+            self.last_event_id = None; // nobody knows what it asks for
+            self.request.clear();
+        }
+        self.input(bytes);
+    }
+
+    fn input(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return; // which is the end, and comes by another call
+        }
+        let was_owed = self.connection.is_owed();
+        let Play { connection, log, service, phase, now, .. } = self;
+        let moment = Moment { log, history: self.history, phase: *phase, date: DATE, retry: RETRY };
+        let event = connection.handle_input(bytes, service, &moment, *now);
+        self.heard += bytes.len();
+        if was_owed {
+            assert_eq!(event, None, "one request, one answer");
+            self.ignored += bytes.len();
+        }
+        match event {
+            None | Some(Event::Refused(_)) => {}
+            Some(Event::Farewell) => assert_eq!(self.phase, Phase::Ended),
+            Some(Event::WantsPage) => self.wants_page = true,
+            Some(Event::Joined { start, returning, .. }) => {
+                self.joined = Some(start);
+                self.last_progress = self.now;
+                self.first = self.last_event_id.map(|id| self.expected(id, start, returning));
+            }
+        }
+        if !was_owed && self.connection.is_owed() {
+            self.last_progress = self.now;
+        }
+        let over = self.ignored > MAX_BODY as usize;
+        assert!(!over || self.connection.poll_gone() == Some(Gone::Useless), "there is a bound to what is ignored");
+    }
+
+    /// Checks where a stream starts, and tells with what.
+    fn expected(&self, id: LastEventId, start: Start, returning: bool) -> String {
+        let last = self.entries.len() as u64;
+        let first = last - self.batches.iter().sum::<usize>() as u64 + 1;
+        let latest = |entries: u64| first.max((last + 1).saturating_sub(entries));
+        let history = latest(self.history);
+        let want = match id {
+            LastEventId::Number(n) if self.service.ids && n <= last && n + 1 < first => {
+                (first, Missed::Records(first - n - 1), true)
+            }
+            LastEventId::Number(n) if self.service.ids && n <= last => (n + 1, Missed::Nothing, true),
+            LastEventId::Number(_) | LastEventId::Foreign if self.service.ids => (history, Missed::Unknown, true),
+            _ => (latest(self.service.tail.unwrap_or(u64::MAX).min(self.history)), Missed::Nothing, false),
+        };
+        assert_eq!((start.entry, start.missed, returning), want);
+        let offset: usize = self.entries[..start.entry as usize - 1].iter().map(Vec::len).sum();
+        assert_eq!(start.cursor, offset as u64, "at the start of an entry");
+        let mut text = format!("retry: {}\n", RETRY.as_millis());
+        text += &match (start.missed, self.notices) {
+            (Missed::Nothing, _) => String::new(),
+            (Missed::Records(n), false) => format!(": {n} events missed\n"),
+            (Missed::Unknown, false) => ": events missed, nobody knows how many: unknown last event ID\n".to_owned(),
+            (Missed::Records(n), true) => format!("event: gap\ndata: {{\"missed\": {n}}}\n\n"),
+            (Missed::Unknown, true) => "event: gap\ndata: {\"missed\": null}\n\n".to_owned(),
+        };
+        if !returning && self.service.ids && start.entry > history {
+            text += &format!("id: {}-{}\n\n", Run::new(1), start.entry - 1);
+        }
+        text
+    }
+
+    fn publish(&mut self, script: &mut Script) {
+        if self.phase != Phase::Live {
+            return;
+        }
+        let mut count = 0;
+        for _ in 0..=script.byte() % 4 {
+            let length = script.byte() % 64;
+            let mut record = script.bytes(length).to_vec();
+            record.resize(length, b'\n');
+            let record = if length > 40 { Record::TooLong { size: length as u64 } } else { Record::Bytes(&record) };
+            let before = self.draft.next();
+            self.encoder.record(record, &mut self.draft).expect("there is room");
+            count += (self.draft.next() - before) as usize;
+        }
+        let batch = self.draft.finish().expect("has entries");
+        for number in batch.first()..=batch.last() {
+            let (start, end) = batch.entry_around(batch.entry_start(number));
+            let place = (start - batch.start()) as usize..(end - batch.start()) as usize;
+            self.entries.push(batch.bytes()[place].to_vec());
+        }
+        self.batches.push_back(count);
+        self.log.append(Arc::new(batch));
+    }
+
+    /// Offers at most `most` bytes to the socket, which takes at most `taken` of them. Tells how many.
+    fn write(&mut self, most: usize, taken: usize) -> usize {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        if let Some(latest) = self.connection.poll_latest(&self.log) {
+            let count = self.connection.poll_write(&self.log, &mut slices, usize::MAX);
+            let all: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+            assert_eq!(all, latest, "the short way leads elsewhere");
+        }
+        let count = self.connection.poll_write(&self.log, &mut slices, most);
+        let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+        assert!(bytes.len() <= most && slices[..count].iter().all(|slice| !slice.is_empty()));
+        assert_eq!(bytes.is_empty(), !self.connection.has_pending(&self.log), "what is pending is offered");
+        if bytes.is_empty() {
+            return 0; // as the worker: nothing is written, nothing is told
+        }
+        let offered = bytes.len();
+        let bytes = &bytes[..offered.min(taken)];
+        self.sent.extend_from_slice(bytes);
+        self.connection.handle_written(bytes.len(), &self.log, STALL, self.now);
+        if !bytes.is_empty() {
+            self.last_progress = self.now;
+            self.stuck = None;
+        }
+        if self.is_on() && bytes.len() < offered {
+            assert!(self.connection.poll_deadline().is_some(), "it is not waited for without end");
+            self.stuck.get_or_insert(self.now);
+        }
+        bytes.len()
+    }
+
+    fn evict(&mut self, share: usize) {
+        for _ in 0..self.batches.len() * share / 256 {
+            self.batches.pop_front();
+        }
+        let gone = self.entries.len() - self.batches.iter().sum::<usize>();
+        let floor: usize = self.entries[..gone].iter().map(Vec::len).sum();
+        self.log.evict(floor as u64);
+        let cursor = self.connection.cursor();
+        self.connection.handle_eviction(&self.log);
+        let behind = cursor.is_some_and(|cursor| cursor < floor as u64);
+        assert_eq!(behind, self.connection.poll_gone() == Some(Gone::Behind), "never skipped, never dropped for less");
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+        let deadline = self.connection.poll_deadline();
+        let headless = !self.connection.is_owed();
+        self.connection.handle_timeout(DATE, self.now);
+        let quiet = self.now - self.last_progress;
+        match self.connection.poll_gone() {
+            Some(Gone::Stalled) if self.joined.is_some() => assert!(quiet >= STALL, "dropped after {quiet:?}"),
+            Some(Gone::Stalled) => assert!(quiet >= LINGER, "dropped after {quiet:?}"),
+            Some(_) => assert!(deadline.is_some_and(|deadline| self.now >= deadline), "gone before its time"),
+            None => {
+                assert!(self.stuck.is_none_or(|since| self.now - since < STALL), "takes nothing, and is kept");
+            }
+        }
+        if headless && self.now - self.begin >= HEAD_TIME {
+            assert!(self.connection.is_owed(), "a head has its time and no more");
+            assert_eq!(self.heard > 0, self.is_on(), "who said something is told, who said nothing is not");
+            self.last_progress = self.now;
+        }
+    }
+
+    fn page(&mut self, page: Result<(Vec<u8>, &str), String>) {
+        let Play { connection, log, phase, now, .. } = self;
+        let moment = Moment { log, history: self.history, phase: *phase, date: DATE, retry: RETRY };
+        connection.handle_page(page, &moment, *now);
+        self.wants_page = false;
+        self.last_progress = self.now;
+    }
+
+    fn shutdown(&mut self) {
+        if self.connection.poll_shutdown() {
+            assert!(!self.shut, "our side is closed once");
+            assert!(!self.connection.has_pending(&self.log), "and not before all is written");
+            self.shut = true;
+        }
+    }
+
+    fn eof(&mut self) {
+        let streams = self.connection.cursor().is_some();
+        self.connection.handle_eof();
+        assert!(!streams || self.connection.poll_gone() == Some(Gone::Left), "a stream's client has gone");
+    }
+
+    fn end(&mut self, phase: Phase) {
+        self.phase = phase;
+        if phase == Phase::Ended {
+            self.connection.handle_end(&self.log, STALL, self.now);
+        }
+    }
+
+    /// What holds at any time.
+    fn holds(&self) {
+        if !self.is_on() {
+            return;
+        }
+        if let Some(cursor) = self.connection.cursor() {
+            assert!((self.log.tail()..=self.log.head()).contains(&cursor));
+            assert!(self.joined.is_some());
+        }
+        if !self.connection.is_owed() {
+            assert_eq!(self.connection.poll_deadline(), Some(self.begin + HEAD_TIME));
+            assert!(!self.connection.has_pending(&self.log), "nothing is said before the request");
+        }
+    }
+
+    /// From wherever the script has come to, a client that takes everything gets everything, and the connection ends.
+    fn finish(&mut self) {
+        if !self.is_on() {
+            return;
+        }
+        if !self.connection.is_owed() {
+            self.wait(HEAD_TIME);
+        }
+        if self.wants_page {
+            self.page(Ok((PAGE.to_vec(), "text/html")));
+        }
+        self.end(Phase::Ended);
+        while self.is_on() && self.write(1000, usize::MAX) > 0 {}
+        if self.is_on() {
+            self.shutdown();
+            assert!(self.shut, "all is written: our side is to be closed");
+            self.connection.handle_eof();
+            let want = if self.joined.is_some() { Gone::Delivered } else { Gone::Answered };
+            assert_eq!(self.connection.poll_gone(), Some(want));
+            if self.joined.is_some() {
+                assert_eq!(self.entries_missing(), 0, "everything was delivered");
+                assert!(!self.is_chunked() || self.sent.ends_with(LAST_CHUNK), "the stream has its end");
+            }
+        }
+    }
+
+    /// What the client got is the beginning of one proper answer.
+    fn read_what_was_sent(&self) {
+        let Some(head) = self.head() else {
+            let begin = b"HTTP/1.1 ";
+            let shorter = begin.len().min(self.sent.len());
+            assert_eq!(self.sent[..shorter], begin[..shorter]);
+            return;
+        };
+        let content = &self.sent[head.len()..];
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        if self.joined.is_some() {
+            assert!(head.starts_with("HTTP/1.1 200 ") && length.is_none(), "{head}");
+            self.entries_missing();
+        } else {
+            // A HEAD among the raw bytes has a length and no content.
+            let length: usize = length.map_or(0, |length| length.parse().expect("is a number"));
+            assert!(content.len() <= length, "{head}: {}", content.escape_ascii());
+            let done = self.shut && !content.is_empty();
+            assert!(!done || content.len() == length, "{head}: {}", content.escape_ascii());
+        }
+    }
+
+    /// The head of the answer, once it is whole.
+    fn head(&self) -> Option<&str> {
+        let end = self.sent.windows(4).position(|four| four == b"\r\n\r\n")?;
+        Some(std::str::from_utf8(&self.sent[..end + 4]).expect("a head is text"))
+    }
+
+    fn is_chunked(&self) -> bool {
+        self.head().is_some_and(|head| head.contains("\r\nTransfer-Encoding: chunked\r\n"))
+    }
+
+    /// Reads a stream: what it begins with, then the entries from its start on, in order, and between them nothing but
+    /// heartbeats. Tells how many entries are missing to the end; 0 where nobody knows what was asked for.
+    fn entries_missing(&self) -> usize {
+        let (chunked, head) = (self.is_chunked(), self.head().expect("has a head"));
+        let mut rest = &self.sent[head.len()..];
+        let (Some(start), Some(first)) = (self.joined, &self.first) else { return 0 };
+        let first = format!("{:x}\r\n{first}\r\n", first.len());
+        let all = &self.entries[start.entry as usize - 1..];
+        let mut left = std::iter::once(first.as_bytes()).chain(all.iter().map(Vec::as_slice));
+        let mut left = left.by_ref().map(|chunk| payload(chunk, chunked)).peekable();
+        let heartbeats = HEARTBEATS.map(|heartbeat| payload(heartbeat.as_bytes(), chunked));
+        while !rest.is_empty() {
+            if let Some(after) = heartbeats.iter().find_map(|heartbeat| rest.strip_prefix(*heartbeat)) {
+                rest = after;
+            } else if let Some(after) = left.peek().and_then(|entry| rest.strip_prefix(*entry)) {
+                rest = after;
+                left.next();
+            } else if chunked && rest == LAST_CHUNK {
+                assert_eq!(left.peek(), None, "the end came too early");
+                break;
+            } else {
+                let mut whole = heartbeats.iter().chain(left.peek()).chain(chunked.then_some(&LAST_CHUNK));
+                assert!(whole.any(|whole| whole.starts_with(rest)), "{}", rest.escape_ascii());
+                break;
+            }
+        }
+        left.count()
+    }
+}
+
+/// What a client is sent of a chunk: all of it, or its data alone.
+fn payload(chunk: &[u8], chunked: bool) -> &[u8] {
+    if chunked {
+        return chunk;
+    }
+    let lf = chunk.iter().position(|&byte| byte == b'\n').expect("has a chunk-size");
+    &chunk[lf + 1..chunk.len() - 2]
+}
