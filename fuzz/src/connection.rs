@@ -11,7 +11,7 @@ use sse_pipe::log::batch::Draft;
 use sse_pipe::log::id::Run;
 use sse_pipe::log::memory::Memory;
 use sse_pipe::log::{Ids, Log, Missed, Start};
-use sse_pipe::serve::answer::{Moment, Phase, Service};
+use sse_pipe::serve::answer::{Entrance, Found, Moment, Own, Phase, Service};
 use sse_pipe::serve::connection::{Connection, Event, Gone, HEAD_TIME, LINGER, MAX_BODY, MAX_SLICES};
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -89,6 +89,8 @@ struct Play {
     /// What such a stream begins with, where its request was the one that it had in mind.
     first: Option<String>,
     wants_page: bool,
+    /// What the connection has not fetched yet of the page that was found.
+    page: &'static [u8],
     shut: bool,
     /// Since when the client has taken nothing of what was offered to it.
     stuck: Option<Instant>,
@@ -127,12 +129,14 @@ impl Play {
         let service = Service {
             origins: Origins { local: true, ..Origins::default() },
             hosts: Hosts::default(),
+            token: None,
             ids,
             tail,
-            own_page: true,
+            own: Own::File,
+            metrics: false,
         };
         Play {
-            connection: Connection::new(begin),
+            connection: Connection::new(begin, Entrance::default()),
             log: Log::new(run, Ids::Run),
             draft: Draft::new(Arc::new(Memory::new(2048))), // more than is published at a time
             encoder: Encoder::new(encoding),
@@ -152,6 +156,7 @@ impl Play {
             joined: None,
             first: None,
             wants_page: false,
+            page: b"",
             shut: false,
             stuck: None,
             last_progress: begin,
@@ -184,8 +189,9 @@ impl Play {
             11 => self.connection.handle_silence(&self.log),
             12 => self.wait(Duration::from_millis(1 << (script.byte() % 17))),
             13 if self.wants_page => {
-                let page = if step < 128 { Ok((PAGE.to_vec(), "text/html")) } else { Err("it is gone".to_owned()) };
-                self.page(page);
+                let missing = [Found::Missing("it is gone".to_owned()), Found::Forbidden, Found::Folder, Found::Busy];
+                let page = if step < 128 { page() } else { missing[usize::from(step / 16 % 4)].clone() };
+                self.found(page);
             }
             13 => self.shutdown(),
             14 => match script.byte() % 4 {
@@ -227,7 +233,7 @@ impl Play {
         match event {
             None | Some(Event::Refused(_)) => {}
             Some(Event::Farewell) => assert_eq!(self.phase, Phase::Ended),
-            Some(Event::WantsPage) => self.wants_page = true,
+            Some(Event::Wants(_)) => self.wants_page = true,
             Some(Event::Joined { start, returning, .. }) => {
                 self.joined = Some(start);
                 self.last_progress = self.now;
@@ -298,6 +304,7 @@ impl Play {
 
     /// Offers at most `most` bytes to the socket, which takes at most `taken` of them. Tells how many.
     fn write(&mut self, most: usize, taken: usize) -> usize {
+        self.fetch();
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         if let Some(latest) = self.connection.poll_latest(&self.log) {
             let count = self.connection.poll_write(&self.log, &mut slices, usize::MAX);
@@ -360,12 +367,22 @@ impl Play {
         }
     }
 
-    fn page(&mut self, page: Result<(Vec<u8>, &str), String>) {
-        let Play { connection, log, phase, now, .. } = self;
-        let moment = Moment { log, history: self.history, phase: *phase, date: DATE, retry: RETRY };
-        connection.handle_page(page, &moment, *now);
+    fn found(&mut self, found: Found) {
+        if let Found::File { .. } = found {
+            self.page = PAGE;
+        }
+        self.connection.handle_found(found, &self.service, DATE, self.now);
         self.wants_page = false;
         self.last_progress = self.now;
+    }
+
+    /// Fetches what the connection wants of the page: pieces of three bytes, for it wants no whole ones.
+    fn fetch(&mut self) {
+        if let Some(most) = self.connection.poll_content() {
+            let (piece, rest) = self.page.split_at(most.min(self.page.len()).min(3));
+            self.connection.handle_content(piece.to_vec());
+            self.page = rest;
+        }
     }
 
     fn shutdown(&mut self) {
@@ -413,7 +430,7 @@ impl Play {
             self.wait(HEAD_TIME);
         }
         if self.wants_page {
-            self.page(Ok((PAGE.to_vec(), "text/html")));
+            self.found(page());
         }
         self.end(Phase::Ended);
         while self.is_on() && self.write(1000, usize::MAX) > 0 {}
@@ -490,6 +507,12 @@ impl Play {
         }
         left.count()
     }
+}
+
+fn page() -> Found {
+    let modified = std::time::SystemTime::UNIX_EPOCH.into();
+    let (media_type, entity_tag) = ("text/html".to_owned(), "\"8\"".to_owned());
+    Found::File { media_type, length: PAGE.len() as u64, entity_tag, modified }
 }
 
 /// What a client is sent of a chunk: all of it, or its data alone.
