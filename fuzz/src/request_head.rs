@@ -117,11 +117,11 @@ fn read(head: &[u8]) -> Option<Request> {
         _ => return None,
     };
     // § 6: a body of a length that nobody can doubt.
-    let codings = all("transfer-encoding").join(",");
+    let codings = all("transfer-encoding").join(",").to_ascii_lowercase();
     match (&all("content-length")[..], &all("transfer-encoding")[..]) {
         ([], []) => {}
         ([digits], []) if digits.bytes().all(|byte| byte.is_ascii_digit()) => drop(digits.parse::<u64>().ok()?),
-        ([], [..]) if version == Version::Http11 && codings.eq_ignore_ascii_case("chunked") => {}
+        ([], [..]) if version == Version::Http11 && members(&codings) == ["chunked"] => {}
         _ => return None,
     }
     if all("origin").len() > 1 || all("authorization").len() > 1 {
@@ -202,7 +202,7 @@ fn is_uri(text: &str) -> bool {
 
 /// What a list-based field lists (RFC 9110 § 5.6.1): empty members don't count.
 fn members(list: &str) -> Vec<&str> {
-    list.split(',').map(str::trim).filter(|member| !member.is_empty()).collect()
+    list.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty()).collect()
 }
 
 /// A text of one byte a `char`, read as UTF-8.
