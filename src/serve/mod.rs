@@ -1,11 +1,12 @@
 //! Serving: what a request gets, a connection's life, the workers that move the bytes, and the server above them.
 //!
-//! `answer`, `connection`, `attendance`, `metrics` and `pace` are values, without a socket, a clock or a thread;
-//! `feed`, `folder`, `listen`, `socket`, `worker` and `server` have them.
+//! `answer`, `connection`, `attendance`, `cursors`, `metrics` and `pace` are values, without a socket, a clock or a thread;
+//! `feed`, `folder`, `listen`, `socket`, `shared`, `worker` and `server` have them.
 
 pub mod answer;
 pub mod attendance;
 pub mod connection;
+pub mod cursors;
 pub mod feed;
 pub mod folder;
 pub mod listen;
@@ -13,6 +14,7 @@ pub mod metrics;
 pub mod pace;
 pub mod page;
 pub mod server;
+pub mod shared;
 pub mod socket;
 pub mod worker;
 

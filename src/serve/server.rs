@@ -2,8 +2,8 @@
 
 use super::answer::{Entrance, Phase};
 use super::feed::{Inbox, Message};
+use super::shared::Shared;
 use super::socket::{Listener, Peer};
-use super::worker::Shared;
 use crate::input::reader::InputOver;
 use anyhow::{Context, Result};
 use mio::net::TcpListener;

@@ -3,13 +3,12 @@
 //! Edge-triggered: a socket is registered once, for both directions. A client whose socket took less than it was
 //! given waits for its next writable edge; one that was stopped by our own budget goes on the ready list.
 
-use super::Counters;
-use super::answer::{Entrance, Found, Moment, Outside, Phase, Refusal, Service};
-use super::attendance::{Attendance, Returns};
+use super::answer::{Entrance, Moment, Phase, Refusal};
+use super::attendance::Returns;
 use super::connection::{Connection, Event, Gone, MAX_SLICES};
-use super::feed::{Feed, Inbox, Message};
-use super::folder;
-use super::metrics::Metrics;
+use super::cursors::Cursors;
+use super::feed::{Inbox, Message};
+use super::shared::Shared;
 use super::socket::{Peer, Socket};
 use crate::access::Origin;
 use crate::log::{Batch, Log, Missed};
@@ -19,10 +18,9 @@ use slab::Slab;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 const WAKER: Token = Token(usize::MAX);
@@ -38,145 +36,6 @@ const SCRATCH: usize = 16 * 1024;
 const SWEEP: Duration = Duration::from_millis(20);
 /// A socket that took nothing is tried again after so long, even if the kernel does not say that it has room.
 const RETRY_FULL: Duration = Duration::from_secs(1);
-
-/// Where a worker's streams are, kept up to date as they move: looking at all of them in each turn would cost more
-/// than the turn, where only one has moved.
-#[derive(Debug, Default)]
-struct Progress {
-    streams: usize,
-    /// The largest cursor, or one that has just left.
-    fastest: u64,
-    /// The smallest cursor, or a smaller one.
-    slowest: u64,
-    /// Whether that is to be made exact at the end of the turn.
-    recount: bool,
-}
-
-impl Progress {
-    fn join(&mut self, cursor: u64) {
-        self.fastest = if self.streams == 0 { cursor } else { self.fastest.max(cursor) };
-        self.slowest = if self.streams == 0 { cursor } else { self.slowest.min(cursor) };
-        self.streams += 1;
-    }
-
-    fn advance(&mut self, before: u64, after: u64) {
-        self.fastest = self.fastest.max(after);
-        self.recount |= before == self.slowest && after > before;
-    }
-
-    fn count(&mut self, cursors: impl Iterator<Item = u64>) {
-        *self = Progress::default();
-        cursors.for_each(|cursor| self.join(cursor));
-    }
-}
-
-/// What all workers and the server share.
-#[derive(Debug)]
-pub struct Shared {
-    /// What a request gets.
-    pub service: Service,
-    /// The person's page, where there is one.
-    pub page: Option<PathBuf>,
-    /// The history: so many events, or (`None`) 1000, and all until the first client has joined.
-    pub history: Option<u64>,
-    /// A comment after so long without an event.
-    pub heartbeat: Option<Duration>,
-    /// A client that takes nothing for so long while something waits for it is dropped.
-    pub stall: Duration,
-    /// The shortest and the longest reconnection time that clients are told.
-    pub retry: (Duration, Duration),
-    /// The way of the batches.
-    pub feed: Arc<Feed>,
-    /// What has happened so far.
-    pub counters: Arc<Counters>,
-    /// Who comes and goes.
-    pub attendance: Mutex<Attendance>,
-    /// The way to the terminal.
-    pub report: Arc<Report>,
-    /// Connections of any kind, for each worker: the least loaded one gets the next.
-    pub loads: Vec<AtomicUsize>,
-    /// How many workers know that the end has come.
-    pub ending: AtomicUsize,
-    /// Whether the server wants to know when somebody joins or leaves.
-    pub watched: AtomicBool,
-    /// Wakes the server.
-    pub server: Arc<mio::Waker>,
-}
-
-/// By default so many past events are kept for newcomers, once a client has joined.
-const DEFAULT_HISTORY: u64 = 1000;
-
-impl Shared {
-    /// How many past events count as the history at the moment.
-    fn history(&self) -> u64 {
-        match self.history {
-            Some(entries) => entries,
-            None if self.counters.joined.load(Ordering::SeqCst) => DEFAULT_HISTORY,
-            None => u64::MAX,
-        }
-    }
-
-    /// The book of those who come and go; held for a moment, never across anything that takes time.
-    pub fn attendance(&self) -> MutexGuard<'_, Attendance> {
-        self.attendance.lock().expect("nobody panics with it")
-    }
-
-    /// One line of statistics (SIGUSR1).
-    pub fn statistics(&self) -> String {
-        let counters = &self.counters;
-        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        format!(
-            "clients: {} now, {} so far; {} events, {} bytes read, {} bytes written; {} stalled, {} too slow; \
-             {} records left out; log {} bytes",
-            counters.streams.load(Ordering::Relaxed),
-            get(&counters.served),
-            get(&counters.events),
-            get(&counters.bytes_in),
-            get(&counters.bytes_out),
-            get(&counters.stalled),
-            get(&counters.behind),
-            get(&counters.left_out),
-            self.feed.held(),
-        )
-    }
-
-    /// What a lookup comes to; a file is opened, to be read as the client takes it.
-    fn look_for(&self, wanted: &Outside, moment: &Moment) -> (Found, Option<File>) {
-        let path = self.page.as_deref().unwrap_or(Path::new(""));
-        match wanted {
-            Outside::OwnPage => folder::own_page(path),
-            Outside::OwnFile(file) => folder::own_file(path, file),
-            Outside::Metrics => (Found::Metrics(self.metrics(moment)), None),
-        }
-    }
-
-    fn metrics(&self, Moment { log, history, .. }: &Moment) -> Metrics {
-        let counters = &self.counters;
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Metrics {
-            clients: counters.streams.load(Ordering::Relaxed) as u64,
-            connections: self.loads.iter().map(|load| load.load(Ordering::Relaxed) as u64).sum(),
-            served: get(&counters.served),
-            events: get(&counters.events),
-            bytes_in: get(&counters.bytes_in),
-            bytes_out: get(&counters.bytes_out),
-            stalled: get(&counters.stalled),
-            behind: get(&counters.behind),
-            turned_away: get(&counters.turned_away),
-            left_out: get(&counters.left_out),
-            lag: self.feed.slowest().map_or(0, |slowest| log.head().saturating_sub(slowest)),
-            history: log.first_of_latest(0) - log.first_of_latest(*history),
-            log: self.feed.held() as u64,
-        }
-    }
-
-    fn tell_server(&self) {
-        if self.watched.load(Ordering::SeqCst) {
-            // It fails only if the kernel is out of memory for a few bytes.
-            let _ = self.server.wake();
-        }
-    }
-}
 
 /// One worker.
 pub struct Worker {
@@ -196,7 +55,7 @@ pub struct Worker {
     written: usize,
     /// Whether this turn's budget ended before all who were ready had their share.
     interrupted: bool,
-    progress: Progress,
+    cursors: Cursors,
     /// The earliest deadline of any client, or earlier.
     alarm: Option<Instant>,
     /// When there was last an event or a heartbeat.
@@ -309,7 +168,7 @@ impl Worker {
             ready: Vec::new(),
             written: 0,
             interrupted: false,
-            progress: Progress::default(),
+            cursors: Cursors::default(),
             alarm: None,
             silent_since: Instant::now(),
             stop_at: None,
@@ -452,7 +311,7 @@ impl Worker {
                     match (&event, admission) {
                         (Some(Event::Joined { start, .. }), Some(admission)) => {
                             admission.join(self.index, start.cursor);
-                            self.progress.join(start.cursor);
+                            self.cursors.join(start.cursor);
                         }
                         (_, admission) => drop(admission),
                     }
@@ -550,7 +409,7 @@ impl Worker {
     fn write_all(&mut self, now: Instant) {
         if std::mem::take(&mut self.fresh) {
             self.queue_all();
-            self.progress.recount = true;
+            self.cursors.recount = true;
         }
         let mut ready = std::mem::take(&mut self.ready);
         self.written = 0;
@@ -566,8 +425,8 @@ impl Worker {
                 let before = client.connection.cursor();
                 self.written += client.write(&self.log, self.shared.stall, now);
                 match (before, client.connection.cursor()) {
-                    (Some(before), Some(after)) => self.progress.advance(before, after),
-                    (Some(_), None) => self.progress.recount = true,
+                    (Some(before), Some(after)) => self.cursors.advance(before, after),
+                    (Some(_), None) => self.cursors.recount = true,
                     (None, _) => {}
                 }
                 if !client.waits_for_more(&self.log) {
@@ -605,7 +464,7 @@ impl Worker {
         let _ = self.poll.registry().deregister(&mut client.socket);
         let shared = &self.shared;
         if client.stream.is_some() {
-            self.progress.recount = true;
+            self.cursors.recount = true;
             left(shared, client.peer.as_deref(), gone);
         }
         drop(client.socket);
@@ -618,11 +477,11 @@ impl Worker {
 
     /// The end of a turn: the log is trimmed to what clients and history need, and the reader is told how far they are.
     fn close_turn(&mut self) {
-        if std::mem::take(&mut self.progress.recount) {
-            let cursors = self.clients.iter().filter_map(|(_, client)| client.connection.cursor());
-            self.progress.count(cursors);
+        if std::mem::take(&mut self.cursors.recount) {
+            let all = self.clients.iter().filter_map(|(_, client)| client.connection.cursor());
+            self.cursors.count(all);
         }
-        let Progress { streams, fastest, slowest, .. } = self.progress;
+        let Cursors { streams, fastest, slowest, .. } = self.cursors;
         let slowest = if streams == 0 { self.log.head() } else { slowest };
         let history = self.log.entry_start(self.log.first_of_latest(self.shared.history()));
         self.log.evict(slowest.min(history));
