@@ -297,6 +297,7 @@ impl Worker {
                     if admission.is_some() {
                         self.take_batches();
                         self.obey_floor();
+                        self.trim(); // or one who comes before this turn ends would get more than the history
                     }
                     let client = self.clients.get_mut(key).expect("nothing removes it here");
                     let moment = Moment {
@@ -481,13 +482,23 @@ impl Worker {
             let all = self.clients.iter().filter_map(|(_, client)| client.connection.cursor());
             self.cursors.count(all);
         }
-        let Cursors { streams, fastest, slowest, .. } = self.cursors;
-        let slowest = if streams == 0 { self.log.head() } else { slowest };
-        let history = self.log.entry_start(self.log.first_of_latest(self.shared.history()));
-        self.log.evict(slowest.min(history));
+        self.trim();
+        let Cursors { streams, fastest, .. } = self.cursors;
+        let slowest = self.slowest();
         // Before all have had their turn nobody counts as ahead: those at the end must not fall behind for it.
         let fastest = if self.interrupted { slowest } else { fastest };
         self.shared.feed.turned(self.index, streams, fastest, slowest);
+    }
+
+    /// Lets go of what neither clients nor the history need.
+    fn trim(&mut self) {
+        let history = self.log.entry_start(self.log.first_of_latest(self.shared.history()));
+        self.log.evict(self.slowest().min(history));
+    }
+
+    /// Where the slowest client is, or a place before it; the head without clients.
+    fn slowest(&self) -> u64 {
+        if self.cursors.streams == 0 { self.log.head() } else { self.cursors.slowest }
     }
 
     fn queue(&mut self, key: usize) {
