@@ -138,7 +138,8 @@ impl Server {
             if let Listener::Tcp(listener) = listener {
                 prepare(listener, shared.stall);
             }
-            poll.registry().register(listener, Token(index), Interest::READABLE).context("cannot watch a listener")?;
+            let watched = poll.registry().register(listener.source(), Token(index), Interest::READABLE);
+            watched.context("cannot watch a listener")?;
         }
         let stage = Stage::Running;
         Ok(Server { poll, listeners, inboxes, notices, shared, room, at_eof, stage, accept_again: None, failed: false })

@@ -1,7 +1,7 @@
 //! Sockets of both kinds, TCP and Unix: those that listen, those of clients, and where a client comes from.
 
+use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use mio::{Interest, Registry, Token, event::Source};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -70,7 +70,8 @@ impl Listener {
         }
     }
 
-    fn source(&mut self) -> &mut dyn Source {
+    /// What a poll watches.
+    pub fn source(&mut self) -> &mut dyn Source {
         match self {
             Listener::Tcp(listener) => listener,
             Listener::Unix(listener, _) => listener,
@@ -87,7 +88,8 @@ impl Socket {
         }
     }
 
-    fn source(&mut self) -> &mut dyn Source {
+    /// What a poll watches.
+    pub fn source(&mut self) -> &mut dyn Source {
         match self {
             Socket::Tcp(socket) => socket,
             Socket::Unix(socket) => socket,
@@ -121,34 +123,6 @@ impl Write for Socket {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl Source for Listener {
-    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        self.source().register(registry, token, interests)
-    }
-
-    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        self.source().reregister(registry, token, interests)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.source().deregister(registry)
-    }
-}
-
-impl Source for Socket {
-    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        self.source().register(registry, token, interests)
-    }
-
-    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-        self.source().reregister(registry, token, interests)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.source().deregister(registry)
     }
 }
 

@@ -255,7 +255,7 @@ impl Worker {
         }
         let entry = self.clients.vacant_entry();
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if self.poll.registry().register(&mut socket, Token(entry.key()), interest).is_err() {
+        if self.poll.registry().register(socket.source(), Token(entry.key()), interest).is_err() {
             self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
             return; // out of kernel memory: this client is lost, the others are not
         }
@@ -462,7 +462,7 @@ impl Worker {
 
     fn remove(&mut self, key: usize, gone: Gone, now: Instant) {
         let mut client = self.clients.remove(key);
-        let _ = self.poll.registry().deregister(&mut client.socket);
+        let _ = self.poll.registry().deregister(client.socket.source());
         let shared = &self.shared;
         if client.stream.is_some() {
             self.cursors.recount = true;
