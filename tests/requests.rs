@@ -137,6 +137,16 @@ fn targets() -> Vec<Case> {
         OK,
     );
     add(
+        "WHATWG URL 1.3: what browsers send in a query as it stands",
+        &[
+            "/viewer/icon.svg?x[]=1",
+            "/viewer/icon.svg?[\\]^`{|}",
+            "/viewer/icon.svg?q={'a':[1]}&b=c|d",
+            "http://localhost/viewer/icon.svg?x[0]=1",
+        ],
+        OK,
+    );
+    add(
         "RFC 9112 3.2.1: a valid path that is not there",
         &[
             "/nowhere",
@@ -217,7 +227,13 @@ fn targets() -> Vec<Case> {
             "/}",
             "/[",
             "/]",
-            "/viewer/icon.svg?[]",
+            "/viewer/icon.svg?\"",
+            "/viewer/icon.svg?<",
+            "/viewer/icon.svg?>",
+            "/viewer/icon.svg?\u{e9}",
+            "/[]?a",
+            "/{?a",
+            "http://localhost{/viewer/icon.svg?a",
             "/\u{e9}",
             "/\u{202e}",
             "/\u{7f}",

@@ -105,10 +105,10 @@ fn read(head: &[u8]) -> Option<Request> {
             (Some(read_authority(authority)?), &rest[authority.len()..])
         }
     };
-    if path_and_query.contains(['[', ']']) {
-        return None; // RFC 3986 § 3.2.2: in an authority alone
-    }
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    if path.contains(|c| "[]".contains(c) || NOT_ENCODED.contains(c)) {
+        return None; // RFC 3986 § 3.2.2, § 3.3
+    }
     let path = if path.is_empty() { "/" } else { path };
     // § 3.2: Host, once; HTTP/1.0 may leave it out.
     let host = match all("host")[..] {
@@ -193,10 +193,14 @@ fn is_field_char(c: char) -> bool {
     c == '\t' || (c >= ' ' && c != '\x7f')
 }
 
-/// RFC 3986 § 2: reserved, unreserved, and `%` with two digits; the `#` of a fragment is never sent.
+/// What no URI has, and browsers do not encode in a query (WHATWG URL § 1.3).
+const NOT_ENCODED: &str = "\\^`{|}";
+
+/// RFC 3986 § 2: reserved, unreserved, and `%` with two digits; the `#` of a fragment is never sent. And what browsers
+/// send beside.
 fn is_uri(text: &str) -> bool {
     let is_hex = |rest: &str| rest.chars().take(2).filter(char::is_ascii_hexdigit).count() == 2;
-    let good = |c: char| c.is_ascii_alphanumeric() || "-._~:/?[]@!$&'()*+,;=%".contains(c);
+    let good = |c: char| c.is_ascii_alphanumeric() || "-._~:/?[]@!$&'()*+,;=%".contains(c) || NOT_ENCODED.contains(c);
     text.chars().all(good) && text.match_indices('%').all(|(at, _)| is_hex(&text[at + 1..]))
 }
 

@@ -212,9 +212,9 @@ fn request_line(line: &[u8]) -> Result<(Method, &str, Version), Invalid> {
         }
         _ => return Err(Invalid::BadRequest("the HTTP version is malformed")),
     };
-    // RFC 3986 has neither blanks nor controls nor anything beyond ASCII; a fragment is never sent (RFC 9112 § 3.2).
+    // Neither blanks nor controls nor anything beyond ASCII; a fragment is never sent (RFC 9112 § 3.2).
     let target = std::str::from_utf8(target).ok().filter(|target| {
-        !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte))
+        !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>".contains(&byte))
     });
     let target = target.filter(|target| percent_signs_are_encodings(target));
     let target = target.ok_or(Invalid::BadRequest("the request target is malformed"))?;
@@ -256,10 +256,12 @@ fn request_target(target: &str, method: Method) -> Result<(&str, &str, Option<Au
     } else {
         return Err(BAD);
     };
-    if origin_form.contains(['[', ']']) {
-        return Err(BAD); // RFC 3986 § 3.2.2: in an authority alone
-    }
     let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
+    // No URI has these, but browsers send them in a query as they stand (WHATWG URL § 1.3, query percent-encode set),
+    // and there they mean nothing else.
+    if path.contains(['[', '\\', ']', '^', '`', '{', '|', '}']) {
+        return Err(BAD);
+    }
     Ok((if path.is_empty() { "/" } else { path }, query, host))
 }
 
