@@ -27,6 +27,15 @@ const STATUS_TIME: Duration = Duration::from_millis(250);
 /// So much of a text from outside is shown.
 const SHOWN_CHARS: usize = 200;
 
+/// Takes the status line back: erases from the start of the cursor's row to the end of the screen. The cursor stands at
+/// the start of the line all the time. So whatever a terminal that has become narrower does with the line, cut it or
+/// break it into several rows, it all lies behind the cursor.
+const TAKE_BACK: &str = "\r\x1b[999M";
+/// What does not fit a row is not written (DECAWM).
+const NO_WRAP: &str = "\x1b[?7l";
+/// What does not fit a row goes on in the next, as ever.
+const WRAP: &str = "\x1b[?7h";
+
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -159,17 +168,14 @@ fn write_lines(lines: &Receiver<Line>, lost: &AtomicU64) {
         let _ = match line {
             Ok(Line::Text(text)) => match &status {
                 None => terminal.write_all(text.as_bytes()),
-                Some((_, shown)) => terminal
-                    .clear_line()
-                    .and_then(|()| terminal.write_all(text.as_bytes()))
-                    .and_then(|()| show(&terminal, shown)),
+                Some((_, shown)) => terminal.write_str(&format!("{TAKE_BACK}{text}{}", kept(&terminal, shown))),
             },
             Ok(Line::Status(new)) => {
                 status = Some((new, String::new()));
                 Ok(())
             }
             Ok(Line::Flush(done)) => {
-                let cleared = if status.take().is_some() { terminal.clear_line() } else { Ok(()) };
+                let cleared = if status.take().is_some() { terminal.write_str(TAKE_BACK) } else { Ok(()) };
                 let _ = done.send(()); // or whoever asked has given up
                 cleared
             }
@@ -177,7 +183,7 @@ fn write_lines(lines: &Receiver<Line>, lost: &AtomicU64) {
                 None => Ok(()),
                 Some((status, shown)) => {
                     *shown = status(STATUS_TIME);
-                    terminal.clear_line().and_then(|()| show(&terminal, shown))
+                    terminal.write_str(&format!("{TAKE_BACK}{}", kept(&terminal, shown)))
                 }
             },
             Err(RecvTimeoutError::Disconnected) => return,
@@ -185,10 +191,12 @@ fn write_lines(lines: &Receiver<Line>, lost: &AtomicU64) {
     }
 }
 
-/// Shows the status line, cut to the terminal's width: only a line that does not wrap can be taken back.
-fn show(terminal: &Term, status: &str) -> std::io::Result<()> {
+/// The status line as it is written, cut to the terminal's width and never wrapped: over a slow network the terminal may
+/// be narrower already than is known here.
+fn kept(terminal: &Term, status: &str) -> String {
     let (_, columns) = terminal.size();
-    terminal.write_str(&truncate_str(status, usize::from(columns).saturating_sub(1), "…"))
+    let shown = truncate_str(status, usize::from(columns).saturating_sub(1), "…");
+    format!("{NO_WRAP}{shown}{WRAP}\r")
 }
 
 #[cfg(test)]
