@@ -186,6 +186,65 @@ fn the_keyboard_goes_from_row_to_row() {
     shows(Chromium, b"one\ntwo\nthree\n", &[], &steps).assert_value("filter");
 }
 
+/// A button pressed or a pointer moved over the log.
+fn point(kind: &str, button: i32, buttons: u32) -> String {
+    format!(
+        "document.getElementById('log').dispatchEvent(
+            new PointerEvent('{kind}', {{ bubbles: true, button: {button}, buttons: {buttons} }})), true"
+    )
+}
+
+#[test]
+fn a_press_whose_end_is_never_told_does_not_hold_the_log() {
+    let _places = places(1);
+    let mut program = Program::start(&[]);
+    let steps = [
+        &format!("{SEEN}.join() === 'one'"),
+        &point("pointerdown", 2, 2), // step 2: the test writes; a menu swallows what comes after it
+        &format!("{SEEN}.join() === 'one,two'"),
+        &point("pointerdown", 0, 1),
+        &point("pointermove", -1, 0), // step 5: the test writes
+        &format!("{SEEN}.join() === 'one,two,three'"),
+        &point("pointerdown", 0, 1),
+        "document.getElementById('log').dispatchEvent(new DragEvent('dragend', { bubbles: true })), true", // step 8
+        &format!("{SEEN}.join() === 'one,two,three,four'"),
+        &point("pointerdown", 0, 1),
+        &filter("three"),
+        &format!("{SEEN}.join() === 'three' && 'three'"),
+    ];
+    let mut page = open(Chromium, &program.url("/"), &steps);
+    program.write("one\n");
+    for (step, record) in [("2", "two\n"), ("5", "three\n"), ("8", "four\n")] {
+        page.wait_for(&format!("reached {step}"));
+        program.write(record);
+    }
+    report(page).assert_value("three");
+}
+
+#[test]
+fn a_machine_that_slept_while_the_page_drew_does_not_put_the_next_drawing_off() {
+    let _places = places(1);
+    let mut program = Program::start(&[]);
+    // An hour goes by as the next row is put in.
+    let sleep = "(() => {
+        const now = performance.now.bind(performance);
+        const put = Node.prototype.insertBefore;
+        let slept = 0;
+        performance.now = () => now() + slept;
+        Node.prototype.insertBefore = function (...all) { slept = 3_600_000; return put.apply(this, all); };
+        return true;
+    })()";
+    let seen = |records: &str| format!("{SEEN}.join() === '{records}' && 'seen'");
+    let steps = [&seen("one"), sleep, &seen("one,two"), &seen("one,two,three")];
+    let mut page = open(Chromium, &program.url("/"), &steps);
+    program.write("one\n");
+    page.wait_for("reached 2");
+    program.write("two\n");
+    page.wait_for("reached 3");
+    program.write("three\n");
+    report(page).assert_value("seen");
+}
+
 fn takes_what_is_long_or_broken(browser: Browser) {
     let mut records = vec![b'x'; 5 << 20];
     records.extend_from_slice(b"\nbad \xff utf-8 \xf0\x9f\nlast\n");

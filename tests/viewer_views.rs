@@ -186,6 +186,41 @@ fn the_map_has_a_track_for_each_object_whose_positions_records_carry() {
     report.assert_value(&cases.map(|(_, want)| want).join("\n\n"));
 }
 
+#[test]
+fn shapes_that_are_none_and_lists_without_a_bottom_stop_neither_map_nor_log() {
+    let deep = |n: usize, open: &str, close: &str| format!("{}1{}", open.repeat(n), close.repeat(n));
+    let collection = "{\"type\":\"GeometryCollection\",\"geometries\":[";
+    let records = [
+        format!("{{\"type\":\"Polygon\",\"coordinates\":{}}}", deep(50_000, "[", "]")),
+        deep(5_000, collection, "]}"),
+        "{\"type\":\"MultiPoint\",\"geometries\":[]}".to_owned(),
+        "{\"type\":\"GeometryCollection\",\"coordinates\":[],\"geometries\":{}}".to_owned(),
+        "{\"type\":\"Polygon\",\"coordinates\":[1,2]}".to_owned(),
+        "{\"type\":\"LineString\",\"coordinates\":[[[1,2],[3,4]]]}".to_owned(),
+        "{\"lat\":1,\"lon\":2}".to_owned(),
+    ];
+    let all = format!("ssePipe.rows === {} && ssePipe.map.ready && ssePipe.map.positions === 1", records.len());
+    let drawn = "document.querySelector('.map-tools .count').textContent";
+    let drawn = format!("{drawn} === '1 object · 1 position' && {drawn}");
+    shows(Chromium, &(records.join("\n") + "\n"), "/#map", &[&all, &drawn]).assert_value("1 object · 1 position");
+}
+
+#[test]
+fn a_map_that_could_not_be_loaded_is_there_once_it_can() {
+    let _places = places(1);
+    let mut program = Program::start(&[]);
+    let fail = "ssePipe.state === 'live' && (() => {
+        const get = window.fetch;
+        window.fetch = () => { window.fetch = get; return Promise.reject(new TypeError('refused')); };
+        return true;
+    })()";
+    let told = "document.querySelector('#map-view .place').textContent.startsWith('The map could not be loaded')";
+    let mut page = open(Chromium, &program.url("/#map"), &[fail, told, "ssePipe.map.ready && 'ready'"]);
+    page.wait_for("reached 1");
+    program.write("{\"lat\": 1, \"lon\": 2}\n"); // and no more, which would have it asked for again
+    report(page).assert_value("ready");
+}
+
 fn draws_the_map(browser: Browser) {
     let records: String = (0..200)
         .map(|n| f64::from(n) / 1000.0)

@@ -46,6 +46,7 @@ macro_rules! assets {
 /// The files that the page is made of: path, media type, content. They share a folder, so that nothing of a page of
 /// one's own is hidden by them.
 const ASSETS: &[(&str, &str, &[u8])] = assets! {
+    "drawing.js": JAVASCRIPT,
     "event-stream.js": JAVASCRIPT,
     "filter.js": JAVASCRIPT,
     "held.js": JAVASCRIPT,

@@ -3,6 +3,7 @@
 // Only the rows in sight exist, so that 200,000 scroll as smoothly as 20. A row has one line; a click unfolds it. The
 // log sticks to the bottom until the person scrolls up, and moves nothing while they read, select or hold the mouse.
 
+import { Drawing } from "./drawing.js";
 import { cut, make, oneLine, unfolded, visible, wholeCharacters } from "./text.js";
 import { View } from "./filter.js";
 
@@ -16,9 +17,6 @@ const MAX_TITLE = 1_000;
 
 /** Rows kept above and below those in sight. */
 const SPARE = 8;
-
-/** Drawing takes at most one part in so many of the time: a flood is drawn less often. */
-const DRAW_SHARE = 4;
 
 /** Testing items against a filter may take so many ms of a frame. */
 const TEST_TIME = 8;
@@ -41,8 +39,7 @@ export class Log {
   #current = null; // the number of the item that the keyboard is at
   #reveal = null; // the number of an item that was just unfolded, to be seen whole
   #padding = 0;
-  #frame = 0;
-  #notBefore = 0; // when the next drawing is due at the earliest
+  #drawing = new Drawing(() => this.#draw());
 
   /** `onChange` is called when rows, or whether it sticks, have changed. */
   constructor(scroller, held, onChange) {
@@ -81,10 +78,11 @@ export class Log {
 
   /** To be called when items have come or gone, or the log has come into sight. */
   changed() {
-    if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#draw());
+    this.#drawing.ask();
   }
 
   filter(test) {
+    this.#grabbed = false; // who types holds nothing any more
     this.#view.filter(test);
     this.#anchor = null;
     this.#view.advance(TEST_TIME);
@@ -93,6 +91,7 @@ export class Log {
 
   /** To the newest, and stay there. */
   follow() {
+    this.#grabbed = false;
     this.#stick(true);
     this.changed();
   }
@@ -132,18 +131,15 @@ export class Log {
   // Drawing
 
   #draw() {
-    this.#frame = 0;
+    // Out of sight the observer of its size asks again; what the person holds, #letGo() does.
     if (this.#scroller.clientHeight === 0 || this.#grabbed) return;
     const start = performance.now();
     this.#view.advance(TEST_TIME);
     if (!this.#view.complete) this.changed();
-    if (start < this.#notBefore && this.#sticky) {
-      this.changed();
-      return;
-    }
+    if (this.#sticky && this.#drawing.early) return;
     this.#layOut();
     this.#onChange();
-    this.#notBefore = start + (performance.now() - start) * DRAW_SHARE;
+    this.#drawing.done(start);
   }
 
   #layOut() {
@@ -329,6 +325,13 @@ export class Log {
     event.preventDefault();
   }
 
+  #letGo() {
+    if (!this.#grabbed) return;
+    this.#grabbed = false;
+    if (selectedIn(this.#scroller)) this.#stick(false); // to be copied
+    this.changed();
+  }
+
   #listen() {
     const scroller = this.#scroller;
     // A wheel counts before it has moved anything: while rows come every frame, its first small
@@ -351,17 +354,17 @@ export class Log {
       this.#anchor = null;
       this.changed();
     });
-    scroller.addEventListener("pointerdown", () => {
-      this.#grabbed = true;
+    scroller.addEventListener("pointerdown", ({ button }) => {
+      if (button === 0) this.#grabbed = true;
     });
-    for (const type of ["pointerup", "pointercancel", "blur"]) {
-      window.addEventListener(type, () => {
-        if (!this.#grabbed) return;
-        this.#grabbed = false;
-        if (selectedIn(scroller)) this.#stick(false); // to be copied
-        this.changed();
-      });
+    // A menu, a drag of what was selected or a scroll bar may swallow the end of it; whoever moves without a button
+    // pressed holds nothing.
+    for (const type of ["pointerup", "pointercancel", "contextmenu", "dragend", "blur"]) {
+      window.addEventListener(type, () => this.#letGo());
     }
+    window.addEventListener("pointermove", ({ buttons }) => {
+      if (buttons === 0) this.#letGo();
+    });
     scroller.addEventListener("click", (event) => {
       const line = event.target.closest(".line");
       if (line && !selectedIn(scroller)) this.unfold(Number(line.parentElement.dataset.n));

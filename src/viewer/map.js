@@ -2,6 +2,7 @@
 // Natural Earth and a graticule, all of which come with the program. Tiles of OpenStreetMap only where the person
 // switches them on.
 
+import { Drawing } from "./drawing.js";
 import { AGAIN, COLOURS, colour, library, onColours, own } from "./own.js";
 import { cut, make, unfolded } from "./text.js";
 import { land } from "./land.js";
@@ -15,9 +16,6 @@ const MAX_SHAPES = 1_000;
 
 /** So many objects have their name beside them. */
 const MAX_LABELS = 40;
-
-/** Drawing takes at most one part in so many of the time. */
-const DRAW_SHARE = 4;
 
 /** A click finds what is so many px away. */
 const NEAR = 14;
@@ -48,8 +46,7 @@ export class PositionMap {
   #layers = {};
   #mode = "fit"; // "fit": all in sight; "follow": the newest head in the middle; "free": where the person put it
   #newest = null; // the object that moved last
-  #frame = 0;
-  #notBefore = 0;
+  #drawing = new Drawing(() => this.#draw());
   #readout = make("div", "readout");
   #count = make("span", "count");
   #buttons = {};
@@ -73,6 +70,7 @@ export class PositionMap {
     element.append(this.#place, tools, this.#readout);
     this.#showMode();
     onColours(() => this.#recolour());
+    new ResizeObserver(() => this.changed()).observe(this.#place);
   }
 
   get filled() {
@@ -137,7 +135,7 @@ export class PositionMap {
 
   /** To be called when positions have come, or the map has come into sight. */
   changed() {
-    if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#draw());
+    this.#drawing.ask();
   }
 
   #addShape(object, shape, n, item) {
@@ -155,17 +153,13 @@ export class PositionMap {
   // Drawing
 
   async #draw() {
-    this.#frame = 0;
     if (this.#place.clientWidth === 0 || this.#place.clientHeight === 0) return;
     if (!this.#map) {
       if (!this.#making) await this.#make();
       if (!this.#map) return;
     }
+    if (this.#drawing.early) return;
     const start = performance.now();
-    if (start < this.#notBefore) {
-      this.changed();
-      return;
-    }
     this.#map.invalidateSize({ pan: false });
     for (const object of this.#objects.values()) if (object.changed) this.#drawObject(object);
     for (const shape of this.#shapes.values()) if (!shape.layer) this.#drawShape(shape);
@@ -177,7 +171,7 @@ export class PositionMap {
     let told = `${count(objects, "object")} · ${count(this.#positions, "position")}`;
     if (this.#refused > 0) told += ` · ${numbers.format(this.#refused)} of further objects left out`;
     if (this.#count.textContent !== told) this.#count.textContent = told;
-    this.#notBefore = start + (performance.now() - start) * DRAW_SHARE;
+    this.#drawing.done(start);
   }
 
   #drawObject(object) {
@@ -300,6 +294,7 @@ export class PositionMap {
       this.#makeMap(topology);
     } catch {
       this.#place.textContent = "The map could not be loaded: is the program still running?";
+      setTimeout(() => this.changed(), AGAIN + 1);
     }
     this.#making = false;
   }

@@ -3,6 +3,7 @@
 // Series that go together share one chart; where their sizes differ much, each gets a strip of its own. Which are shown
 // at first is a guess (a counter or a clock tells little); the legend, which is the person's, overrules it.
 
+import { Drawing } from "./drawing.js";
 import { COLOURS, colour, library, onColours } from "./own.js";
 import { Series } from "./series.js";
 import { cut, make } from "./text.js";
@@ -15,9 +16,6 @@ const APART = 12;
 
 /** The least height of a strip, in px. */
 const STRIP = 104;
-
-/** Drawing takes at most one part in so many of the time. */
-const DRAW_SHARE = 4;
 
 /** More than so much of what is in sight came within its first second: time says little, the order more. */
 const BURST = 0.3;
@@ -58,8 +56,7 @@ export class Plot {
   #zoomed = false;
   #cursor = null; // the row under the pointer, among those drawn
   #rows = [0, 0]; // those drawn
-  #frame = 0;
-  #notBefore = 0;
+  #drawing = new Drawing(() => this.#draw());
   #live = () => true;
   #back;
 
@@ -95,7 +92,7 @@ export class Plot {
     new ResizeObserver(() => this.changed()).observe(this.#area);
     onColours(() => {
       this.#made = "";
-      this.changed();
+      this.#zoom(false);
     });
   }
 
@@ -161,7 +158,7 @@ export class Plot {
 
   /** To be called when numbers have come, when time has gone on, or when the plot has come into sight. */
   changed() {
-    if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#draw());
+    this.#drawing.ask();
   }
 
   // What is shown
@@ -196,23 +193,22 @@ export class Plot {
   // Drawing
 
   async #draw() {
-    this.#frame = 0;
     const { clientWidth: width, clientHeight: height } = this.#area;
     if (width === 0 || height === 0 || !this.filled) return;
-    const start = performance.now();
-    if (start < this.#notBefore) {
-      this.changed();
-      return;
-    }
+    if (this.#drawing.early) return;
     try {
       await library("uplot");
     } catch (error) {
       this.#area.textContent = error.message;
       return;
     }
+    const start = performance.now();
     const names = this.#shown;
     this.#showLegend(names);
-    if (this.#zoomed) return;
+    if (this.#zoomed) {
+      this.#resize(height);
+      return;
+    }
     const apart = this.#layout === "each" || (this.#layout === "auto" && names.length > 1 && this.#differ(names));
     const groups = names.length === 0 ? [] : apart ? names.map((name) => [name]) : [names];
     const [first, last] = this.#series.span;
@@ -239,14 +235,14 @@ export class Plot {
         chart.setScale("x", { min: edges[0], max: edges[1] });
       });
     });
-    this.#notBefore = start + (performance.now() - start) * DRAW_SHARE;
+    this.#drawing.done(start);
   }
 
   #inOrder = false;
 
   /** Makes the charts where they are others than before, and gives them their size. */
   #make(groups, inOrder, width, height) {
-    const each = groups.length > 1 ? Math.max(STRIP, Math.floor(height / groups.length)) : height;
+    const each = heightOfEach(groups.length, height);
     const made = JSON.stringify([groups, inOrder]);
     if (made !== this.#made) {
       this.#made = made;
@@ -254,6 +250,11 @@ export class Plot {
       this.#area.replaceChildren();
       this.#charts = groups.map((group, i) => this.#chart(group, inOrder, width, each, i === groups.length - 1));
     }
+    this.#resize(height);
+  }
+
+  #resize(height) {
+    const each = heightOfEach(this.#charts.length, height);
     const inner = this.#area.clientWidth; // a scroll bar may have come
     for (const chart of this.#charts) {
       if (chart.width !== inner || chart.height !== each) chart.setSize({ width: inner, height: each });
@@ -381,6 +382,11 @@ export class Plot {
     }
     return group;
   }
+}
+
+/** How high each of so many charts is, in px. */
+function heightOfEach(n, height) {
+  return n > 1 ? Math.max(STRIP, Math.floor(height / n)) : height;
 }
 
 /** A square of the series' colour. */

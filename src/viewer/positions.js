@@ -82,28 +82,27 @@ function nameOf(value) {
   return "";
 }
 
-const GEOMETRIES = [
-  "Point",
-  "MultiPoint",
-  "LineString",
-  "MultiLineString",
-  "Polygon",
-  "MultiPolygon",
-  "GeometryCollection",
-];
+/** The geometries with coordinates, and how deep their positions lie in lists (RFC 7946, section 3.1). */
+const NESTED = new Map([
+  ["Point", 0],
+  ["MultiPoint", 1],
+  ["LineString", 1],
+  ["MultiLineString", 2],
+  ["Polygon", 2],
+  ["MultiPolygon", 3],
+]);
 
 function isGeometry(value) {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    GEOMETRIES.includes(value.type) &&
-    (Array.isArray(value.coordinates) || Array.isArray(value.geometries))
-  );
+  if (typeof value !== "object" || value === null) return false;
+  return value.type === "GeometryCollection"
+    ? Array.isArray(value.geometries)
+    : NESTED.has(value.type) && Array.isArray(value.coordinates);
 }
 
-function geometry(value, object, found) {
+function geometry(value, object, found, depth = 0) {
+  if (found.length >= MAX_POSITIONS || depth > MAX_DEPTH) return;
   if (value.type === "GeometryCollection") {
-    for (const member of value.geometries ?? []) if (isGeometry(member)) geometry(member, object, found);
+    for (const member of value.geometries) if (isGeometry(member)) geometry(member, object, found, depth + 1);
     return;
   }
   if (value.type === "MultiPoint") {
@@ -113,14 +112,14 @@ function geometry(value, object, found) {
   let first = value.coordinates;
   while (Array.isArray(first?.[0])) first = first[0];
   if (value.type === "Point") push(first, object, null, found);
-  else if (isWhole(value.coordinates)) push(first, object, value, found);
+  else if (isWhole(value.coordinates, NESTED.get(value.type))) push(first, object, value, found);
 }
 
-/** Whether all coordinates are numbers: a map library would stumble over others. */
-function isWhole(coordinates) {
+/** Whether coordinates are positions so deep in lists, all of numbers: a map library would stumble over others. */
+function isWhole(coordinates, nested) {
   if (!Array.isArray(coordinates) || coordinates.length === 0) return false;
-  if (typeof coordinates[0] === "number") return coordinates.length >= 2 && coordinates.every(Number.isFinite);
-  return coordinates.every(isWhole);
+  if (nested > 0) return coordinates.every((member) => isWhole(member, nested - 1));
+  return coordinates.length >= 2 && coordinates.every(Number.isFinite);
 }
 
 function push(point, object, shape, found) {

@@ -68,7 +68,13 @@ const chosen = new Set(); // the types that the log is limited to
 hub.onmessage = ({ data }) => {
   const before = status.state;
   status = data.status;
-  if (data.items) take(data.from, data.items);
+  if (data.items) {
+    try {
+      take(data.from, data.items);
+    } finally {
+      ask(); // a record that the page stumbles over is held already: the next one comes
+    }
+  }
   if (performance.now() - figuresShown > REFRESH) showFigures();
   if (JSON.stringify(before) !== JSON.stringify(status.state)) {
     since = Date.now();
@@ -101,7 +107,6 @@ function take(from, items) {
   if (newType) showTypes();
   showTabs();
   views[view].changed();
-  ask();
 }
 
 /** Looks for numbers and positions in an item. */
