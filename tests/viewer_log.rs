@@ -284,6 +284,7 @@ fn the_first_row_is_there_within_300_ms() {
     for _ in 0..5 {
         let report = report(open(Chromium, &program.url("/"), &[row, paint]));
         let value = |n: usize| report.strings("values")[n].parse::<u32>().expect("is a number");
+        println!("the first row after {} ms, the first paint after {} ms", value(0), value(1));
         if value(0) <= 300.max(4 * value(1)) {
             return;
         }
@@ -340,13 +341,17 @@ fn latest_frame(view: &str, rate: usize) -> u32 {
     let total = rate * seconds();
     let all = format!("ssePipe.events === {total} && ssePipe.items.length === {}", total.min(200_000));
     let last = format!("JSON.parse(ssePipe.items.at(-1).data).n === {}", total - 1);
-    let bounded = "performance.memory.usedJSHeapSize < 400e6";
+    let heap = "performance.memory.usedJSHeapSize";
+    let bounded = format!("{heap} < 400e6 && `${{Math.ceil({heap} / 1e6)}} MB`");
     let latest = "frames_.n > 60 && String(Math.ceil(frames_.worst))";
-    let steps = ["ssePipe.state === 'live'", WATCH_FRAMES, &all, &last, bounded, latest];
+    let steps = ["ssePipe.state === 'live'", WATCH_FRAMES, &all, &last, &bounded, latest];
     let mut page = open(Chromium, &program.url(view), &steps);
     page.wait_for("reached 2");
     flood(&mut program, rate);
-    report(page).strings("values").last().expect("has steps").parse().expect("is a number")
+    let report = report(page);
+    let [.., bounded, latest] = &report.strings("values")[..] else { panic!("no values in {}", report.0) };
+    println!("{view} at {rate} events/s for {} s: the latest frame after {latest} ms, {bounded} of heap", seconds());
+    latest.parse().expect("is a number")
 }
 
 /// A flood in one view: no frame later than 250 ms.
