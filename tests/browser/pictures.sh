@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Takes README's pictures of the page, from live pipes, in Chromium: light and dark, and as wide as a phone.
 #
-#     tests/browser/pictures.sh [FOLDER]        (examples/pictures by itself; takes about 2 minutes)
+#     tests/browser/pictures.sh [FOLDER]        (examples/pictures by itself; takes about 4 minutes)
 #
 # Wants what tests/run installs, vmstat (procps), and the fonts Inter and JetBrains Mono (fonts-inter,
 # fonts-jetbrains-mono), so that the pictures look alike wherever they are taken.
@@ -44,22 +44,20 @@ serve() {
   until grep -o 'http://localhost:[0-9]*' "$work/$name.err" >"$work/$name"; do sleep 0.1; done
 }
 
-# take NAME FILE PATH VIEWPORT OPTIONS EXPRESSION...: a picture once the expressions have come true in turn.
+# take NAME FILE PATH VIEWPORT OPTIONS EXPRESSION...: a picture, live, once the expressions have come true in turn.
 take() {
   local name=$1 file=$2 path=$3 viewport=$4 dark=$5
   shift 5
   local steps=()
-  for step in "${@:2}"; do steps+=(--then "$step"); done
+  for step in "${@:2}" 'ssePipe.state === "live"'; do steps+=(--then "$step"); done
   node tests/browser/drive.mjs chromium "$(cat "$work/$name")$path" 120 "$1" "${steps[@]}" \
     --viewport "$viewport" $dark --screenshot "$out/$file.png" >"$work/report" || { cat "$work/report" >&2; exit 1; }
   echo "$out/$file.png"
 }
 
-gps() { GPS_CYCLE=0.15 exec examples/gps-map.sh "$sse_pipe" --port 0 --history all --at-eof serve; }
+gps() { GPS_CYCLE=0.3 exec examples/gps-map.sh "$sse_pipe" --port 0 --history all --at-eof serve; }
 machine() { vmstat -n 1 | "$sse_pipe" --port 0 --history all --at-eof serve; }
 satellites() { examples/satellites.sh | "$sse_pipe" --port 0 --history all --at-eof serve; }
-serve satellites satellites
-serve gps gps
 serve machine machine
 
 unfold='[...document.querySelectorAll(".row")].filter(row => row.textContent.includes("TPV")).at(-12).querySelector(".line").click(), true'
@@ -72,11 +70,15 @@ fit='document.querySelector(".map-tools button").click(), true'
 measured='ssePipe.plot.rows > 45 && ssePipe.plot.drawn > 1'
 
 for dark in "" --dark; do
-  take satellites "map${dark#-}" '/#map' 1280x800 "$dark" "$orbited" "$fit" "$still"
-  take gps "track${dark#-}" '/#map' 1280x800 "$dark" "$sailed" "$fit" "$still"
-  take gps "log${dark#-}" / 1280x800 "$dark" 'ssePipe.rows > 100' "$unfold" "$unfolded" "$still"
+  serve "satellites$dark" satellites # the same orbits in each
+  serve "gps$dark" gps # a voyage for each: it ends
+  take "satellites$dark" "map${dark#-}" '/#map' 1280x800 "$dark" "$orbited" "$fit" "$still"
+  take "gps$dark" "log${dark#-}" / 1280x800 "$dark" 'ssePipe.rows > 100' "$unfold" "$unfolded" "$still"
+  take "gps$dark" "track${dark#-}" '/#map' 1280x800 "$dark" "$sailed" "$fit" "$still"
   take machine "plot${dark#-}" '/#plot' 1280x800 "$dark" "$measured" "$still"
 done
-take satellites map-phone '/#map' 390x780 "" "$orbited" "$fit" "$still"
-take gps log-phone / 390x780 "" 'ssePipe.rows > 100' "$still"
+serve satellites-phone satellites
+take satellites-phone map-phone '/#map' 390x780 "" "$orbited" "$fit" "$still"
+serve gps-phone gps
+take gps-phone log-phone / 390x780 "" 'ssePipe.rows > 100' "$still"
 take machine plot-phone '/#plot' 390x780 "" "$measured" "$still"
