@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Options of other programs that the documents mention.
-const OF_OTHERS: [&str; 4] = ["--line-buffered", "--path", "--release", "--unix-socket"];
+const OF_OTHERS: [&str; 5] = ["--bench", "--line-buffered", "--path", "--release", "--unix-socket"];
 
 #[test]
 fn the_manual_has_the_options_of_help_with_their_defaults() {

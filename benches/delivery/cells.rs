@@ -1,0 +1,283 @@
+//! What is measured: one function for each table. Each starts a server of its own, and fails if a single delivery does.
+
+use crate::crowd::{Care, Crowd};
+use crate::server::{BINARY, Place, Places, Server, cpu};
+use crate::stream::Stream;
+use anyhow::{Context, Result, ensure};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The programs are started so often; the median counts.
+const STARTS: usize = 21;
+/// The heartbeats are 15 s apart unless told otherwise: this sees one of them.
+const IDLE: Duration = Duration::from_secs(15);
+/// So much input without a client.
+const INPUT: u64 = 512 << 20;
+/// Clients that are throttled look for something to read so often.
+const THROTTLE: Duration = Duration::from_millis(5);
+
+/// How long a turn of the clients may wait while something else goes on.
+const SHORT: Duration = Duration::from_millis(5);
+
+/// Processor time of the server and of this program, and the time on the wall.
+struct Clock {
+    server: Duration,
+    own: Duration,
+    wall: Instant,
+}
+
+impl Clock {
+    fn start(server: &Server) -> Result<Clock> {
+        Ok(Clock { server: server.cpu()?, own: cpu(std::process::id())?, wall: Instant::now() })
+    }
+
+    /// Seconds on the wall until `end`, of the server's and of our own processor time.
+    fn stop(&self, server: &Server, end: Instant) -> Result<[f64; 3]> {
+        let own = cpu(std::process::id())? - self.own;
+        Ok([end - self.wall, server.cpu()? - self.server, own].map(|time| time.as_secs_f64()))
+    }
+}
+
+/// Someone writes as fast as it is taken: deliveries a second, and what each of them costs.
+pub fn saturated(places: &Places, clients: usize, size: usize, time: Duration) -> Result<Vec<f64>> {
+    let stream = Stream::of_records(size)?;
+    let [wall, server, own, deliveries] = flood(places, Place::Own, &[], clients, &stream, Care::Every, time)?;
+    Ok(vec![
+        clients as f64,
+        size as f64,
+        deliveries / wall,
+        server * 1e9 / deliveries,
+        server / wall * 100.0,
+        own / wall * 100.0,
+    ])
+}
+
+/// The same with one worker and with two, on all processors. The clients cost as little as clients can.
+pub fn workers(places: &Places, clients: usize, size: usize, time: Duration) -> Result<Vec<f64>> {
+    let stream = Stream::of_records(size)?;
+    let mut rates = [0.0; 2];
+    for (rate, threads) in rates.iter_mut().zip(["1", "2"]) {
+        let args = ["--threads", threads, "--pace", "slowest"]; // they are too slow to keep up otherwise
+        let [wall, .., deliveries] = flood(places, Place::All, &args, clients, &stream, Care::Sampled, time)?;
+        *rate = deliveries / wall;
+    }
+    Ok(vec![clients as f64, size as f64, rates[0], rates[1], rates[1] / rates[0]])
+}
+
+/// Seconds on the wall, of the server's and of our processor time; deliveries.
+fn flood(
+    places: &Places,
+    place: Place,
+    args: &[&str],
+    clients: usize,
+    stream: &Stream,
+    care: Care,
+    time: Duration,
+) -> Result<[f64; 4]> {
+    places.take_clients_place(place)?;
+    let mut server = Server::start(&[&["--heartbeat", "0"], args].concat(), places, place)?;
+    let mut crowd = Crowd::join(server.address, clients, stream, care)?;
+    let mut stdin = server.stdin.take().context("was not taken yet")?;
+    stdin.write_all(&stream.records)?; // buffers grow to what they will need
+    crowd.read_until(stream.period)?;
+
+    let clock = Clock::start(&server)?;
+    let records = stream.records.clone();
+    let producer = thread::spawn(move || -> Result<(ChildStdin, u64)> {
+        let end = Instant::now() + time;
+        let mut periods = 0;
+        while Instant::now() < end {
+            stdin.write_all(&records)?;
+            periods += 1;
+        }
+        Ok((stdin, periods))
+    });
+    while !producer.is_finished() {
+        crowd.turn(Some(SHORT), |_, _, _| {})?;
+        if care == Care::Sampled {
+            thread::sleep(THROTTLE);
+        }
+    }
+    let (stdin, periods) = producer.join().expect("the producer does not panic")?;
+    let events = (periods + 1) * stream.period;
+    while !crowd.has(events) {
+        crowd.turn(None, |_, _, _| {})?;
+        if care == Care::Sampled {
+            thread::sleep(THROTTLE);
+        }
+    }
+    let [wall, server_time, own] = clock.stop(&server, crowd.latest)?;
+    crowd.take_care();
+    drop(stdin);
+    crowd.finish(events)?;
+    server.end()?;
+    Ok([wall, server_time, own, (periods * stream.period * clients as u64) as f64])
+}
+
+/// So many records a second: from the moment when a record was due until a client has it whole.
+pub fn latency(places: &Places, clients: usize, size: usize, rate: u32, time: Duration) -> Result<Vec<f64>> {
+    places.take_clients_place(Place::Own)?;
+    let stream = Stream::of_records(size)?;
+    let mut server = Server::start(&["--heartbeat", "0"], places, Place::Own)?;
+    let mut crowd = Crowd::join(server.address, clients, &stream, Care::Every)?;
+    let mut stdin = server.stdin.take().context("was not taken yet")?;
+    let record = |nth: u64| {
+        let nth = (nth % stream.period) as usize;
+        &stream.records[nth * stream.line()..(nth + 1) * stream.line()]
+    };
+    stdin.write_all(record(0))?;
+    crowd.read_until(1)?;
+
+    let count = u64::from((f64::from(rate) * time.as_secs_f64()) as u32).max(2);
+    let apart = Duration::from_secs(1) / rate;
+    let mut taken: Vec<u32> = Vec::with_capacity((count * clients as u64) as usize);
+    let clock = Clock::start(&server)?;
+    let start = Instant::now() + apart;
+    let due = |event: u64| start + apart * (event - 1) as u32;
+    thread::scope(|scope| -> Result<()> {
+        let stdin = &mut stdin;
+        let record = &record;
+        let producer = scope.spawn(move || -> Result<()> {
+            wake_in_time();
+            for event in 1..=count {
+                thread::sleep(due(event).saturating_duration_since(Instant::now()));
+                stdin.write_all(record(event))?;
+            }
+            Ok(())
+        });
+        let mut read = || -> Result<()> {
+            while !crowd.has(count + 1) {
+                crowd.turn(None, |now, before, after| {
+                    for event in before / stream.chunk as u64..after / stream.chunk as u64 {
+                        let late = now.saturating_duration_since(due(event)).as_nanos();
+                        taken.push(late.try_into().unwrap_or(u32::MAX));
+                    }
+                })?;
+            }
+            Ok(())
+        };
+        let result = read();
+        if result.is_err() {
+            server.kill(); // which ends the producer
+        }
+        result.and(producer.join().expect("the producer does not panic"))
+    })?;
+    let [wall, server_time, own] = clock.stop(&server, crowd.latest)?;
+    drop(stdin);
+    crowd.finish(count + 1)?;
+    server.end()?;
+    taken.sort_unstable();
+    ensure!(taken.len() as u64 == count * clients as u64, "{} deliveries were timed", taken.len());
+    let quantile = |of: f64| f64::from(taken[((taken.len() - 1) as f64 * of) as usize]) / 1e3;
+    Ok(vec![
+        clients as f64,
+        size as f64,
+        f64::from(rate),
+        quantile(0.5),
+        quantile(0.99),
+        server_time * 1e6 / taken.len() as f64,
+        server_time / wall * 100.0,
+        own / wall * 100.0,
+    ])
+}
+
+/// A sleep ends when it should, not up to 50 µs later.
+fn wake_in_time() {
+    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+}
+
+/// Clients that only wait: how fast they join, what memory each takes, and what they cost with heartbeats.
+pub fn idle(places: &Places, clients: usize) -> Result<Vec<f64>> {
+    places.take_clients_place(Place::Own)?;
+    let stream = Stream::of_heartbeats();
+    let mut server = Server::start(&[], places, Place::Own)?;
+    // A few may come and go, so that what is set up once is not counted.
+    drop(Crowd::join(server.address, 1, &stream, Care::Every)?);
+    let (before, start) = (server.resident()?, Instant::now());
+    let mut crowd = Crowd::join(server.address, clients, &stream, Care::Every)?;
+    let joining = crowd.latest - start;
+    let memory = server.resident()?.saturating_sub(before) as f64 / clients as f64;
+
+    let clock = Clock::start(&server)?;
+    let end = Instant::now() + IDLE;
+    while let Some(rest) = end.checked_duration_since(Instant::now()) {
+        crowd.turn(Some(rest), |_, _, _| {})?;
+    }
+    let [wall, server_time, _] = clock.stop(&server, Instant::now())?;
+    crowd.read_until(1)?; // where joining was quick, the heartbeat is just on its way
+    let heartbeats = crowd.fewest();
+    server.stdin = None;
+    crowd.finish(heartbeats)?;
+    server.end()?;
+    Ok(vec![clients as f64, clients as f64 / joining.as_secs_f64(), memory, server_time / wall * 100.0])
+}
+
+/// From exec to listening, and what `true` takes from exec to its end; the size of the binary.
+pub fn start(places: &Places) -> Result<Vec<f64>> {
+    places.take_clients_place(Place::Own)?;
+    let (mut own, mut least) = (Vec::new(), Vec::new());
+    for _ in 0..STARTS {
+        let mut command = Command::new("true");
+        let start = Instant::now();
+        places.spawn(&mut command, Place::Own)?.wait()?;
+        least.push(start.elapsed().as_secs_f64() * 1e3);
+        let start = Instant::now();
+        let server = Server::start(&[], places, Place::Own)?;
+        own.push(start.elapsed().as_secs_f64() * 1e3);
+        server.end()?;
+    }
+    let size = fs::metadata(BINARY)?.len() as f64 / f64::from(1 << 20);
+    Ok(vec![median(&mut own), median(&mut least), size])
+}
+
+/// Records without a client, from a file that is in memory, beside `wc -l`.
+pub fn input(places: &Places, size: usize) -> Result<Vec<f64>> {
+    places.take_clients_place(Place::Own)?;
+    let file = Scratch::fill(size, INPUT)?;
+    let time = |program: &str, args: &[&str]| -> Result<f64> {
+        let mut command = Command::new(program);
+        command.args(args).stdin(File::open(&file.0)?).stdout(Stdio::null()).stderr(Stdio::piped());
+        let start = Instant::now();
+        let output = places.spawn(&mut command, Place::Own)?.wait_with_output()?;
+        ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(fs::metadata(&file.0)?.len() as f64 / 1e9 / start.elapsed().as_secs_f64())
+    };
+    let (mut own, mut counting) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        own.push(time(BINARY, &["--port", "0", "--at-eof", "exit"])?);
+        counting.push(time("wc", &["-l"])?);
+    }
+    let (own, counting) = (median(&mut own), median(&mut counting));
+    Ok(vec![size as f64, own, counting, own / counting])
+}
+
+/// A file for a while.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn fill(size: usize, most: u64) -> Result<Scratch> {
+        let scratch = Scratch(Path::new(env!("CARGO_TARGET_TMPDIR")).join("delivery-input"));
+        let records = Stream::of_records(size)?.records;
+        let mut file = File::create(&scratch.0).with_context(|| format!("{}", scratch.0.display()))?;
+        for _ in 0..most / records.len() as u64 {
+            file.write_all(&records)?;
+        }
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The middle one.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
