@@ -4,7 +4,8 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use sse_pipe::input::encoder::{Encoder, Encoding, Full};
 use sse_pipe::input::json::{self, Pointer};
-use sse_pipe::input::records::{Record, Splitter, Terminator};
+use sse_pipe::input::line_ends::LineEnds;
+use sse_pipe::input::records::{Next, Record, Splitter, Terminator};
 use sse_pipe::log::batch::Draft;
 use sse_pipe::log::id::Run;
 use sse_pipe::log::memory::{BLOCK, Memory};
@@ -52,6 +53,13 @@ fn lines(kind: Kind, size: usize) -> (Vec<u8>, usize) {
     (line.repeat(count), count)
 }
 
+fn record(encoder: &mut Encoder, record: Record<'_>, draft: &mut Draft) {
+    if encoder.record(record, draft) == Err(Full) {
+        draft.finish();
+        encoder.record(record, draft).expect("an empty draft has room");
+    }
+}
+
 /// Splits a read and encodes it into batches, as the reader does.
 fn encode(bencher: Bencher, kind: Kind, size: usize) {
     let (input, count) = lines(kind, size);
@@ -61,11 +69,13 @@ fn encode(bencher: Bencher, kind: Kind, size: usize) {
     let mut draft = Draft::new(memory);
     let mut splitter = Splitter::new(Terminator::Newline, MAX_RECORD);
     bencher.counter(BytesCount::new(input.len())).counter(ItemsCount::new(count)).bench_local(|| {
-        splitter.push(black_box(&input), |record| {
-            if encoder.record(record, &mut draft) == Err(Full) {
-                draft.finish();
-                encoder.record(record, &mut draft).expect("an empty draft has room");
-            }
+        splitter.push(black_box(&input), |next| match next {
+            Next::Lines(mut lines) => loop {
+                lines = encoder.lines(lines, &mut draft);
+                let Some(line) = lines.next() else { return };
+                record(&mut encoder, Record::Bytes(line), &mut draft);
+            },
+            Next::Record(next) => record(&mut encoder, next, &mut draft),
         });
         draft.finish()
     });
@@ -92,9 +102,9 @@ fn split(bencher: Bencher, size: usize) {
     let mut splitter = Splitter::new(Terminator::Newline, MAX_RECORD);
     bencher.counter(BytesCount::new(input.len())).counter(ItemsCount::new(count)).bench_local(|| {
         let mut bytes = 0;
-        splitter.push(black_box(&input), |record| {
-            if let Record::Line(line) = record {
-                bytes += line.len();
+        splitter.push(black_box(&input), |next| {
+            if let Next::Lines(lines) = next {
+                bytes += LineEnds::new(lines.bytes, lines.terminator).sum::<usize>();
             }
         });
         bytes

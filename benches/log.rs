@@ -21,7 +21,7 @@ fn batches(run: Run, events: u64) -> Vec<Arc<Batch>> {
     let mut encoder = Encoder::new(Encoding { event: None, ids: Some(run), max_record: 1 << 20, buffer: 1 << 30 });
     let mut batch = || {
         for _ in 0..events {
-            encoder.record(Record::Line(&[b'x'; 200]), &mut draft).expect("has room");
+            encoder.record(Record::Bytes(&[b'x'; 200]), &mut draft).expect("has room");
         }
         Arc::new(draft.finish().expect("has entries"))
     };

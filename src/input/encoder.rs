@@ -1,12 +1,13 @@
 //! From a record to an entry of the log: one chunk with one event, or with a comment in its place.
 
-use super::records::Record;
+use super::frame::{self, Frame};
+use super::line_ends::LineEnds;
+use super::records::{Lines, Record};
 use crate::log::batch::{BATCH_COST, Draft, Entry, INDEX_COST};
 use crate::log::id::Run;
 use crate::log::own_ids::ID_COST;
 use crate::wire::event::{self, Data, Event, FieldValue};
 use crate::wire::{chunk, utf8};
-use std::ops::Range;
 
 /// How records become events.
 #[derive(Clone, Debug)]
@@ -58,51 +59,18 @@ pub struct Encoder {
     id_prefix: usize,
     /// The data of the record at hand, where it had to be repaired.
     repaired: Vec<u8>,
-    frame: Option<Frame>,
-}
-
-/// What stands around the data of the latest line. The next is often as long, and then only its number differs.
-#[derive(Debug)]
-struct Frame {
-    /// The length of the line.
-    line: usize,
-    before: Vec<u8>,
-    after: Vec<u8>,
-    /// Where the number stands in `after`, if there is an ID.
-    number: Range<usize>,
-}
-
-impl Frame {
-    /// The frame of this chunk, whose data are a line that begins at `start`, and whose ID ends with so many digits.
-    fn of(chunk: &[u8], start: usize, line: usize, digits: usize) -> Frame {
-        let (before, after) = (&chunk[..start], &chunk[start + line..]);
-        let number_end = after.len().saturating_sub(b"\n\n\r\n".len());
-        let number = number_end.saturating_sub(digits)..number_end;
-        Frame { line, before: before.to_vec(), after: after.to_vec(), number }
-    }
-
-    /// Takes the number for the next ID, if it has as many digits as the last.
-    fn renumber(&mut self, number: u64) -> bool {
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(number);
-        let fits = self.number.len() == digits.len();
-        if fits {
-            self.after[self.number.clone()].copy_from_slice(digits.as_bytes());
-        }
-        fits
-    }
+    frame: Frame,
 }
 
 /// The memory of a long record that had to be repaired is given back beyond this.
 const REPAIRED_KEPT: usize = 64 * 1024;
-/// In a longer line the data is all that takes time.
-const FRAMED: usize = 1024;
 
 impl Encoder {
     /// An encoder that begins with the first record of a run.
     pub fn new(encoding: Encoding) -> Encoder {
         let id = encoding.ids.map_or(String::new(), |run| format!("{run}-"));
-        Encoder { encoding, id_prefix: id.len(), id, repaired: Vec::new(), frame: None }
+        let frame = Frame::new(encoding.event.clone(), encoding.ids);
+        Encoder { encoding, id_prefix: id.len(), id, repaired: Vec::new(), frame }
     }
 
     /// Whether events that bring no ID are given one.
@@ -110,19 +78,30 @@ impl Encoder {
         self.encoding.ids.is_some()
     }
 
+    /// Adds the entries of the next records to `draft`, as long as it has room. What is left is returned.
+    pub fn lines<'a>(&mut self, lines: Lines<'a>, draft: &mut Draft) -> Lines<'a> {
+        let mut start = 0;
+        for end in LineEnds::new(lines.bytes, lines.terminator) {
+            let size = self.frame.fit(end - start, draft.next());
+            if !draft.has_room(size + frame::TO_SPARE) {
+                break;
+            }
+            draft.push(Entry::Event, |out| self.frame.write(&lines.bytes[start..], out));
+            start = end + 1;
+        }
+        lines.after(start)
+    }
+
     /// Adds the entry of the next record to `draft`.
     pub fn record(&mut self, record: Record<'_>, draft: &mut Draft) -> Result<Outcome, Full> {
-        let number = draft.next();
-        let (size, outcome) = match record {
-            Record::Line(line) => (self.line(line, draft)?, Outcome::Written),
-            Record::Bytes(bytes) => return self.parts(Parts { event: None, data: bytes, id: None }, draft),
+        match record {
+            Record::Bytes(bytes) => self.parts(Parts { event: None, data: bytes, id: None }, draft),
             Record::TooLong { size } => {
-                let max = self.encoding.max_record;
+                let (number, max) = (draft.next(), self.encoding.max_record);
                 let why = format!("record {number} left out: {size} bytes are more than --max-record {max}");
-                return self.comment(&why, draft).map(|()| Outcome::TooLong(size));
+                self.comment(&why, draft).map(|()| Outcome::TooLong(size))
             }
-        };
-        self.judge(size, outcome, draft)
+        }
     }
 
     /// Adds the entry of the next record to `draft`, which brings parts of its event.
@@ -150,29 +129,6 @@ impl Encoder {
     /// Adds the end event (`--end-event`), where the buffer can hold it.
     pub fn end_event(&mut self, name: &FieldValue, data: &str, draft: &mut Draft) -> Result<(), Full> {
         self.event(Some(name), Data::Line(data.as_bytes()), None, draft).map(drop)
-    }
-
-    /// Adds the event of a line: what [`Encoder::event`] would write, in less time where the last one was as long.
-    #[inline]
-    fn line(&mut self, line: &[u8], draft: &mut Draft) -> Result<usize, Full> {
-        if let Some(frame) = self.frame.as_mut().filter(|frame| frame.line == line.len()) {
-            let size = frame.before.len() + line.len() + frame.after.len();
-            if draft.fits(size) && (self.encoding.ids.is_none() || frame.renumber(draft.next())) {
-                draft.push(Entry::Event, |out| {
-                    out.extend_from_slice(&frame.before);
-                    out.extend_from_slice(line);
-                    out.extend_from_slice(&frame.after);
-                });
-                return Ok(size);
-            }
-        }
-        let size = self.event(None, Data::Line(line), None, draft)?;
-        let chunk = draft.latest();
-        self.frame = (line.len() <= FRAMED && chunk.len() == size).then(|| {
-            let start = chunk::data(chunk).start + event::line_start(self.encoding.event.as_ref());
-            Frame::of(chunk, start, line.len(), self.id.len() - self.id_prefix)
-        });
-        Ok(size)
     }
 
     fn repaired(
@@ -285,19 +241,29 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_the_same_whether_the_one_before_was_as_long_or_not() {
-        for (event, ids) in [(None, None), (FieldValue::new("e"), None), (FieldValue::new("e"), Some(Run::new(0)))] {
-            let encoding = Encoding { event, ids, max_record: 100, ..encoding() };
-            let (mut encoder, mut draft) = (Encoder::new(encoding.clone()), draft(1 << 20));
-            for n in 0..2000 {
-                let line = "x".repeat(n / 3 % 40);
-                let line = line.as_bytes();
-                encoder.record(Record::Line(line), &mut draft).expect("has room");
-                let id = ids.map(|run| format!("{run}-{}", n + 1));
-                let event = Event { event: encoding.event.as_ref(), data: Data::Line(line), id: id.as_deref() };
-                let mut want = Vec::new();
-                chunk::write(&mut want, event.encoded_len(), |out| event.write(out));
-                assert_eq!(draft.latest().escape_ascii().to_string(), want.escape_ascii().to_string());
+    fn lines_become_what_records_become() {
+        let long = "a type that is longer than what is copied at a time, which no sensible program has".to_owned();
+        for name in ["", "e", &long] {
+            for ids in [None, Some(Run::new(0))] {
+                let event = FieldValue::new(name);
+                let encoding = Encoding { event, ids, max_record: 5000, buffer: 1 << 20 };
+                let texts: Vec<_> = (0..4000).map(|n| "x".repeat(n * n / 7 % 19 * (n % 23))).collect();
+                let bytes = texts.iter().map(|text| format!("{text}\0")).collect::<String>();
+                let mut lines = Lines { bytes: bytes.as_bytes(), terminator: 0 };
+                let (mut encoder, mut other) = (Encoder::new(encoding.clone()), Encoder::new(encoding));
+                let (mut draft, mut others) = (draft(1 << 16), draft(1 << 22));
+                let mut got = Vec::new();
+                loop {
+                    lines = encoder.lines(lines, &mut draft);
+                    let Some(batch) = draft.finish() else { break };
+                    assert!(batch.bytes().len() <= 1 << 16);
+                    got.extend_from_slice(batch.bytes());
+                }
+                for text in &texts {
+                    assert_eq!(other.record(Record::Bytes(text.as_bytes()), &mut others), Ok(Outcome::Written));
+                }
+                let want = others.finish().expect("has entries");
+                assert_eq!(got.escape_ascii().to_string(), want.bytes().escape_ascii().to_string());
             }
         }
     }

@@ -4,7 +4,7 @@
 use super::encoder::Parts;
 use super::json::{self, Pointer};
 use super::reader::Publishing;
-use super::records::{Record, Splitter, Terminator};
+use super::records::{Next, Record, Splitter, Terminator};
 use crate::log::own_ids;
 use crate::report::harmless;
 use crate::wire::event_stream::{Dispatched, Item, Parser};
@@ -73,8 +73,14 @@ impl Source {
     /// Takes the next bytes, and publishes the events that they complete.
     pub fn push(&mut self, bytes: &[u8], publishing: &mut Publishing) {
         match self {
-            Source::Lines(splitter) => splitter.push(bytes, |record| publishing.record(record)),
-            Source::Json(splitter, json) => splitter.push(bytes, |record| json.record(record, publishing)),
+            Source::Lines(splitter) => splitter.push(bytes, |next| match next {
+                Next::Lines(lines) => publishing.lines(lines),
+                Next::Record(record) => publishing.record(record),
+            }),
+            Source::Json(splitter, json) => splitter.push(bytes, |next| match next {
+                Next::Lines(lines) => lines.for_each(|line| json.record(Record::Bytes(line), publishing)),
+                Next::Record(record) => json.record(record, publishing),
+            }),
             Source::EventStream(stream) => stream.push(bytes, publishing),
         }
     }
@@ -99,7 +105,7 @@ pub struct Json {
 
 impl Json {
     fn record(&mut self, record: Record<'_>, publishing: &mut Publishing) {
-        let (Record::Line(bytes) | Record::Bytes(bytes)) = record else { return publishing.record(record) };
+        let Record::Bytes(bytes) = record else { return publishing.record(record) };
         let text = as_text(bytes, publishing);
         let Json { pointers, told } = self;
         let found = json::find(&text, [&pointers.event, &pointers.id, &pointers.data].map(Option::as_ref));

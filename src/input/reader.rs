@@ -6,7 +6,7 @@
 use super::buffering::Buffering;
 use super::encoder::{Encoder, Encoding, Full, Outcome, Parts};
 use super::format::{Format, Source};
-use super::records::Record;
+use super::records::{Lines, Record};
 use super::tee::{Broken, Tee};
 use crate::log::batch::Draft;
 use crate::report::{Report, harmless};
@@ -187,6 +187,17 @@ impl Reader {
 }
 
 impl Publishing {
+    /// The next records: each is the data of an event.
+    pub fn lines(&mut self, mut lines: Lines<'_>) {
+        loop {
+            let before = self.draft.next();
+            lines = self.encoder.lines(lines, &mut self.draft);
+            self.events += self.draft.next() - before;
+            let Some(line) = lines.next() else { return };
+            self.record(Record::Bytes(line)); // the draft is full, or it is a line like no other
+        }
+    }
+
     /// The next record: its bytes are data.
     pub fn record(&mut self, record: Record<'_>) {
         self.entry(|encoder, draft| encoder.record(record, draft));

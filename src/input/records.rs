@@ -19,11 +19,46 @@ impl Terminator {
     }
 }
 
+/// What comes next in the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next<'a> {
+    /// Some records at once.
+    Lines(Lines<'a>),
+    /// One record.
+    Record(Record<'a>),
+}
+
+/// Some whole records, each with what ends it still behind it. They are known to be valid UTF-8 without a line break
+/// in them, and so can be sent as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lines<'a> {
+    /// All of them. The last byte ends the last one.
+    pub bytes: &'a [u8],
+    /// What ends each of them, and is nowhere else.
+    pub terminator: u8,
+}
+
+impl<'a> Lines<'a> {
+    /// The lines behind the first `len` bytes, which are whole lines.
+    pub fn after(self, len: usize) -> Lines<'a> {
+        Lines { bytes: &self.bytes[len..], ..self }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    /// Takes the first line, without what ends it.
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (line, rest) = self.bytes.split_at(memchr::memchr(self.terminator, self.bytes)?);
+        self.bytes = &rest[1..];
+        Some(line)
+    }
+}
+
 /// One record, without what ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
-    /// It is known to be valid UTF-8 without a line break, and so can be sent as it is.
-    Line(&'a [u8]),
     /// It may be anything.
     Bytes(&'a [u8]),
     /// It was longer than allowed and is not held.
@@ -45,6 +80,9 @@ pub struct Splitter {
     ends_with_cr: bool,
 }
 
+/// So many bytes are looked through and encoded before the next: they stay in the processor's nearest cache for it, and
+/// what is no UTF-8 slows down no more than what is near.
+const WINDOW: usize = 32 * 1024;
 /// The memory of a long record that was split over reads is given back beyond this.
 const HELD_KEPT: usize = 64 * 1024;
 
@@ -59,29 +97,41 @@ impl Splitter {
         self.terminator
     }
 
-    /// Takes the next bytes and hands on each record that they complete.
-    pub fn push<'a>(&mut self, bytes: &'a [u8], mut each: impl FnMut(Record<'_>)) {
+    /// Takes the next bytes and hands on the records that they complete.
+    pub fn push<'a>(&mut self, bytes: &'a [u8], mut each: impl FnMut(Next<'_>)) {
         let byte = self.terminator.byte();
         let Some(last) = memchr::memrchr(byte, bytes) else { return self.hold(bytes) };
         let mut start = 0;
         if self.size > 0 {
             let end = memchr::memchr(byte, bytes).expect("there is a last one");
             self.hold(&bytes[..end]);
-            self.finish_held(true, &mut each);
+            self.finish_held(true, &mut |record| each(Next::Record(record)));
             start = end + 1;
         }
-        let whole: &'a [u8] = bytes.get(start..=last).unwrap_or_default();
-        let lines = self.are_lines(whole);
-        let mut start = 0;
-        for end in memchr::memchr_iter(byte, whole) {
-            let piece = &whole[start..end];
-            start = end + 1;
-            each(match lines {
-                true if piece.len() <= self.max => Record::Line(piece),
-                _ => self.judge(piece, piece.len() as u64, piece.ends_with(b"\r")),
-            });
+        let mut whole: &'a [u8] = bytes.get(start..=last).unwrap_or_default();
+        while !whole.is_empty() {
+            let window = &whole[..self.window(whole)];
+            whole = &whole[window.len()..];
+            let lines = Lines { bytes: window, terminator: byte };
+            if window.len() <= self.max && self.are_lines(window) {
+                each(Next::Lines(lines));
+            } else {
+                lines.for_each(|piece| {
+                    each(Next::Record(self.judge(piece, piece.len() as u64, piece.ends_with(b"\r"))));
+                });
+            }
         }
         self.hold(&bytes[last + 1..]);
+    }
+
+    /// How many bytes of these whole records to go on with: as many records as fit a window, at least one.
+    fn window(&self, records: &[u8]) -> usize {
+        let byte = self.terminator.byte();
+        let (window, rest) = records.split_at(WINDOW.min(records.len()));
+        match memchr::memrchr(byte, window) {
+            Some(end) => end + 1,
+            None => window.len() + memchr::memchr(byte, rest).map_or(rest.len(), |end| end + 1),
+        }
     }
 
     /// Whether all these records are UTF-8 without a line break: it costs far less to ask once for all than for each.
@@ -90,7 +140,7 @@ impl Splitter {
             Terminator::Newline => memchr::memchr(b'\r', records),
             Terminator::Null => memchr::memchr2(b'\r', b'\n', records),
         };
-        breaks.is_none() && std::str::from_utf8(records).is_ok()
+        breaks.is_none() && (records.is_ascii() || std::str::from_utf8(records).is_ok())
     }
 
     /// The input is over: text after the last terminator is a record too.
@@ -133,20 +183,22 @@ mod tests {
     fn split(terminator: Terminator, max: usize, input: &[u8], step: usize) -> Vec<String> {
         let mut splitter = Splitter::new(terminator, max);
         let mut records = Vec::new();
-        let mut each = |record: Record| {
-            records.push(match record {
-                Record::Line(line) => {
-                    assert!(std::str::from_utf8(line).is_ok_and(|line| !line.contains(['\r', '\n'])), "{line:?}");
-                    format!("{:?}", line.escape_ascii().to_string())
-                }
-                Record::Bytes(bytes) => format!("{:?}", bytes.escape_ascii().to_string()),
-                Record::TooLong { size } => format!("too long: {size}"),
-            });
+        let show = |bytes: &[u8]| format!("{:?}", bytes.escape_ascii().to_string());
+        let mut tell = |record: Record| match record {
+            Record::Bytes(bytes) => records.push(show(bytes)),
+            Record::TooLong { size } => records.push(format!("too long: {size}")),
+        };
+        let mut each = |next: Next| match next {
+            Next::Record(record) => tell(record),
+            Next::Lines(lines) => lines.for_each(|line| {
+                assert!(std::str::from_utf8(line).is_ok_and(|line| !line.contains(['\r', '\n'])), "{line:?}");
+                tell(Record::Bytes(line));
+            }),
         };
         for piece in input.chunks(step) {
             splitter.push(piece, &mut each);
         }
-        splitter.finish(&mut each);
+        splitter.finish(|record| each(Next::Record(record)));
         records
     }
 
@@ -190,10 +242,11 @@ mod tests {
             assert!(splitter.held.capacity() <= 2048, "holds {} bytes", splitter.held.capacity());
         }
         let mut records = 0;
-        splitter.push(b"\nok\n", |record| {
+        splitter.push(b"\nok\n", |next| {
             records += 1;
-            let want = [Record::TooLong { size: 10_000_000 }, Record::Line(b"ok")];
-            assert_eq!(record, want[records - 1]);
+            let ok = Lines { bytes: b"ok\n", terminator: b'\n' };
+            let want = [Next::Record(Record::TooLong { size: 10_000_000 }), Next::Lines(ok)];
+            assert_eq!(next, want[records - 1]);
         });
         assert_eq!(records, 2);
     }

@@ -1,6 +1,6 @@
 //! A batch: what the reader publishes at a time, some entries encoded back to back, immutable from then on.
 
-use super::memory::Memory;
+use super::memory::{Block, Memory};
 use super::own_ids::{Drafted, Held, OwnIds};
 use std::sync::Arc;
 
@@ -11,9 +11,7 @@ pub struct Batch {
     start: u64,
     /// Number of the first entry; the log's first is 1.
     first: u64,
-    bytes: Vec<u8>,
-    /// Where each entry ends within `bytes`.
-    ends: Vec<u32>,
+    block: Block,
     /// Number of the latest entry up to here that is an event and no comment; 0 where there is none yet.
     last_event: u64,
     /// IDs that records brought with them, where they may.
@@ -27,7 +25,7 @@ pub struct Batch {
 impl Drop for Batch {
     fn drop(&mut self) {
         let cost = self.cost();
-        self.memory.give_back(std::mem::take(&mut self.bytes), cost);
+        self.memory.give_back(std::mem::take(&mut self.block), cost);
     }
 }
 
@@ -37,11 +35,6 @@ pub const INDEX_COST: usize = size_of::<u32>();
 /// the reader and of some workers. It counts where every record is a batch of its own.
 pub const BATCH_COST: usize = size_of::<Batch>() + 160;
 
-/// A draft with at least so many eighths of its memory filled is handed over as it is, without a copy.
-const WELL_FILLED: usize = 5;
-/// Less than this is cheaper copied than handed over.
-const LEAST_HANDED_OVER: usize = 16 << 10;
-
 impl Batch {
     /// Offset in the log of the first byte.
     pub fn start(&self) -> u64 {
@@ -50,7 +43,7 @@ impl Batch {
 
     /// Offset in the log just after the last byte.
     pub fn end(&self) -> u64 {
-        self.start + self.bytes.len() as u64
+        self.start + self.block.bytes.len() as u64
     }
 
     /// Number of the first entry.
@@ -60,7 +53,7 @@ impl Batch {
 
     /// Number of the last entry.
     pub fn last(&self) -> u64 {
-        self.first + self.ends.len() as u64 - 1
+        self.first + self.block.ends.len() as u64 - 1
     }
 
     /// Number of the latest entry up to the end of this batch that is an event; 0 where there is none yet.
@@ -87,29 +80,29 @@ impl Batch {
 
     /// All bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.block.bytes
     }
 
     /// The memory that it takes, in bytes, its index included.
     pub fn cost(&self) -> usize {
         let own_ids = self.own_ids.as_ref().map_or(0, Held::cost);
-        self.bytes.capacity() + self.ends.capacity() * INDEX_COST + own_ids + BATCH_COST
+        self.block.cost() + own_ids + BATCH_COST
     }
 
     /// Offset in the log at which entry `number` of this batch begins.
     pub fn entry_start(&self, number: u64) -> u64 {
         match (number - self.first) as usize {
             0 => self.start,
-            nth => self.start + u64::from(self.ends[nth - 1]),
+            nth => self.start + u64::from(self.block.ends[nth - 1]),
         }
     }
 
     /// The entry that the byte at offset `at` is part of: where it begins and ends in the log.
     pub fn entry_around(&self, at: u64) -> (u64, u64) {
         let within = at - self.start;
-        let nth = self.ends.partition_point(|&end| u64::from(end) <= within);
-        let start = if nth == 0 { 0 } else { self.ends[nth - 1] };
-        (self.start + u64::from(start), self.start + u64::from(self.ends[nth]))
+        let nth = self.block.ends.partition_point(|&end| u64::from(end) <= within);
+        let start = if nth == 0 { 0 } else { self.block.ends[nth - 1] };
+        (self.start + u64::from(start), self.start + u64::from(self.block.ends[nth]))
     }
 }
 
@@ -118,8 +111,7 @@ impl Batch {
 pub struct Draft {
     start: u64,
     first: u64,
-    bytes: Vec<u8>,
-    ends: Vec<u32>,
+    block: Block,
     last_event: u64,
     own_ids: Option<Drafted>,
     last_own_id: u64,
@@ -138,8 +130,8 @@ pub enum Entry {
 impl Draft {
     /// The first batch of a log, empty.
     pub fn new(memory: Arc<Memory>) -> Draft {
-        let (bytes, ends) = (memory.take(), Vec::new());
-        Draft { start: 0, first: 1, bytes, ends, last_event: 0, own_ids: None, last_own_id: 0, memory }
+        let block = memory.take();
+        Draft { start: 0, first: 1, block, last_event: 0, own_ids: None, last_own_id: 0, memory }
     }
 
     /// The same for a log whose records may bring IDs of their own.
@@ -150,10 +142,10 @@ impl Draft {
     /// Adds the entry that `write` appends, whole chunks and at least one byte.
     #[inline]
     pub fn push(&mut self, entry: Entry, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.bytes);
-        let end = u32::try_from(self.bytes.len()).expect("whoever fills a batch stops long before 4 GiB");
-        debug_assert!(end > self.ends.last().copied().unwrap_or(0), "an entry has bytes");
-        self.ends.push(end);
+        write(&mut self.block.bytes);
+        let end = u32::try_from(self.block.bytes.len()).expect("whoever fills a batch stops long before 4 GiB");
+        debug_assert!(end > self.block.ends.last().copied().unwrap_or(0), "an entry has bytes");
+        self.block.ends.push(end);
         if entry == Entry::Event {
             self.last_event = self.next() - 1;
         }
@@ -173,35 +165,34 @@ impl Draft {
         self.last_own_id > 0
     }
 
-    /// The entry that was added last; empty where there is none.
-    pub fn latest(&self) -> &[u8] {
-        let start = self.ends.iter().rev().nth(1).map_or(0, |&end| end as usize);
-        &self.bytes[start..]
-    }
-
     /// Number of the entry that comes next.
     #[inline]
     pub fn next(&self) -> u64 {
-        self.first + self.ends.len() as u64
+        self.first + self.block.ends.len() as u64
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.block.ends.is_empty()
     }
 
-    /// Whether an entry of `size` bytes has room. In an empty draft any has.
-    #[inline]
+    /// Whether an entry of `size` bytes fits. In an empty draft any does, and makes it larger where it has to.
     pub fn fits(&self, size: usize) -> bool {
+        self.has_room(size) || self.is_empty()
+    }
+
+    /// Whether there is room for so many bytes.
+    #[inline]
+    pub fn has_room(&self, size: usize) -> bool {
         let own_ids = self.own_ids.as_ref().map_or(0, Drafted::cost); // they may cost more than short events
-        self.bytes.len() + size + own_ids <= self.memory.block() || self.is_empty()
+        self.block.bytes.len() + size + own_ids <= self.memory.block()
     }
 
     /// The memory that the finished batch will take, in bytes.
     pub fn cost(&self) -> usize {
-        let bytes = if self.is_well_filled() { self.bytes.capacity() } else { self.bytes.len() };
+        let block = if self.block.is_well_filled() { self.block.cost() } else { self.block.cost_of_copy() };
         let own_ids = self.own_ids.as_ref().map_or(0, Drafted::cost);
-        bytes + self.ends.len() * INDEX_COST + own_ids + BATCH_COST
+        block + own_ids + BATCH_COST
     }
 
     /// Takes what was filled in as a batch, and goes on with an empty draft behind it. `None` when there is nothing.
@@ -210,17 +201,15 @@ impl Draft {
             return None;
         }
         // A flood fills drafts, and each goes out as it is. A trickle makes small batches, which may be kept for long:
-        // they are exact copies, so that they take what they are counted for, and the draft serves again.
-        let bytes = if self.is_well_filled() {
-            std::mem::replace(&mut self.bytes, self.memory.take())
-        } else {
-            self.bytes.as_slice().to_vec()
+        // they are copies, so that they take what they are counted for, and the draft serves again.
+        let block = match self.block.is_well_filled() {
+            true => std::mem::replace(&mut self.block, self.memory.take()),
+            false => self.memory.copy(&self.block),
         };
         let batch = Batch {
             start: self.start,
             first: self.first,
-            bytes,
-            ends: self.ends.as_slice().to_vec(),
+            block,
             last_event: self.last_event,
             own_ids: self.own_ids.as_mut().map(Drafted::finish),
             last_own_id: self.last_own_id,
@@ -229,15 +218,11 @@ impl Draft {
         self.memory.count(batch.cost());
         self.start = batch.end();
         self.first = batch.last() + 1;
-        self.bytes.clear();
-        if self.bytes.capacity() > 2 * self.memory.block() {
-            self.bytes = self.memory.take(); // one large record had made it grow
+        self.block.bytes.clear();
+        self.block.ends.clear();
+        if self.block.bytes.capacity() > 2 * self.memory.block() {
+            self.block = self.memory.take(); // one large record had made it grow
         }
-        self.ends.clear();
         Some(batch)
-    }
-
-    fn is_well_filled(&self) -> bool {
-        self.bytes.len() >= self.bytes.capacity() / 8 * WELL_FILLED && self.bytes.len() >= LEAST_HANDED_OVER
     }
 }

@@ -8,8 +8,46 @@ use std::sync::{Mutex, MutexGuard};
 
 /// The usual size of a block: what a read of 1 MiB becomes, with the chunks and fields of records of some 100 bytes.
 pub const BLOCK: usize = 5 << 18;
-/// So many spare blocks are kept: what reader and workers may have in hand at the same time.
+/// Spare blocks are kept up to the size of so many usual ones: what reader and workers may have in hand at a time.
 const SPARES: usize = 4;
+/// Blocks are filled to so many eighths at least, or else what is in them goes to a smaller one.
+const WELL_FILLED: usize = 5;
+/// What is smaller is left to the allocator.
+const LEAST: usize = 16 << 10;
+
+/// Room for the entries of a batch.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// The entries, back to back.
+    pub bytes: Vec<u8>,
+    /// Where each of them ends.
+    pub ends: Vec<u32>,
+}
+
+impl Block {
+    /// Whether it is worth to be kept as it is.
+    pub fn is_well_filled(&self) -> bool {
+        let len = self.bytes.len();
+        len >= LEAST && self.bytes.capacity() <= most_for(len)
+    }
+
+    /// What it takes, in bytes.
+    pub fn cost(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
+    }
+
+    /// What a copy of it takes at most, in bytes.
+    pub fn cost_of_copy(&self) -> usize {
+        let len = self.bytes.len();
+        let bytes = if len >= LEAST { most_for(len) } else { len };
+        bytes + 2 * self.ends.len() * size_of::<u32>()
+    }
+}
+
+/// The largest block that is well filled with so many bytes.
+fn most_for(len: usize) -> usize {
+    len / WELL_FILLED * 8
+}
 
 /// The memory of all batches of a log.
 #[derive(Debug)]
@@ -19,7 +57,7 @@ pub struct Memory {
     /// The size of a block: what a batch under a flood has for its entries.
     block: usize,
     /// Empty blocks, the latest used last.
-    spare: Mutex<Vec<Vec<u8>>>,
+    spare: Mutex<Vec<Block>>,
 }
 
 impl Memory {
@@ -38,10 +76,35 @@ impl Memory {
         self.block
     }
 
-    /// An empty block.
-    pub fn take(&self) -> Vec<u8> {
-        let spare = self.spare().pop();
-        spare.unwrap_or_else(|| Vec::with_capacity(self.block))
+    /// An empty block of the usual size, to be filled.
+    pub fn take(&self) -> Block {
+        self.take_of(self.block, 2 * self.block)
+    }
+
+    /// A copy of what is in `block`.
+    pub fn copy(&self, block: &Block) -> Block {
+        let len = block.bytes.len();
+        let mut copy = if len < LEAST { Block::default() } else { self.take_of(len, most_for(len)) };
+        copy.bytes.reserve_exact(len);
+        copy.bytes.extend_from_slice(&block.bytes);
+        if copy.ends.capacity() > 2 * block.ends.len() {
+            copy.ends = Vec::new(); // it was the index of far smaller entries
+        }
+        copy.ends.reserve_exact(block.ends.len());
+        copy.ends.extend_from_slice(&block.ends);
+        copy
+    }
+
+    /// An empty block with room for at least so many bytes, and at most so many.
+    fn take_of(&self, least: usize, most: usize) -> Block {
+        let mut spare = self.spare();
+        match spare.iter().rposition(|block| (least..=most).contains(&block.bytes.capacity())) {
+            Some(nth) => spare.remove(nth),
+            None => {
+                drop(spare);
+                Block { bytes: Vec::with_capacity(least), ends: Vec::new() }
+            }
+        }
     }
 
     /// A batch of this cost has come to life.
@@ -49,20 +112,23 @@ impl Memory {
         self.held.fetch_add(cost, Ordering::Relaxed);
     }
 
-    /// A batch of this cost is over; its bytes may be a block that serves again.
-    pub fn give_back(&self, mut bytes: Vec<u8>, cost: usize) {
-        // Smaller ones were copies, larger ones were made for one large record.
-        if (self.block..=2 * self.block).contains(&bytes.capacity()) {
-            bytes.clear();
+    /// A batch of this cost is over; its block may serve again.
+    pub fn give_back(&self, mut block: Block, cost: usize) {
+        // Smaller ones are not worth it, larger ones were made for one large record.
+        if (LEAST.min(self.block)..=2 * self.block).contains(&block.bytes.capacity()) {
+            block.bytes.clear();
+            block.ends.clear();
             let mut spare = self.spare();
-            if spare.len() < SPARES {
-                spare.push(bytes);
+            spare.push(block);
+            let mut kept: usize = spare.iter().map(|block| block.bytes.capacity()).sum();
+            while kept > SPARES * self.block {
+                kept -= spare.remove(0).bytes.capacity();
             }
         }
         self.held.fetch_sub(cost, Ordering::SeqCst); // the reader may wait for it
     }
 
-    fn spare(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    fn spare(&self) -> MutexGuard<'_, Vec<Block>> {
         self.spare.lock().expect("nobody panics with it")
     }
 }
@@ -71,22 +137,44 @@ impl Memory {
 mod tests {
     use super::*;
 
+    fn filled(mut block: Block, len: usize) -> Block {
+        block.bytes.resize(len, 1);
+        block.ends.push(len as u32);
+        block
+    }
+
     #[test]
     fn a_block_serves_again_and_no_more_than_a_few_are_kept() {
         let memory = Memory::new(100);
         let blocks: Vec<_> = (0..10).map(|_| memory.take()).collect();
-        let first = blocks[0].as_ptr();
-        for mut block in blocks.into_iter().rev() {
-            block.push(1);
+        let first = blocks[0].bytes.as_ptr();
+        for block in blocks {
             memory.count(7);
-            memory.give_back(block, 7);
+            memory.give_back(filled(block, 1), 7);
         }
         assert_eq!((memory.held(), memory.spare().len()), (0, SPARES));
-        memory.give_back(vec![1; 99], 0); // a copy
-        memory.give_back(vec![1; 201], 0); // a large record's
-        assert!(memory.spare().iter().all(|block| block.is_empty() && (100..=200).contains(&block.capacity())));
+        memory.give_back(filled(Block::default(), 50), 0); // a copy
+        memory.give_back(filled(Block::default(), 201), 0); // a large record's
+        assert!(memory.spare().iter().all(|block| block.bytes.is_empty() && block.ends.is_empty()));
         let again: Vec<_> = (0..SPARES).map(|_| memory.take()).collect();
-        assert!(again.iter().all(|block| block.as_ptr() != first), "the first came back last, when there were enough");
+        assert!(again.iter().all(|block| block.bytes.as_ptr() != first), "the first came back first, and had to go");
         assert!(memory.spare().is_empty());
+    }
+
+    #[test]
+    fn what_fills_a_block_badly_is_copied_to_one_that_came_back() {
+        let memory = Memory::new(1 << 20);
+        let draft = filled(memory.take(), 300 << 10);
+        assert!(!draft.is_well_filled() && filled(memory.take(), 700 << 10).is_well_filled());
+        let copy = memory.copy(&draft);
+        assert!(copy.is_well_filled() && copy.cost() <= draft.cost_of_copy());
+        assert_eq!((&copy.bytes, &copy.ends), (&draft.bytes, &draft.ends));
+        let place = copy.bytes.as_ptr();
+        memory.give_back(copy, 0);
+        let smaller = filled(memory.take(), 200 << 10);
+        assert_eq!(memory.copy(&smaller).bytes.as_ptr(), place, "filled to 5 eighths, it serves again");
+        let small = filled(memory.take(), 100);
+        assert!(!small.is_well_filled());
+        assert_eq!(memory.copy(&small).cost(), 100 + size_of::<u32>(), "as small as can be");
     }
 }

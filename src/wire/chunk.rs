@@ -5,7 +5,11 @@
 /// The last-chunk and the empty trailer section: the end of the stream.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-const CRLF: &[u8] = b"\r\n";
+/// The most digits that a chunk-size has here.
+pub const MAX_SIZE: usize = usize::BITS as usize / 4;
+
+/// The line end of HTTP.
+pub const CRLF: &[u8] = b"\r\n";
 
 /// The length of a chunk that carries `data` bytes, its framing included.
 #[inline]
@@ -21,14 +25,28 @@ pub fn write(out: &mut Vec<u8>, len: usize, write_data: impl FnOnce(&mut Vec<u8>
     if len == 0 {
         return;
     }
-    for digit in (0..hex_digits(len)).rev() {
-        out.push(b"0123456789abcdef"[(len >> (4 * digit)) & 15]);
-    }
+    let mut size = [0; MAX_SIZE];
+    let size_start = write_size(&mut size, len);
+    out.extend_from_slice(&size[size_start..]);
     out.extend_from_slice(CRLF);
     let start = out.len();
     write_data(out);
     debug_assert_eq!(out.len() - start, len, "the chunk-size must tell the length of the chunk-data");
     out.extend_from_slice(CRLF);
+}
+
+/// The chunk-size of `len` bytes of chunk-data, written so that it ends where `out` does. Returns where it begins.
+#[inline]
+pub fn write_size(out: &mut [u8; MAX_SIZE], len: usize) -> usize {
+    let (mut start, mut rest) = (MAX_SIZE, len);
+    loop {
+        start -= 1;
+        out[start] = b"0123456789abcdef"[rest & 15];
+        rest >>= 4;
+        if rest == 0 {
+            return start;
+        }
+    }
 }
 
 /// Where the chunk-data stands in `chunk`, one whole chunk as [`write()`] makes it: what a client
