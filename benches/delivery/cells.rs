@@ -4,6 +4,7 @@ use crate::crowd::{Care, Crowd};
 use crate::server::{BINARY, Place, Places, Server, cpu};
 use crate::stream::Stream;
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, getrlimit};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,12 +14,14 @@ use std::time::{Duration, Instant};
 
 /// The programs are started so often; the median counts.
 const STARTS: usize = 21;
-/// The heartbeats are 15 s apart unless told otherwise: this sees one of them.
+/// The heartbeats are 15 s apart unless told otherwise: this sees one of them, and is the least.
 const IDLE: Duration = Duration::from_secs(15);
 /// So much input without a client.
 const INPUT: u64 = 512 << 20;
 /// Clients that are throttled look for something to read so often.
-const THROTTLE: Duration = Duration::from_millis(5);
+const THROTTLE: Duration = Duration::from_millis(20);
+/// A crowd gets so many events, each when all have had the one before.
+const EVENTS: u64 = 9;
 
 /// How long a turn of the clients may wait while something else goes on.
 const SHORT: Duration = Duration::from_millis(5);
@@ -26,49 +29,80 @@ const SHORT: Duration = Duration::from_millis(5);
 /// Processor time of the server and of this program, and the time on the wall.
 struct Clock {
     server: Duration,
+    workers: Vec<Duration>,
     own: Duration,
     wall: Instant,
 }
 
 impl Clock {
     fn start(server: &Server) -> Result<Clock> {
-        Ok(Clock { server: server.cpu()?, own: cpu(std::process::id())?, wall: Instant::now() })
+        let workers = server.workers()?;
+        Ok(Clock { server: server.cpu()?, workers, own: cpu(std::process::id())?, wall: Instant::now() })
     }
 
-    /// Seconds on the wall until `end`, of the server's and of our own processor time.
-    fn stop(&self, server: &Server, end: Instant) -> Result<[f64; 3]> {
-        let own = cpu(std::process::id())? - self.own;
-        Ok([end - self.wall, server.cpu()? - self.server, own].map(|time| time.as_secs_f64()))
+    /// What went by until `end`.
+    fn stop(&self, server: &Server, end: Instant) -> Result<Spent> {
+        let workers =
+            server.workers()?.into_iter().zip(&self.workers).map(|(now, before)| (now - *before).as_secs_f64());
+        Ok(Spent {
+            wall: (end - self.wall).as_secs_f64(),
+            server: (server.cpu()? - self.server).as_secs_f64(),
+            workers: workers.collect(),
+            own: (cpu(std::process::id())? - self.own).as_secs_f64(),
+        })
     }
+}
+
+/// Seconds on the wall; of processor time of the server, of each of its workers, and of this program.
+struct Spent {
+    wall: f64,
+    server: f64,
+    workers: Vec<f64>,
+    own: f64,
 }
 
 /// Someone writes as fast as it is taken: deliveries a second, and what each of them costs.
 pub fn saturated(places: &Places, clients: usize, size: usize, time: Duration) -> Result<Vec<f64>> {
     let stream = Stream::of_records(size)?;
-    let [wall, server, own, deliveries] = flood(places, Place::Own, &[], clients, &stream, Care::Every, time)?;
+    let (spent, deliveries) = flood(places, Place::Own, &[], clients, &stream, Care::Every, time)?;
     Ok(vec![
         clients as f64,
         size as f64,
-        deliveries / wall,
-        server * 1e9 / deliveries,
-        server / wall * 100.0,
-        own / wall * 100.0,
+        deliveries / spent.wall,
+        spent.server * 1e9 / deliveries,
+        spent.server / spent.wall * 100.0,
+        spent.own / spent.wall * 100.0,
     ])
 }
 
-/// The same with one worker and with two, on all processors. The clients cost as little as clients can.
+/// The same with one worker and with two, on all processors. The clients cost as little as clients can, but they and the
+/// producer need a part of two processors, which the second worker cannot have. So beside the ratio of what was delivered
+/// stands how much less processor time the busier worker needed for a delivery than the only one: the ratio where there
+/// are processors for all, if nobody waits for a lock.
 pub fn workers(places: &Places, clients: usize, size: usize, time: Duration) -> Result<Vec<f64>> {
     let stream = Stream::of_records(size)?;
-    let mut rates = [0.0; 2];
-    for (rate, threads) in rates.iter_mut().zip(["1", "2"]) {
+    let measure = |threads: &str| {
         let args = ["--threads", threads, "--pace", "slowest"]; // they are too slow to keep up otherwise
-        let [wall, .., deliveries] = flood(places, Place::All, &args, clients, &stream, Care::Sampled, time)?;
-        *rate = deliveries / wall;
-    }
-    Ok(vec![clients as f64, size as f64, rates[0], rates[1], rates[1] / rates[0]])
+        flood(places, Place::All, &args, clients, &stream, Care::Sampled, time)
+    };
+    let (one, by_one) = measure("1")?;
+    let (two, by_two) = measure("2")?;
+    let busier = two.workers.iter().copied().fold(0.0, f64::max);
+    Ok(vec![
+        clients as f64,
+        size as f64,
+        by_one / one.wall,
+        by_two / two.wall,
+        (by_two / two.wall) / (by_one / one.wall),
+        (one.own / one.wall).max(two.own / two.wall) * 100.0,
+        one.server * 1e9 / by_one,
+        two.server * 1e9 / by_two,
+        busier / two.workers.iter().sum::<f64>() * 100.0,
+        (one.workers[0] / by_one) / (busier / by_two),
+    ])
 }
 
-/// Seconds on the wall, of the server's and of our processor time; deliveries.
+/// What was spent, and on how many deliveries.
 fn flood(
     places: &Places,
     place: Place,
@@ -77,7 +111,7 @@ fn flood(
     stream: &Stream,
     care: Care,
     time: Duration,
-) -> Result<[f64; 4]> {
+) -> Result<(Spent, f64)> {
     places.take_clients_place(place)?;
     let mut server = Server::start(&[&["--heartbeat", "0"], args].concat(), places, place)?;
     let mut crowd = Crowd::join(server.address, clients, stream, care)?;
@@ -96,8 +130,9 @@ fn flood(
         }
         Ok((stdin, periods))
     });
+    let wait = if care == Care::Sampled { Duration::ZERO } else { SHORT };
     while !producer.is_finished() {
-        crowd.turn(Some(SHORT), |_, _, _| {})?;
+        crowd.turn(Some(wait), |_, _, _| {})?;
         if care == Care::Sampled {
             thread::sleep(THROTTLE);
         }
@@ -110,12 +145,12 @@ fn flood(
             thread::sleep(THROTTLE);
         }
     }
-    let [wall, server_time, own] = clock.stop(&server, crowd.latest)?;
+    let spent = clock.stop(&server, crowd.latest)?;
     crowd.take_care();
     drop(stdin);
     crowd.finish(events)?;
     server.end()?;
-    Ok([wall, server_time, own, (periods * stream.period * clients as u64) as f64])
+    Ok((spent, (periods * stream.period * clients as u64) as f64))
 }
 
 /// So many records a second: from the moment when a record was due until a client has it whole.
@@ -166,7 +201,7 @@ pub fn latency(places: &Places, clients: usize, size: usize, rate: u32, time: Du
         }
         result.and(producer.join().expect("the producer does not panic"))
     })?;
-    let [wall, server_time, own] = clock.stop(&server, crowd.latest)?;
+    let spent = clock.stop(&server, crowd.latest)?;
     drop(stdin);
     crowd.finish(count + 1)?;
     server.end()?;
@@ -179,9 +214,9 @@ pub fn latency(places: &Places, clients: usize, size: usize, rate: u32, time: Du
         f64::from(rate),
         quantile(0.5),
         quantile(0.99),
-        server_time * 1e6 / taken.len() as f64,
-        server_time / wall * 100.0,
-        own / wall * 100.0,
+        spent.server * 1e6 / taken.len() as f64,
+        spent.server / spent.wall * 100.0,
+        spent.own / spent.wall * 100.0,
     ])
 }
 
@@ -190,8 +225,34 @@ fn wake_in_time() {
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
 }
 
+/// Very many clients: how fast they join, how soon an event is with the last of them, and what memory the server takes.
+pub fn crowd(places: &Places, clients: usize) -> Result<Vec<f64>> {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    ensure!((clients as u64) < files, "{clients} clients want `ulimit -n` above that; it is {files}");
+    places.take_clients_place(Place::Own)?;
+    let stream = Stream::of_records(200)?;
+    let mut server = Server::start(&["--heartbeat", "0"], places, Place::Own)?;
+    let start = Instant::now();
+    let mut crowd = Crowd::join(server.address, clients, &stream, Care::Every)?;
+    let joining = crowd.latest - start;
+    let mut stdin = server.stdin.take().context("was not taken yet")?;
+    let mut taken = Vec::new();
+    for (event, record) in (1..=EVENTS).zip(stream.records.chunks(stream.line())) {
+        let start = Instant::now();
+        stdin.write_all(record)?;
+        crowd.read_until(event)?;
+        taken.push((crowd.latest - start).as_secs_f64() * 1e3);
+    }
+    let memory = server.resident()? as f64 / f64::from(1 << 20);
+    drop(stdin);
+    crowd.finish(EVENTS)?;
+    server.end()?;
+    let worst = taken.iter().copied().fold(0.0, f64::max);
+    Ok(vec![clients as f64, clients as f64 / joining.as_secs_f64(), median(&mut taken), worst, memory])
+}
+
 /// Clients that only wait: how fast they join, what memory each takes, and what they cost with heartbeats.
-pub fn idle(places: &Places, clients: usize) -> Result<Vec<f64>> {
+pub fn idle(places: &Places, clients: usize, time: Duration) -> Result<Vec<f64>> {
     places.take_clients_place(Place::Own)?;
     let stream = Stream::of_heartbeats();
     let mut server = Server::start(&[], places, Place::Own)?;
@@ -203,17 +264,17 @@ pub fn idle(places: &Places, clients: usize) -> Result<Vec<f64>> {
     let memory = server.resident()?.saturating_sub(before) as f64 / clients as f64;
 
     let clock = Clock::start(&server)?;
-    let end = Instant::now() + IDLE;
+    let end = Instant::now() + time.max(IDLE);
     while let Some(rest) = end.checked_duration_since(Instant::now()) {
         crowd.turn(Some(rest), |_, _, _| {})?;
     }
-    let [wall, server_time, _] = clock.stop(&server, Instant::now())?;
+    let spent = clock.stop(&server, Instant::now())?;
     crowd.read_until(1)?; // where joining was quick, the heartbeat is just on its way
     let heartbeats = crowd.fewest();
     server.stdin = None;
     crowd.finish(heartbeats)?;
     server.end()?;
-    Ok(vec![clients as f64, clients as f64 / joining.as_secs_f64(), memory, server_time / wall * 100.0])
+    Ok(vec![clients as f64, clients as f64 / joining.as_secs_f64(), memory, spent.server / spent.wall * 100.0])
 }
 
 /// From exec to listening, and what `true` takes from exec to its end; the size of the binary.

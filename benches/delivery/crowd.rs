@@ -4,7 +4,7 @@ use crate::stream::{Reading, Stream};
 use anyhow::{Context, Result, bail, ensure};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use rustix::net::RecvFlags;
+use rustix::net::{self, AddressFamily, RecvFlags, SocketType, sockopt};
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,7 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// One client reads at most so often in one turn, or the first would keep the others from reading.
 const READS: usize = 8;
 /// Of reads that are thrown away one in so many is checked.
-const SAMPLED: u64 = 16;
+const SAMPLED: u64 = 64;
+/// Where most is thrown away, the kernel may hold so much for each client until it is.
+const RECEIVED: usize = 2 << 20;
+/// An address has about 28,000 ports to connect from, and finding one takes long when few are left.
+const FROM_ONE_ADDRESS: usize = 10_000;
 
 /// What clients do with what comes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,7 +66,7 @@ impl Client {
             let result = match thrown {
                 false => self.socket.read(buffer),
                 // The kernel throws it away without a copy.
-                true => match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::TRUNC) {
+                true => match net::recv(&self.socket, &mut *buffer, RecvFlags::TRUNC) {
                     Ok((_, len)) => Ok(len),
                     Err(error) => Err(error.into()),
                 },
@@ -110,11 +114,20 @@ impl<'s> Crowd<'s> {
     }
 
     fn connect(&mut self, address: SocketAddr, request: &[u8]) -> Result<()> {
-        let mut socket = std::net::TcpStream::connect(address).context("cannot connect")?;
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        if self.care == Care::Sampled {
+            // Not grown step by step, or these clients would be the limit until it has. The system may give less.
+            sockopt::set_socket_recv_buffer_size(&socket, RECEIVED)?;
+        }
+        let nth = self.clients.len();
+        let from = [127, 0, 0, 1 + (nth / FROM_ONE_ADDRESS) as u8];
+        net::bind(&socket, &SocketAddr::from((from, 0))).context("no address to connect from")?;
+        net::connect(&socket, &address).context("cannot connect")?;
+        let mut socket = std::net::TcpStream::from(socket);
         socket.write_all(request)?;
         socket.set_nonblocking(true)?;
         let mut socket = TcpStream::from_std(socket);
-        self.poll.registry().register(&mut socket, Token(self.clients.len()), Interest::READABLE)?;
+        self.poll.registry().register(&mut socket, Token(nth), Interest::READABLE)?;
         self.clients.push(Client { socket, reading: Reading::default(), reads: 0, closed: false });
         Ok(())
     }

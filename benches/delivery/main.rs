@@ -4,6 +4,7 @@
 //!     cargo bench --bench delivery                                             all tables, about 3 minutes
 //!     cargo bench --bench delivery -- --clients 1,100 --sizes 200 --seconds 1  some cells
 //!     cargo bench --bench delivery -- --only saturated --runs 5 --csv          medians, for `benches/picture.py`
+//!     cargo bench --bench delivery -- --only crowd --clients 19900             very many clients
 //!
 //! The server has one processor for itself, the clients and the producer another. Where `clients %` comes near 100,
 //! they are the limit, and the server may be faster than the figure. 10,000 clients want `ulimit -n` above that.
@@ -24,7 +25,7 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(name = "delivery")]
 struct Options {
-    /// Only these tables
+    /// Only these tables, in this order
     #[arg(long, value_delimiter = ',', value_name = "TABLE")]
     only: Vec<Table>,
     /// Numbers of clients
@@ -65,10 +66,14 @@ enum Table {
     Input,
     /// Two workers beside one
     Workers,
+    /// Very many clients
+    Crowd,
 }
 
 impl Table {
-    const ALL: [Table; 6] = [Table::Start, Table::Input, Table::Idle, Table::Latency, Table::Saturated, Table::Workers];
+    /// What is measured unless told otherwise: all that needs no higher limit of open files than the usual one.
+    const USUAL: [Table; 6] =
+        [Table::Start, Table::Input, Table::Idle, Table::Latency, Table::Saturated, Table::Workers];
 
     fn title(self) -> &'static str {
         match self {
@@ -78,6 +83,7 @@ impl Table {
             Table::Start => "Starting, and size",
             Table::Input => "Input alone, no client",
             Table::Workers => "Two workers beside one, on all processors; clients throttled to cost little",
+            Table::Crowd => "Very many clients: one event to all",
         }
     }
 
@@ -90,7 +96,19 @@ impl Table {
             Table::Idle => &["clients", "accepted/s", "bytes of memory each", "CPU %"],
             Table::Start => &["ms to listening", "ms of true", "MiB of binary"],
             Table::Input => &["bytes", "GB/s", "GB/s of wc -l", "ratio"],
-            Table::Workers => &["clients", "bytes", "deliveries/s of one", "of two", "ratio"],
+            Table::Workers => &[
+                "clients",
+                "bytes",
+                "deliveries/s of one",
+                "of two",
+                "ratio",
+                "clients %",
+                "CPU ns/delivery of one",
+                "of two",
+                "busier's part %",
+                "ratio of processor time",
+            ],
+            Table::Crowd => &["clients", "accepted/s", "ms to all", "at most", "MiB of memory"],
         }
     }
 
@@ -119,7 +137,7 @@ impl Table {
             }
             Table::Idle => {
                 let most = clients(&[10_000]).into_iter().max().unwrap_or(1);
-                rows.push(cells::idle(places, most)?);
+                rows.push(cells::idle(places, most, time)?);
             }
             Table::Start => rows.push(cells::start(places)?),
             Table::Input => {
@@ -128,10 +146,15 @@ impl Table {
                 }
             }
             Table::Workers => {
-                for size in sizes(&[4096]) {
-                    for clients in clients(&[100]) {
+                for size in sizes(&[32, 4096]) {
+                    for clients in clients(&[1000]) {
                         rows.push(cells::workers(places, clients, size, time)?);
                     }
+                }
+            }
+            Table::Crowd => {
+                for clients in clients(&[100_000]) {
+                    rows.push(cells::crowd(places, clients)?);
                 }
             }
         }
@@ -162,7 +185,7 @@ fn run(options: &Options) -> Result<()> {
     if !places.are_apart() {
         eprintln!("delivery: there is but one processor; server and clients share it");
     }
-    let tables: Vec<_> = Table::ALL.into_iter().filter(|it| chosen(&options.only, &Table::ALL).contains(it)).collect();
+    let tables = chosen(&options.only, &Table::USUAL);
     let mut runs = vec![Vec::new(); tables.len()];
     for run in 1..=options.runs {
         // Interleaved, so that a slow minute of the machine does not meet one table alone.

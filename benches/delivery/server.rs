@@ -98,6 +98,14 @@ impl Server {
         cpu(self.child.id())
     }
 
+    /// Processor time that each of its workers has used so far.
+    pub fn workers(&self) -> Result<Vec<Duration>> {
+        let threads = threads(self.child.id())?.into_iter();
+        let workers = threads.filter(|(name, _)| name == "worker").map(|(_, time)| time).collect::<Vec<_>>();
+        ensure!(!workers.is_empty(), "the server has no thread that is called worker");
+        Ok(workers)
+    }
+
     /// Its resident memory in bytes.
     pub fn resident(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -132,10 +140,18 @@ impl Drop for Server {
 
 /// Processor time that all threads of a process have used so far.
 pub fn cpu(process: u32) -> Result<Duration> {
-    let mut all = 0;
+    Ok(threads(process)?.into_iter().map(|(_, time)| time).sum())
+}
+
+/// The threads of a process in the order of their start: their names, and the processor time of each.
+fn threads(process: u32) -> Result<Vec<(String, Duration)>> {
+    let mut threads = Vec::new();
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let stat = fs::read_to_string(thread?.path().join("schedstat"))?;
-        all += stat.split(' ').next().context("no time in /proc")?.parse::<u64>()?;
+        let path = thread?.path();
+        let stat = fs::read_to_string(path.join("schedstat"))?;
+        let time = stat.split(' ').next().context("no time in /proc")?.parse()?;
+        let name = fs::read_to_string(path.join("comm"))?;
+        threads.push((name.trim_end().into(), Duration::from_nanos(time)));
     }
-    Ok(Duration::from_nanos(all))
+    Ok(threads)
 }
