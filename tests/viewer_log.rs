@@ -276,21 +276,24 @@ fn the_first_row_is_there_within_300_ms() {
     let _places = places(PLACES);
     let mut program = Program::start(&["--at-eof", "serve"]);
     program.write("first\n");
-    // On a busy machine the browser's own first paint is late too: the row may come after four times that. And it may
-    // be busy with other things for a moment: the best of some runs counts.
-    let row = "ssePipe.firstRow && String(Math.ceil(ssePipe.firstRow))";
+    // Each opening is the first of a new browser, which has just drawn a plain text from the same server. That takes
+    // it some 85 ms on a quiet machine; on one where it takes longer, the row may come after 3.5 times that. And the
+    // browser may be busy with other things for a moment: the best of ten openings counts.
     let paint = "String(Math.ceil(performance.getEntriesByName('first-contentful-paint')[0].startTime))";
+    let row = "ssePipe.firstRow && String(Math.ceil(ssePipe.firstRow))";
+    let steps = [paint, "location.href = '../../', true", row];
     let mut all = Vec::new();
-    for _ in 0..5 {
-        let report = report(open(Chromium, &program.url("/"), &[row, paint]));
-        let value = |n: usize| report.strings("values")[n].parse::<u32>().expect("is a number");
-        println!("the first row after {} ms, the first paint after {} ms", value(0), value(1));
-        if value(0) <= 300.max(4 * value(1)) {
+    for _ in 0..10 {
+        let report = report(open(Chromium, &program.url("/viewer/vendor/licences.txt"), &steps));
+        let values = report.strings("values").iter().map(|ms| ms.parse().expect("is a number")).collect::<Vec<u32>>();
+        let [plain, row] = values[..] else { panic!("no values in {}", report.0) };
+        println!("the first row after {row} ms, a plain text's first paint after {plain} ms");
+        if row <= 300.max(plain * 7 / 2) {
             return;
         }
-        all.push((value(0), value(1)));
+        all.push((plain, row));
     }
-    panic!("the first row and the first paint came after {all:?} ms");
+    panic!("a plain text's first paint and the first row came after {all:?} ms");
 }
 
 /// Frames drawn late, in ms: the page's own clock, kept while the events come.

@@ -2,7 +2,7 @@
 //
 // It reads the stream, holds the newest items, and gives each tab what it has not had yet, at the tab's own pace: a
 // tab says {want: N}, "from number N on", and gets one message for it, as soon as there is something. So a tab is never
-// flooded, one that sleeps costs nothing, and a new one gets what the others have. While none of those that ask keeps
+// flooded, one that sleeps costs nothing, and a new one gets what the others have, the first of it unasked. While none of those that ask keeps
 // up, the stream is not read on: the server notices, and with it the program before the pipe.
 //
 //     tab to hub    {want: N}       and {want: null}: nothing for now (paused)
@@ -99,7 +99,7 @@ const connection = new Connection(eventsUrl(), stream);
 class Tab {
   #port;
   #want = 0; // the number of the next item that it has not got
-  #waits = false; // for items
+  #waits = true; // for items
   #sent = -Infinity; // when it last got any
   #timer = 0;
   asks = true; // not paused
@@ -164,7 +164,7 @@ function adopt(port) {
   const tab = new Tab(port);
   tabs.add(tab);
   tab.tell({ status: status() });
-  if (tabs.size === 1 && connection.state.name === "connecting") connection.connect();
+  tab.send();
 }
 
 if ("onconnect" in self) self.onconnect = ({ ports }) => adopt(ports[0]);
@@ -223,3 +223,5 @@ setInterval(() => {
   count();
   tellStatus();
 }, REFRESH);
+
+connection.connect(); // the first tab joins in a moment

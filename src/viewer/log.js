@@ -136,7 +136,8 @@ export class Log {
     const start = performance.now();
     this.#view.advance(TEST_TIME);
     if (!this.#view.complete) this.changed();
-    if (this.#sticky && this.#drawing.early) return;
+    // The first rows never wait: it is the browser's first layout that made the empty log slow.
+    if (this.#sticky && this.#rows.size > 0 && this.#drawing.early) return;
     this.#layOut();
     this.#onChange();
     this.#drawing.done(start);

@@ -5,7 +5,6 @@
 
 import { makeFilter, UNNAMED } from "./filter.js";
 import { Held } from "./held.js";
-import { hub } from "./join.js";
 import { Log } from "./log.js";
 import { PositionMap } from "./map.js";
 import { Numbers } from "./numbers.js";
@@ -63,8 +62,9 @@ let passed = 0; // items that went by while the page had no eye for them
 const types = new Map(); // how many events there were of each type
 const chosen = new Set(); // the types that the log is limited to
 
-// The hub
+// The hub, which join.js has joined already
 
+/* global hub */
 hub.onmessage = ({ data }) => {
   const before = status.state;
   status = data.status;
@@ -523,4 +523,4 @@ setInterval(() => {
   if (view === "plot" && !document.hidden) plot.changed(); // time goes on
 }, REFRESH);
 readHash();
-ask();
+if (hub instanceof Worker) ask(); // what it has sent by now is lost; a port keeps it for whoever listens
