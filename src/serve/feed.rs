@@ -68,6 +68,10 @@ pub struct Feed {
     progress: Vec<Progress>,
     /// Whether the reader waits for a change.
     waiting: AtomicBool,
+    /// Whether it waits for the pace alone, to go on behind the one offset when what lies before the other has to go.
+    paced: AtomicBool,
+    paced_head: AtomicU64,
+    paced_floor: AtomicU64,
     lock: Mutex<()>,
     changed: Condvar,
 }
@@ -84,6 +88,9 @@ impl Feed {
             stopped: AtomicBool::new(false),
             progress: (0..workers).map(|_| Progress::default()).collect(),
             waiting: AtomicBool::new(false),
+            paced: AtomicBool::new(false),
+            paced_head: AtomicU64::new(0),
+            paced_floor: AtomicU64::new(0),
             lock: Mutex::default(),
             changed: Condvar::default(),
         }
@@ -92,7 +99,10 @@ impl Feed {
     /// A worker has finished a turn: so many streams, the fastest and the slowest cursor.
     pub fn turned(&self, worker: usize, streams: usize, fastest: u64, slowest: u64) {
         self.progress[worker].publish(streams, fastest, slowest);
-        self.change();
+        // A turn that changes nothing for the reader need not wake it: a slow client takes many of them.
+        if !self.paced.load(Ordering::SeqCst) || self.allows(&self.paced_head, &self.paced_floor) {
+            self.change();
+        }
     }
 
     /// While this is held nothing is published and the floor stays where it is. So a client that joins is known before
@@ -126,6 +136,19 @@ impl Feed {
     /// Whether [`Feed::stop`] was called.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
+    }
+
+    fn allows(&self, head: &AtomicU64, floor: &AtomicU64) -> bool {
+        self.pace.allows(head.load(Ordering::SeqCst), floor.load(Ordering::SeqCst), self.progress.iter())
+    }
+
+    /// Blocks until the pace allows to go on behind `head` when what lies before `floor` has to go.
+    fn wait_for_pace(&self, head: u64, floor: u64) {
+        self.paced_head.store(head, Ordering::SeqCst);
+        self.paced_floor.store(floor, Ordering::SeqCst);
+        self.paced.store(true, Ordering::SeqCst);
+        self.wait_until(|| self.allows(&self.paced_head, &self.paced_floor));
+        self.paced.store(false, Ordering::SeqCst);
     }
 
     fn change(&self) {
@@ -191,13 +214,8 @@ impl Publisher {
 
     /// Blocks until the pace allows to read on. `false`: the program ends, read no more.
     pub fn wait_for_pace(&self) -> bool {
-        self.feed.wait_until(|| self.pace_allows(self.feed.floor()));
+        self.feed.wait_for_pace(self.head, self.feed.floor());
         !self.feed.is_stopped()
-    }
-
-    fn pace_allows(&self, floor: u64) -> bool {
-        let Feed { pace, progress, .. } = &*self.feed;
-        pace.allows(self.head, floor, progress.iter())
     }
 
     /// Publishes what the draft holds, if anything, once the pace allows it. `false`: the program ends.
@@ -240,13 +258,13 @@ impl Publisher {
             (new, freed, gone) = (end, freed + cost_of_old, gone + 1);
         }
         loop {
-            self.feed.wait_until(|| self.pace_allows(new));
+            self.feed.wait_for_pace(self.head, new);
             if self.feed.is_stopped() {
                 return false;
             }
             // Asked once more while nobody can join.
             let _floor_moves = self.feed.lock.lock().expect("nobody panics with it");
-            if self.pace_allows(new) {
+            if self.feed.pace.allows(self.head, new, self.feed.progress.iter()) {
                 floor.store(new, Ordering::SeqCst);
                 break;
             }
