@@ -25,6 +25,7 @@ fn site(name: &str) -> std::path::PathBuf {
         ("site/sub/deep/b.json", "{}"),
         ("site/.env", "SECRET"),
         ("site/.git/config", "SECRET"),
+        ("site/a[1]|^{`}.txt", "strange, too"),
         ("site/empty.txt", ""),
         ("site/events", "never seen"),
         ("site/viewer", "never seen"),
@@ -60,6 +61,8 @@ fn a_folder_is_served_with_the_media_types_of_its_files() {
         ("/in.js", "text/javascript; charset=utf-8", "let a;"),
         ("/%61.js", "text/javascript; charset=utf-8", "let a;"),
         ("/a%20b%C3%A9%25.txt", "text/plain; charset=utf-8", "strange name"),
+        ("/a[1]|^%7B%60%7D.txt", "text/plain; charset=utf-8", "strange, too"), // as browsers send it
+        ("/a%5B1%5D%7C%5E%7B%60%7D.txt", "text/plain; charset=utf-8", "strange, too"),
         ("/sub/", "text/html; charset=utf-8", "<p>sub"),
         ("/sub/deep/b.json", "application/json", "{}"),
         ("/empty.txt", "text/plain; charset=utf-8", ""),

@@ -106,8 +106,8 @@ fn read(head: &[u8]) -> Option<Request> {
         }
     };
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    if path.contains(|c| "[]".contains(c) || NOT_ENCODED.contains(c)) {
-        return None; // RFC 3986 § 3.2.2, § 3.3
+    if path.contains(|c| ENCODED_IN_PATH.contains(c)) {
+        return None; // RFC 3986 § 3.3
     }
     let path = if path.is_empty() { "/" } else { path };
     // § 3.2: Host, once; HTTP/1.0 may leave it out.
@@ -193,8 +193,10 @@ fn is_field_char(c: char) -> bool {
     c == '\t' || (c >= ' ' && c != '\x7f')
 }
 
-/// What no URI has, and browsers do not encode in a query (WHATWG URL § 1.3).
+/// What no URI has, and browsers do not encode in a query (WHATWG URL § 1.3, query percent-encode set).
 const NOT_ENCODED: &str = "\\^`{|}";
+/// What they encode in a path (path percent-encode set), or make `/` of it; `^` not always.
+const ENCODED_IN_PATH: &str = "\\`{}";
 
 /// RFC 3986 § 2: reserved, unreserved, and `%` with two digits; the `#` of a fragment is never sent. And what browsers
 /// send beside.

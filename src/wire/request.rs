@@ -257,9 +257,10 @@ fn request_target(target: &str, method: Method) -> Result<(&str, &str, Option<Au
         return Err(BAD);
     };
     let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
-    // No URI has these, but browsers send them in a query as they stand (WHATWG URL § 1.3, query percent-encode set),
-    // and there they mean nothing else.
-    if path.contains(['[', '\\', ']', '^', '`', '{', '|', '}']) {
+    // No URI has these, and browsers encode them in a path or make `/` of them (WHATWG URL § 1.3). All of them in a
+    // query, and `[`, `]`, `|` in both, and `^` in a path until 2023, they send as they stand though no URI has them;
+    // there they mean nothing else.
+    if path.contains(['\\', '`', '{', '}']) {
         return Err(BAD);
     }
     Ok((if path.is_empty() { "/" } else { path }, query, host))
@@ -518,6 +519,7 @@ mod tests {
             ("OPTIONS * HTTP/1.1", Options, "*", "h"),
             ("get / HTTP/1.1", Other, "/", "h"),
             ("BREW /pot HTTP/1.9", Other, "/pot", "h"),
+            ("GET /a[1]^|?[b] HTTP/1.1", Get, "/a[1]^|", "h"),
             ("GET http://Other:80/x?y HTTP/1.1", Get, "/x", "other"),
             ("GET http://other?y HTTP/1.1", Get, "/", "other"),
             ("CONNECT other:443 HTTP/1.1", Other, "/", "h"),
@@ -550,7 +552,12 @@ mod tests {
             "GET /% HTTP/1.1",
             "GET /?a=%2 HTTP/1.1",
             "GET /%g0 HTTP/1.1",
-            "GET /[a] HTTP/1.1",
+            "GET /a\\b HTTP/1.1",
+            "GET /`a HTTP/1.1",
+            "GET /{a} HTTP/1.1",
+            "GET http://[h]/ HTTP/1.1",
+            "GET http://h[/ HTTP/1.1",
+            "GET http://h|/ HTTP/1.1",
             "POST a/b HTTP/1.1",
             "GET * HTTP/1.1",
             "GET a/b HTTP/1.1",
