@@ -42,6 +42,14 @@ fn reset(socket: TcpStream) {
     rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO)).expect("is a socket");
 }
 
+/// A client that has had a record. By then the program has opened all that it keeps open: its reader is up.
+fn good_client(program: &mut Program) -> Client {
+    let mut good = program.stream();
+    program.write("all threads are up\n");
+    assert_eq!(good.data(1), ["all threads are up"]);
+    good
+}
+
 const GET: &str = "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// Sends one record after the other, which the good client gets, until `done`.
@@ -58,7 +66,7 @@ fn turn_until(program: &mut Program, good: &mut Client, what: &str, time: Durati
 fn a_thousand_clients_that_send_a_byte_a_second_cost_neither_time_nor_service() {
     let mut program = Program::start(&[]);
     let pid = program.pid();
-    let mut good = program.stream();
+    let mut good = good_client(&mut program);
     let before = files(pid);
     let sockets: Vec<TcpStream> = (0..1000).map(|_| connect(&program)).collect();
     let request = "GET /events HTTP/1.1\r\nHost: localhost\r\n";
@@ -143,7 +151,7 @@ fn a_reset_in_any_state_disturbs_nobody_and_leaves_nothing() {
         }),
     ];
     let mut program = Program::start(&["-n", "0"]);
-    let mut good = program.stream();
+    let mut good = good_client(&mut program);
     let (pid, before) = (program.pid(), files(program.pid()));
     for (state, lead) in states {
         for _ in 0..10 {
@@ -188,8 +196,8 @@ fn clients_whose_network_is_gone_are_let_go_in_every_state() {
     }
     // One server that has something to say to all every second, and one that is silent.
     let mut program = Program::start(&["-v", "--heartbeat", "1s", "--stall", "2s", "-n", "0"]);
-    let mut silent = Program::start(&["--heartbeat", "0", "--stall", "1s"]);
-    let (mut good, mut good_of_silent) = (program.stream(), silent.stream());
+    let mut silent = Program::start(&["--heartbeat", "0", "--stall", "1s", "-n", "0"]);
+    let (mut good, mut good_of_silent) = (good_client(&mut program), good_client(&mut silent));
     let (pid, silent_pid) = (program.pid(), silent.pid());
     let (before, silent_before) = (files(pid), files(silent_pid));
 
@@ -237,9 +245,7 @@ fn at_the_file_limit_the_processor_rests_and_a_free_file_is_used_at_once() {
     const ROOM: usize = 20;
     let mut program = Program::start(&[]);
     let pid = program.pid();
-    let mut good = program.stream();
-    program.write("all threads are up\n");
-    good.data(1);
+    let mut good = good_client(&mut program);
     limit_files(pid, files(pid) + ROOM);
     let sockets: Vec<TcpStream> = (0..60).map(|_| connect(&program)).collect();
     sockets.iter().for_each(|socket| send(socket, GET));
@@ -353,7 +359,7 @@ fn a_program_that_was_stopped_for_longer_than_the_stall_time_drops_nobody_who_re
 fn ten_thousand_connections_in_a_row_leave_nothing_behind() {
     let mut program = Program::start(&["-n", "0"]);
     let pid = program.pid();
-    let mut good = program.stream();
+    let mut good = good_client(&mut program);
     let come_and_go = |program: &mut Program, good: &mut Client, connections: u32| {
         for n in 0..connections {
             // From many addresses: each has only so many ports, and a closed connection keeps its own for a minute.
