@@ -10,7 +10,7 @@ mod process;
 
 use common::Program;
 use driven::Browser::{self, Chromium, Firefox};
-use driven::{PLACES, Report, open, places, report};
+use driven::{PATIENCE, PLACES, Report, open, open_for, places, report};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -313,13 +313,13 @@ const WATCH_FRAMES: &str = "(() => {
 })()";
 
 /// For how many seconds floods last.
-fn seconds() -> usize {
+fn seconds() -> u32 {
     std::env::var("SSE_PIPE_TEST_FLOOD").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
 }
 
 /// Writes so many records of 200 bytes a second.
 fn flood(program: &mut Program, rate: usize) {
-    let total = rate * seconds();
+    let total = rate * seconds() as usize;
     let mut input = program.take_stdin();
     let start = Instant::now();
     let mut sent = 0;
@@ -341,14 +341,14 @@ fn flood(program: &mut Program, rate: usize) {
 /// the memory bounded.
 fn latest_frame(view: &str, rate: usize) -> u32 {
     let mut program = Program::start(&["--wait", "1", "--at-eof", "serve"]);
-    let total = rate * seconds();
+    let total = rate * seconds() as usize;
     let all = format!("ssePipe.events === {total} && ssePipe.items.length === {}", total.min(200_000));
     let last = format!("JSON.parse(ssePipe.items.at(-1).data).n === {}", total - 1);
     let heap = "performance.memory.usedJSHeapSize";
     let bounded = format!("{heap} < 400e6 && `${{Math.ceil({heap} / 1e6)}} MB`");
     let latest = "frames_.n > 60 && String(Math.ceil(frames_.worst))";
     let steps = ["ssePipe.state === 'live'", WATCH_FRAMES, &all, &last, &bounded, latest];
-    let mut page = open(Chromium, &program.url(view), &steps);
+    let mut page = open_for(Chromium, &program.url(view), &steps, PATIENCE + seconds());
     page.wait_for("reached 2");
     flood(&mut program, rate);
     let report = report(page);
@@ -395,7 +395,7 @@ fn ten_thousand_events_a_second_don_t_freeze_the_map() {
 fn a_tab_that_was_hidden_catches_up_at_once() {
     let _places = places(PLACES);
     let mut program = Program::start(&["--wait", "1", "--at-eof", "serve"]);
-    let total = 100 * seconds();
+    let total = 100 * seconds() as usize;
     let caught_up = format!(
         "window.back ??= performance.now(), ssePipe.events === {total} && {SEEN}.at(-1).includes('\"n\":{},')
             && (performance.now() - back < 1000 ? 'at once' : 'late')",
@@ -403,7 +403,7 @@ fn a_tab_that_was_hidden_catches_up_at_once() {
     );
     let all = format!("ssePipe.events === {total}");
     let steps = ["ssePipe.state === 'live'", "@hide", "document.hidden", &all, "@show", "!document.hidden", &caught_up];
-    let mut page = open(Chromium, &program.url("/"), &steps);
+    let mut page = open_for(Chromium, &program.url("/"), &steps, PATIENCE + seconds());
     page.wait_for("reached 3");
     flood(&mut program, 100);
     report(page).assert_value("at once");

@@ -43,6 +43,11 @@ impl Drop for Places {
 
 /// Opens `url` and goes through `steps`, each an expression that has to come true.
 pub fn open(browser: Browser, url: &str, steps: &[&str]) -> Process {
+    open_for(browser, url, steps, PATIENCE)
+}
+
+/// The same for steps that take longer: so many seconds for all of them.
+pub fn open_for(browser: Browser, url: &str, steps: &[&str], patience: u32) -> Process {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     let (name, variable, path) = match browser {
         Browser::Chromium => ("chromium", "CHROMIUM", "/usr/bin/chromium"),
@@ -53,11 +58,11 @@ pub fn open(browser: Browser, url: &str, steps: &[&str]) -> Process {
     let modules = folder.join("node_modules/puppeteer-core");
     assert!(modules.exists(), "there is no {}: {INSTALL}", modules.display());
     let mut command = Command::new("node");
-    command.arg(folder.join("drive.mjs")).args([name, url, &PATIENCE.to_string(), steps[0]]);
+    command.arg(folder.join("drive.mjs")).args([name, url, &patience.to_string(), steps[0]]);
     for step in &steps[1..] {
         command.args(["--then", step]);
     }
-    Process::start(command, Duration::from_secs((PATIENCE + BEYOND).into()))
+    Process::start(command, Duration::from_secs((patience + BEYOND).into()))
 }
 
 /// What came of the steps: drive.mjs's report, checked for success.
