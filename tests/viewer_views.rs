@@ -310,3 +310,42 @@ fn plot_and_map_can_be_opened_after_the_program_has_ended() {
     page.wait_for("reached 1");
     report(page).assert_value("both");
 }
+
+#[test]
+fn people_can_read_and_use_every_view_in_light_and_in_dark() {
+    let _places = places(1);
+    let mut program = Program::start(&["--at-eof", "serve"]);
+    for n in 0..12 {
+        program.write(format!("{{\"id\":\"o{}\",\"lat\":5{}.5,\"lon\":{n}.25,\"ok\":true}}\n", n % 3, n % 9));
+        program.write(format!("\u{1b}[3{}mcoloured {n}\u{1b}[0m\n", n % 8));
+    }
+    let show = |view: &str| format!("document.getElementById('tab-{view}').click(), true");
+    let (log, plot, map) = (show("log"), show("plot"), show("map"));
+    let steps = [
+        "ssePipe.events === 24 && document.querySelectorAll('#log .row').length > 10",
+        "[...document.querySelectorAll('#log .row .line')].find(line => line.textContent.includes('lat')).click(), true",
+        "document.querySelector('#log .row.open') !== null",
+        "@axe",
+        &plot,
+        "document.querySelector('#plot-view canvas') !== null",
+        "@axe",
+        &map,
+        "document.querySelector('#map-view canvas') !== null",
+        "@axe",
+        "@dark",
+        "matchMedia('(prefers-color-scheme: dark)').matches",
+        "@axe",
+        &plot,
+        "@axe",
+        &log,
+        "document.querySelector('#log .row.open') !== null",
+        "@axe",
+        "(() => { const filter = document.getElementById('filter'); filter.value = 'o1';
+            filter.dispatchEvent(new Event('input')); return true; })()",
+        "document.querySelectorAll('#log .row').length < 10",
+        "document.getElementById('pause').click(), true",
+        "@axe",
+        "'all of it'",
+    ];
+    report(open(Chromium, &program.url("/"), &steps)).assert_value("all of it");
+}

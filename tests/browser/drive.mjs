@@ -12,7 +12,8 @@
 // expression comes true, the line `reached N` goes to standard error, so that a test may act in between.
 //
 // Some steps are no expressions: `@tab` opens URL in another tab, where the steps go on; `@close` closes that tab and
-// goes back to the first; `@hide` puts an empty tab in front of it, and `@show` takes that away again.
+// goes back to the first; `@hide` puts an empty tab in front of it, and `@show` takes that away again. `@dark` asks for
+// dark colours (in Chromium); `@axe` fails where axe-core finds that people can't read or use what the page shows.
 //
 // Prints one line of JSON: {ok, value, values, console, requests, responses, network, ms: {start, page}, error},
 // where `value` is what the last expression came to, `values` what each came to, `requests` are URLs and
@@ -158,6 +159,18 @@ const acts = {
   async '@tab'() { page = await browser.newPage(); await watch(page); go(page); },
   async '@close'() { await page.close(); page = first; await page.bringToFront(); },
   async '@hide'() { cover = await browser.newPage(); await cover.bringToFront(); },
+  async '@dark'() { await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]); },
+  async '@axe'() {
+    await page.evaluate(readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8'));
+    const found = await page.evaluate(`axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] })
+      .then(({ violations, passes }) => ({
+        wrong: violations.flatMap(({ id, nodes }) => nodes
+          .map((node) => id + ' ' + node.target + ' ' + node.failureSummary)),
+        right: passes.map(({ id }) => id),
+      }))`);
+    if (found.wrong.length > 0) throw new Error(found.wrong.join('; ').replaceAll('\n', ' '));
+    if (!found.right.includes('color-contrast')) throw new Error('axe-core saw no text');
+  },
   async '@show'() { await cover.close(); await page.bringToFront(); },
 };
 async function steps() {
