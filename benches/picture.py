@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draws what deliveries cost the server, against the number of clients and against the size of records.
 
-    cargo bench --bench delivery -- --only saturated --clients 1,10,100,1000,10000 --sizes 32,128,512,2048,8192 \
-        --csv >cost.csv
+    cargo bench --bench delivery -- --only saturated --clients 1,10,100,1000,10000 --sizes 32,200,1024,4096 \
+        --seconds 0.4 --runs 3 --csv >cost.csv
     benches/picture.py cost.csv examples/pictures
 
 writes cost.svg and cost-dark.svg there. Both axes are logarithmic: a slope of one is a cost that grows in proportion.
