@@ -99,7 +99,7 @@ fn it_is_not_given_for_a_log_that_is_followed() {
         let lines = burst * burst % 90 + 1;
         let text: String =
             (0..lines).map(|n| format!("a line of some length, number {n} of burst {burst}\n")).collect();
-        sleep(Duration::from_millis(120));
+        sleep(Duration::from_millis(120)); // the silence itself, which the hint looks at
         log.write_all(text.as_bytes()).expect("can be written");
         unhinted(&mut program, &mut client, lines);
     }

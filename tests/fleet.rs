@@ -108,7 +108,7 @@ fn follow(balancer: SocketAddr, joined: &Sender<()>) -> Seen {
         if let 502 | 503 = client.status {
             // It was just being passed to an instance that failed.
             seen.refusals += 1;
-            sleep(Duration::from_secs(1));
+            sleep(Duration::from_secs(1)); // as a client backs off; nothing is waited for
             continue;
         }
         assert_eq!(client.status, 200, "after {} events: {client:?}", seen.ids.len());

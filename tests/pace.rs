@@ -141,6 +141,22 @@ fn records_about_as_large_as_the_buffer_never_stop_the_input() {
 }
 
 #[test]
+fn a_record_of_any_size_that_the_buffer_holds_never_stops_the_input() {
+    const BUFFER: usize = 1 << 20;
+    for part in 1..=32 {
+        let size = BUFFER * part / 32 - 1000;
+        // In one line; and in many, so that the event grows as it is written: each becomes 7 bytes longer.
+        let line = "x".repeat(size);
+        let lines = format!("{}\n", "x".repeat(92)).repeat(size / 100);
+        let mut program = Program::start(&["--buffer", "1MiB", "--null", "--at-eof", "exit"]);
+        let mut stdin = program.take_stdin();
+        std::thread::spawn(move || stdin.write_all(format!("{line}\0{lines}\0after\0").as_bytes()));
+        let ended = program.end();
+        assert_eq!(drops(&ended.told, "3 events"), 1, "records of {size} bytes: {:?}", ended.told);
+    }
+}
+
+#[test]
 fn one_that_was_dropped_resumes_and_is_told_of_the_gap() {
     let args = ["--buffer", "1MiB", "--history", "all", "--wait", "2", "--stall", "1h", "-v", "--at-eof", "serve"];
     let mut program = Program::start(&args);

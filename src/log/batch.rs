@@ -190,7 +190,10 @@ impl Draft {
 
     /// The memory that the finished batch will take, in bytes.
     pub fn cost(&self) -> usize {
-        let block = if self.block.is_well_filled() { self.block.cost() } else { self.block.cost_of_copy() };
+        let block = match self.memory.is_well_filled(&self.block) {
+            true => self.block.cost(),
+            false => self.memory.cost_of_copy(&self.block),
+        };
         let own_ids = self.own_ids.as_ref().map_or(0, Drafted::cost);
         block + own_ids + BATCH_COST
     }
@@ -202,7 +205,7 @@ impl Draft {
         }
         // A flood fills drafts, and each goes out as it is. A trickle makes small batches, which may be kept for long:
         // they are copies, so that they take what they are counted for, and the draft serves again.
-        let block = match self.block.is_well_filled() {
+        let block = match self.memory.is_well_filled(&self.block) {
             true => std::mem::replace(&mut self.block, self.memory.take()),
             false => self.memory.copy(&self.block),
         };

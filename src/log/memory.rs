@@ -25,22 +25,9 @@ pub struct Block {
 }
 
 impl Block {
-    /// Whether it is worth to be kept as it is.
-    pub fn is_well_filled(&self) -> bool {
-        let len = self.bytes.len();
-        len >= LEAST && self.bytes.capacity() <= most_for(len)
-    }
-
     /// What it takes, in bytes.
     pub fn cost(&self) -> usize {
         self.bytes.capacity() + self.ends.capacity() * size_of::<u32>()
-    }
-
-    /// What a copy of it takes at most, in bytes.
-    pub fn cost_of_copy(&self) -> usize {
-        let len = self.bytes.len();
-        let bytes = if len >= LEAST { most_for(len) } else { len };
-        bytes + 2 * self.ends.len() * size_of::<u32>()
     }
 }
 
@@ -81,10 +68,26 @@ impl Memory {
         self.take_of(self.block, 2 * self.block)
     }
 
+    /// Whether `block` is worth to be kept as it is. Never one that a large record has made: it may take twice as much as
+    /// is in it, and so more than the buffer.
+    pub fn is_well_filled(&self, block: &Block) -> bool {
+        let (len, capacity) = (block.bytes.len(), block.bytes.capacity());
+        len >= LEAST && capacity <= most_for(len) && capacity <= 2 * self.block
+    }
+
+    /// What a copy of what is in `block` takes at most, in bytes.
+    pub fn cost_of_copy(&self, block: &Block) -> usize {
+        let (len, ends) = (block.bytes.len(), block.ends.len() * size_of::<u32>());
+        if self.is_copied_to_a_spare(len) { most_for(len) + 2 * ends } else { len + ends }
+    }
+
     /// A copy of what is in `block`.
     pub fn copy(&self, block: &Block) -> Block {
         let len = block.bytes.len();
-        let mut copy = if len < LEAST { Block::default() } else { self.take_of(len, most_for(len)) };
+        let mut copy = match self.is_copied_to_a_spare(len) {
+            true => self.take_of(len, most_for(len)),
+            false => Block::default(), // as large as it has to be, and no larger
+        };
         copy.bytes.reserve_exact(len);
         copy.bytes.extend_from_slice(&block.bytes);
         if copy.ends.capacity() > 2 * block.ends.len() {
@@ -93,6 +96,10 @@ impl Memory {
         copy.ends.reserve_exact(block.ends.len());
         copy.ends.extend_from_slice(&block.ends);
         copy
+    }
+
+    fn is_copied_to_a_spare(&self, len: usize) -> bool {
+        (LEAST..=self.block).contains(&len)
     }
 
     /// An empty block with room for at least so many bytes, and at most so many.
@@ -165,16 +172,21 @@ mod tests {
     fn what_fills_a_block_badly_is_copied_to_one_that_came_back() {
         let memory = Memory::new(1 << 20);
         let draft = filled(memory.take(), 300 << 10);
-        assert!(!draft.is_well_filled() && filled(memory.take(), 700 << 10).is_well_filled());
+        assert!(!memory.is_well_filled(&draft) && memory.is_well_filled(&filled(memory.take(), 700 << 10)));
         let copy = memory.copy(&draft);
-        assert!(copy.is_well_filled() && copy.cost() <= draft.cost_of_copy());
+        assert!(memory.is_well_filled(&copy) && copy.cost() <= memory.cost_of_copy(&draft));
         assert_eq!((&copy.bytes, &copy.ends), (&draft.bytes, &draft.ends));
         let place = copy.bytes.as_ptr();
         memory.give_back(copy, 0);
         let smaller = filled(memory.take(), 200 << 10);
         assert_eq!(memory.copy(&smaller).bytes.as_ptr(), place, "filled to 5 eighths, it serves again");
         let small = filled(memory.take(), 100);
-        assert!(!small.is_well_filled());
-        assert_eq!(memory.copy(&small).cost(), 100 + size_of::<u32>(), "as small as can be");
+        assert!(!memory.is_well_filled(&small));
+        let large = filled(Block { bytes: Vec::with_capacity(4 << 20), ends: Vec::new() }, 3 << 20);
+        assert!(!memory.is_well_filled(&large));
+        for block in [small, large] {
+            let want = block.bytes.len() + size_of::<u32>();
+            assert_eq!((memory.copy(&block).cost(), memory.cost_of_copy(&block)), (want, want), "as small as can be");
+        }
     }
 }
