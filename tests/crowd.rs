@@ -70,6 +70,20 @@ fn those_that_are_turned_away_are_bounded_too_and_cost_nothing_while_they_wait()
     assert_eq!(Client::read_head(waiting, "the one that waited").status, 503);
 }
 
+/// A table that grows later stops the thread that accepts each time: 1,000 clients were let in at 0.6 of the speed.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_kernels_table_of_open_files_is_large_from_the_start() {
+    let program = Program::start(&[]);
+    let number = |file: &str, name: &str| -> usize {
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", program.pid())).expect("Linux tells");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is told");
+        line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("is a number")
+    };
+    let most = number("limits", "Max open files");
+    assert!(number("status", "FDSize:") >= most.min(16 * 1024), "{most} may be open");
+}
+
 /// Waits until the program has so many connections open.
 fn until_taken(program: &Program, n: usize) {
     let deadline = Instant::now() + DEADLINE;
