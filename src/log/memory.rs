@@ -11,7 +11,7 @@ pub const BLOCK: usize = 5 << 18;
 /// Spare blocks are kept up to the size of so many usual ones: what reader and workers may have in hand at a time.
 const SPARES: usize = 4;
 /// Blocks are filled to so many eighths at least, or else what is in them goes to a smaller one.
-const WELL_FILLED: usize = 5;
+const WELL_FILLED: usize = 3;
 /// What is smaller is left to the allocator.
 const LEAST: usize = 16 << 10;
 
@@ -179,7 +179,7 @@ mod tests {
         let place = copy.bytes.as_ptr();
         memory.give_back(copy, 0);
         let smaller = filled(memory.take(), 200 << 10);
-        assert_eq!(memory.copy(&smaller).bytes.as_ptr(), place, "filled to 5 eighths, it serves again");
+        assert_eq!(memory.copy(&smaller).bytes.as_ptr(), place, "well filled, it serves again");
         let small = filled(memory.take(), 100);
         assert!(!memory.is_well_filled(&small));
         let large = filled(Block { bytes: Vec::with_capacity(4 << 20), ends: Vec::new() }, 3 << 20);
