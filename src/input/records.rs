@@ -140,7 +140,7 @@ impl Splitter {
             Terminator::Newline => memchr::memchr(b'\r', records),
             Terminator::Null => memchr::memchr2(b'\r', b'\n', records),
         };
-        breaks.is_none() && (simdutf8::basic::from_utf8(records).is_ok())
+        breaks.is_none() && simdutf8::basic::from_utf8(records).is_ok()
     }
 
     /// The input is over: text after the last terminator is a record too.
