@@ -2,7 +2,7 @@
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use sse_pipe::input::encoder::{Encoder, Encoding, Full};
+use sse_pipe::input::encoder::{Encoder, EncoderConfig, Full};
 use sse_pipe::input::json::{self, Pointer};
 use sse_pipe::input::line_ends::LineEnds;
 use sse_pipe::input::records::{Next, Record, Splitter, Terminator};
@@ -64,8 +64,8 @@ fn record(encoder: &mut Encoder, record: Record<'_>, draft: &mut Draft) {
 fn encode(bencher: Bencher, kind: Kind, size: usize) {
     let (input, count) = lines(kind, size);
     let memory = Arc::new(Memory::new(BLOCK));
-    let encoding = Encoding { event: None, ids: Some(Run::new(0)), max_record: MAX_RECORD, buffer: 64 << 20 };
-    let mut encoder = Encoder::new(encoding);
+    let config = EncoderConfig { event: None, ids: Some(Run::new(0)), max_record: MAX_RECORD, buffer: 64 << 20 };
+    let mut encoder = Encoder::new(config);
     let mut draft = Draft::new(memory);
     let mut splitter = Splitter::new(Terminator::Newline, MAX_RECORD);
     bencher.counter(BytesCount::new(input.len())).counter(ItemsCount::new(count)).bench_local(|| {

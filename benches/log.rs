@@ -1,7 +1,7 @@
 //! The log alone: what it costs to append a batch, to find where a client goes on, and to let go of old batches.
 
 use divan::{Bencher, black_box};
-use sse_pipe::input::encoder::{Encoder, Encoding};
+use sse_pipe::input::encoder::{Encoder, EncoderConfig};
 use sse_pipe::input::records::Record;
 use sse_pipe::log::batch::{Batch, Draft};
 use sse_pipe::log::id::Run;
@@ -18,7 +18,7 @@ const BATCHES: u64 = 1000;
 
 fn batches(run: Run, events: u64) -> Vec<Arc<Batch>> {
     let mut draft = Draft::new(Arc::new(Memory::new(BLOCK)));
-    let mut encoder = Encoder::new(Encoding { event: None, ids: Some(run), max_record: 1 << 20, buffer: 1 << 30 });
+    let mut encoder = Encoder::new(EncoderConfig { event: None, ids: Some(run), max_record: 1 << 20, buffer: 1 << 30 });
     let mut batch = || {
         for _ in 0..events {
             encoder.record(Record::Bytes(&[b'x'; 200]), &mut draft).expect("has room");

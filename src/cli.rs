@@ -1,8 +1,10 @@
 //! What was typed: the options as clap reads them, one line of help each. What they mean together is `config`'s.
 
-use crate::config::Config;
+use crate::feed::pace::Pace;
 use crate::input::json::Pointer;
-use crate::report::harmless;
+use crate::sanitize::sanitize;
+use crate::serve::server::AtEof;
+use clap::builder::PossibleValue;
 use clap::{CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use std::ffi::OsString;
@@ -157,15 +159,6 @@ pub struct Cli {
     pub operands: Vec<OsString>,
 }
 
-/// `--at-eof`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[allow(missing_docs)]
-pub enum AtEof {
-    Wait,
-    Exit,
-    Serve,
-}
-
 /// `--format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs)]
@@ -174,24 +167,40 @@ pub enum Format {
     Sse,
 }
 
-/// `--pace`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[allow(missing_docs)]
-pub enum Pace {
-    Fastest,
-    Slowest,
-    Input,
+impl ValueEnum for Pace {
+    fn value_variants<'a>() -> &'a [Pace] {
+        &[Pace::Fastest, Pace::Slowest, Pace::Input]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Pace::Fastest => "fastest",
+            Pace::Slowest => "slowest",
+            Pace::Input => "input",
+        }))
+    }
 }
 
-/// Reads the command line. `Err` is the exit status after help, version or a usage error, which have been printed.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, ExitCode> {
-    let usage = |why: String| {
-        eprint_line(&format!("{why} (see sse-pipe --help)"));
-        ExitCode::from(2)
-    };
+impl ValueEnum for AtEof {
+    fn value_variants<'a>() -> &'a [AtEof] {
+        &[AtEof::Wait, AtEof::Exit, AtEof::Serve]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            AtEof::Wait => "wait",
+            AtEof::Exit => "exit",
+            AtEof::Serve => "serve",
+        }))
+    }
+}
+
+/// Reads the command line. `Err` is the exit status after help, version, completions or a usage error, which have been
+/// printed.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
     let cli = Cli::try_parse_from(args).map_err(|error| {
         if error.use_stderr() {
-            usage(one_line(&error))
+            usage_error(&one_line(&error))
         } else {
             // A closed standard output is no reason to complain about help.
             let _ = error.print();
@@ -205,7 +214,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, ExitCod
         let _ = std::io::stdout().write_all(&script);
         return Err(ExitCode::SUCCESS);
     }
-    Config::new(cli).map_err(|error| usage(error.to_string()))
+    Ok(cli)
+}
+
+/// Prints what is wrong with the command line, and where help is to be had. Returns the exit status.
+pub fn usage_error(why: &str) -> ExitCode {
+    // A closed standard error leaves the exit status to tell.
+    let _ = writeln!(std::io::stderr(), "sse-pipe: {why} (see sse-pipe --help)");
+    ExitCode::from(2)
 }
 
 /// clap's command, for the man page's test.
@@ -220,13 +236,8 @@ fn one_line(error: &clap::Error) -> String {
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     // No value begins with a hyphen, and there are no operands that `--` could bring.
     let useless = |line: &str| line.is_empty() || line.starts_with("For more") || line.starts_with("tip: to pass");
-    let lines = lines.filter(|line| !useless(line)).map(harmless);
+    let lines = lines.filter(|line| !useless(line)).map(sanitize);
     lines.collect::<Vec<_>>().join("; ")
-}
-
-fn eprint_line(text: &str) {
-    // A closed standard error leaves the exit status to tell.
-    let _ = writeln!(std::io::stderr(), "sse-pipe: {text}");
 }
 
 /// A time beyond this can't be meant, and sums of times must not overflow.

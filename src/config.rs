@@ -1,16 +1,19 @@
-//! What the options mean, checked: every value that can't be meant is refused here, by name and with what would do.
+//! What the options mean, checked: every invalid value is refused here, by name and with what would do; and grouped into
+//! what the parts of the program take.
 
-use crate::access::{Hosts, Origin, Origins, Token};
 use crate::cli::{self, Cli};
-use crate::input::format::{Format, Pointers};
+use crate::feed::pace::Pace;
+use crate::http::access::{Hosts, Origin, Origins};
+use crate::http::service::{CustomPage, Service};
+use crate::http::token::Token;
 use crate::input::records::Terminator;
-use crate::report::{Verbosity, harmless};
-use crate::serve::answer::{Own, Service};
+use crate::input::source::{Format, Pointers};
+use crate::report::Verbosity;
+use crate::sanitize::sanitize;
 use crate::serve::listen::Bind;
-use crate::serve::pace::Pace;
 use crate::serve::server::AtEof;
+use crate::wire::authority::Authority;
 use crate::wire::event::FieldValue;
-use crate::wire::request::Authority;
 use anyhow::{Result, anyhow, bail, ensure};
 use std::fs::File;
 use std::io::Read;
@@ -28,122 +31,159 @@ const LARGEST_BUFFER: u64 = 1 << 46;
 /// A token's file is read so far; it is one line.
 const MAX_TOKEN_FILE: u64 = 4 << 10;
 
-/// How the program is to run.
+/// How the program runs.
 #[derive(Debug)]
 pub struct Config {
-    /// What to listen on.
-    pub binds: Vec<Bind>,
-    /// Port; 0 for one that is free.
-    pub port: u16,
+    /// Where it listens.
+    pub listen: Listen,
     /// What requests get.
     pub service: Service,
+    /// The user's own page, a file or a folder.
+    pub page: Option<PathBuf>,
     /// The token's file, if others can read it too.
     pub exposed_token_file: Option<PathBuf>,
-    /// The person's page, a file or a folder.
-    pub page: Option<PathBuf>,
-    /// Whether the page is opened in the person's browser.
+    /// What is read, and what becomes of it.
+    pub input: Input,
+    /// How events reach clients.
+    pub delivery: Delivery,
+    /// What is done at the end of the input.
+    pub at_eof: AtEof,
+    /// Whether the page is opened in the user's browser.
     pub open: bool,
-    /// Event type of every event.
+    /// How much is reported.
+    pub verbosity: Verbosity,
+}
+
+/// Where the program listens.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The addresses.
+    pub binds: Vec<Bind>,
+    /// The port; 0 for one that is free.
+    pub port: u16,
+    /// Connections held at once; `None`: as many as the limit on open files allows.
+    pub max_clients: Option<usize>,
+}
+
+/// What is read, and what becomes of it.
+#[derive(Debug)]
+pub struct Input {
+    /// What standard input is.
+    pub format: Format,
+    /// Event type of every event that brings none.
     pub event: Option<FieldValue>,
     /// Event type of a last event.
     pub end_event: Option<FieldValue>,
-    /// What standard input is.
-    pub format: Format,
     /// Longest record in bytes.
     pub max_record: usize,
+    /// Nothing is read until this many clients are connected.
+    pub wait: usize,
+    /// Whether standard input is copied to standard output.
+    pub tee: bool,
+}
+
+/// How events reach clients.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Delivery {
     /// The memory that events may take, in bytes.
     pub buffer: usize,
     /// How many past events are kept; `None`: 1000, and all until the first client has joined.
     pub history: Option<u64>,
-    /// Whether standard input is copied to standard output.
-    pub tee: bool,
     /// Who sets the pace of reading.
     pub pace: Pace,
-    /// A client that takes nothing for so long is dropped.
+    /// A client that reads nothing for this long while events are pending is dropped.
     pub stall: Duration,
     /// Shortest and longest reconnection time.
     pub retry: (Duration, Duration),
-    /// A comment after so long without an event.
+    /// A comment is sent after this time without an event.
     pub heartbeat: Option<Duration>,
-    /// Nothing is read until so many clients are connected.
-    pub wait: usize,
-    /// What is done at the end of the input.
-    pub at_eof: AtEof,
-    /// Connections that are held at once; `None`: as many as the limit on open files allows.
-    pub max_clients: Option<usize>,
     /// Threads that write to clients.
     pub threads: usize,
-    /// How much the terminal is told.
-    pub verbosity: Verbosity,
 }
 
 impl Config {
     /// What `cli` means; an error names the option, the value and what would do.
     pub fn new(cli: Cli) -> Result<Config> {
         if let Some(operand) = cli.operands.first() {
-            let operand = harmless(&operand.to_string_lossy());
+            let operand = sanitize(&operand.to_string_lossy());
             bail!(
                 "unexpected operand '{operand}': sse-pipe reads standard input, as in: {operand} | sse-pipe --port 6502"
             );
         }
-        let binds = cli.bind.iter().map(|text| bind(text)).collect::<Result<Vec<_>>>()?;
-        ensure!(cli.buffer >= LEAST_BUFFER, "--buffer {}: at least {LEAST_BUFFER} bytes", cli.buffer);
-        let buffer = usize::try_from(cli.buffer).ok().filter(|_| cli.buffer <= LARGEST_BUFFER);
-        let Some(buffer) = buffer else { bail!("--buffer {}: no machine has so much memory", cli.buffer) };
-        let max_record = cli.max_record.unwrap_or(MAX_RECORD.min(cli.buffer));
-        ensure!(max_record > 0, "--max-record 0: at least 1 byte");
-        ensure!(
-            max_record <= cli.buffer,
-            "--max-record {max_record}: a record can't be longer than --buffer, {buffer} bytes"
-        );
-        if let Some(most) = cli.max_clients.filter(|&most| most < cli.wait) {
-            bail!("--wait {}: so many can't be connected with --max-clients {most}", cli.wait);
-        }
-        let origins = origins(&cli.cors_origin)?;
-        let (token, exposed_token_file) = token(cli.token_file.as_deref())?;
-        let hosts = hosts(&cli.allow_host, &binds, &origins, token.is_some())?;
-        let own = match &cli.page {
-            None => Own::Nothing,
-            Some(path) if path.is_dir() => Own::Folder,
-            Some(_) => Own::File,
-        };
+        let listen = listen(&cli)?;
+        let delivery = delivery(&cli)?;
+        let input = input(&cli, delivery.buffer)?;
+        let (service, exposed_token_file) = service(&cli, &listen.binds)?;
         Ok(Config {
-            service: Service { origins, hosts, token, ids: !cli.no_id, tail: cli.tail, own, metrics: cli.metrics },
+            listen,
+            service,
             exposed_token_file,
-            event: field_value("--event", cli.event.as_deref())?,
-            end_event: field_value("--end-event", cli.end_event.as_deref())?,
-            format: format(&cli)?,
-            max_record: max_record as usize,
-            buffer,
-            history: cli.history,
-            pace: match cli.pace {
-                cli::Pace::Fastest => Pace::Fastest,
-                cli::Pace::Slowest => Pace::Slowest,
-                cli::Pace::Input => Pace::Input,
-            },
-            stall: cli.stall,
-            tee: cli.tee,
-            retry: cli.retry,
-            heartbeat: Some(cli.heartbeat).filter(|heartbeat| !heartbeat.is_zero()),
-            wait: cli.wait,
-            at_eof: match cli.at_eof {
-                cli::AtEof::Wait => AtEof::Wait,
-                cli::AtEof::Exit => AtEof::Exit,
-                cli::AtEof::Serve => AtEof::Serve,
-            },
-            max_clients: cli.max_clients,
-            threads: cli.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())),
+            input,
+            delivery,
+            at_eof: cli.at_eof,
+            open: cli.open,
             verbosity: match (cli.quiet, cli.verbose) {
                 (true, _) => Verbosity::Quiet,
                 (_, true) => Verbosity::Verbose,
                 _ => Verbosity::Normal,
             },
-            binds,
-            port: cli.port,
             page: cli.page,
-            open: cli.open,
         })
     }
+}
+
+fn listen(cli: &Cli) -> Result<Listen> {
+    let binds = cli.bind.iter().map(|text| bind(text)).collect::<Result<Vec<_>>>()?;
+    if let Some(most) = cli.max_clients.filter(|&most| most < cli.wait) {
+        bail!("--wait {}: so many can't be connected with --max-clients {most}", cli.wait);
+    }
+    Ok(Listen { binds, port: cli.port, max_clients: cli.max_clients })
+}
+
+fn delivery(cli: &Cli) -> Result<Delivery> {
+    ensure!(cli.buffer >= LEAST_BUFFER, "--buffer {}: at least {LEAST_BUFFER} bytes", cli.buffer);
+    let buffer = usize::try_from(cli.buffer).ok().filter(|_| cli.buffer <= LARGEST_BUFFER);
+    let Some(buffer) = buffer else { bail!("--buffer {}: no machine has so much memory", cli.buffer) };
+    Ok(Delivery {
+        buffer,
+        history: cli.history,
+        pace: cli.pace,
+        stall: cli.stall,
+        retry: cli.retry,
+        heartbeat: Some(cli.heartbeat).filter(|heartbeat| !heartbeat.is_zero()),
+        threads: cli.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())),
+    })
+}
+
+fn input(cli: &Cli, buffer: usize) -> Result<Input> {
+    let max_record = cli.max_record.unwrap_or(MAX_RECORD.min(cli.buffer));
+    ensure!(max_record > 0, "--max-record 0: at least 1 byte");
+    ensure!(
+        max_record <= cli.buffer,
+        "--max-record {max_record}: a record can't be longer than --buffer, {buffer} bytes"
+    );
+    Ok(Input {
+        format: format(cli)?,
+        event: field_value("--event", cli.event.as_deref())?,
+        end_event: field_value("--end-event", cli.end_event.as_deref())?,
+        max_record: max_record as usize,
+        wait: cli.wait,
+        tee: cli.tee,
+    })
+}
+
+/// What requests get; and the token's file, if others can read it.
+fn service(cli: &Cli, binds: &[Bind]) -> Result<(Service, Option<PathBuf>)> {
+    let origins = origins(&cli.cors_origin)?;
+    let (token, exposed_token_file) = token(cli.token_file.as_deref())?;
+    let hosts = hosts(&cli.allow_host, binds, &origins, token.is_some())?;
+    let page = match &cli.page {
+        None => CustomPage::None,
+        Some(path) if path.is_dir() => CustomPage::Folder,
+        Some(_) => CustomPage::File,
+    };
+    let service = Service { origins, hosts, token, ids: !cli.no_id, tail: cli.tail, page, metrics: cli.metrics };
+    Ok((service, exposed_token_file))
 }
 
 fn format(cli: &Cli) -> Result<Format> {
@@ -179,7 +219,7 @@ fn bind(text: &str) -> Result<Bind> {
     }
     let name = !text.is_empty() && !text.contains([':', '/', ' ']);
     let ip = text.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
-    let shown = harmless(text);
+    let shown = sanitize(text);
     ensure!(
         name || ip,
         "--bind '{shown}': an address is an IP, a host name or unix:PATH; for the port there is --port"
@@ -226,7 +266,7 @@ fn token(file: Option<&Path>) -> Result<(Option<Token>, Option<PathBuf>)> {
         let Some(token) = text.to_str().and_then(Token::new) else { bail!("SSE_PIPE_TOKEN: {WANTED}") };
         return Ok((Some(token), None));
     };
-    let shown = harmless(&path.to_string_lossy());
+    let shown = sanitize(&path.to_string_lossy());
     let read = || -> std::io::Result<(String, std::fs::Metadata)> {
         let mut text = String::new();
         let file = File::open(path)?;
@@ -257,4 +297,107 @@ fn hosts(allowed: &[String], binds: &[Bind], origins: &Origins, has_token: bool)
     let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
     names.extend([format!("{own}.local"), own]);
     Ok(Hosts { any: origins.any || has_token, names })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The configuration of these arguments.
+    fn config(args: &str) -> Result<Config> {
+        let args = ["sse-pipe"].into_iter().chain(args.split_whitespace());
+        Config::new(cli::parse(args.map(Into::into)).unwrap_or_else(|_| panic!("clap takes them")))
+    }
+
+    #[test]
+    fn without_options_it_is_what_the_manual_says() {
+        let Config { listen, service, input, delivery, at_eof, verbosity, page, open, .. } =
+            config("").expect("is valid");
+        assert_eq!(listen, Listen { binds: vec![Bind::Host("localhost".to_owned())], port: 6502, max_clients: None });
+        assert_eq!(service.origins, Origins { local: true, ..Origins::default() });
+        assert!(!service.hosts.any && service.ids && !service.metrics && service.tail.is_none());
+        assert_eq!((service.page, page, open), (CustomPage::None, None, false));
+        assert!(matches!(input.format, Format::Lines(Terminator::Newline)));
+        assert_eq!((input.event, input.end_event, input.wait, input.tee), (None, None, 0, false));
+        assert_eq!(input.max_record, 16 << 20);
+        let seconds = Duration::from_secs;
+        assert_eq!((delivery.buffer, delivery.history, delivery.pace), (64 << 20, None, Pace::Fastest));
+        assert_eq!((delivery.stall, delivery.heartbeat), (seconds(30), Some(seconds(15))));
+        assert_eq!(delivery.retry, (seconds(1), seconds(3)));
+        assert!(delivery.threads > 0);
+        assert_eq!((at_eof, verbosity), (AtEof::Wait, Verbosity::Normal));
+    }
+
+    #[test]
+    fn each_option_arrives_where_it_is_needed() {
+        type Check = fn(&Config) -> bool;
+        let checks: &[(&str, Check)] = &[
+            ("--port 0 --bind unix:/s --bind Box", |c| {
+                c.listen.port == 0 && c.listen.binds == [Bind::Unix("/s".into()), Bind::Host("box".to_owned())]
+            }),
+            ("--bind Box", |c| c.service.hosts.names.iter().any(|name| name == "box")),
+            ("-m 5 --wait 5", |c| (c.listen.max_clients, c.input.wait) == (Some(5), 5)),
+            ("--event a --end-event b", |c| {
+                c.input.event == FieldValue::new("a") && c.input.end_event == FieldValue::new("b")
+            }),
+            ("--cors-origin local,https://a.example", |c| {
+                c.service.origins.local
+                    && c.service.origins.listed == [Origin::parse("https://a.example").expect("is one")]
+                    && c.service.hosts.names.iter().any(|name| name == "a.example")
+            }),
+            ("--cors-origin *", |c| c.service.origins.any && c.service.hosts.any),
+            ("--cors-origin null", |c| c.service.origins.null && !c.service.origins.local),
+            ("--cors-origin none", |c| c.service.origins == Origins::default()),
+            ("--allow-host App.Example", |c| c.service.hosts.names.iter().any(|name| name == "app.example")),
+            ("--null", |c| matches!(c.input.format, Format::Lines(Terminator::Null))),
+            ("--format sse --no-id", |c| matches!(c.input.format, Format::EventStream { ids: false })),
+            ("--format sse", |c| matches!(c.input.format, Format::EventStream { ids: true })),
+            ("--id-from /id", |c| {
+                matches!(&c.input.format, Format::Json(_, Pointers { id: Some(_), event: None, data: None }))
+            }),
+            ("--no-id --tail 3 --metrics", |c| !c.service.ids && c.service.tail == Some(3) && c.service.metrics),
+            ("--buffer 4KiB", |c| (c.delivery.buffer, c.input.max_record) == (4096, 4096)),
+            ("--buffer 4KiB --max-record 1", |c| c.input.max_record == 1),
+            ("--history all", |c| c.delivery.history == Some(u64::MAX)),
+            ("--pace slowest --at-eof serve", |c| (c.delivery.pace, c.at_eof) == (Pace::Slowest, AtEof::Serve)),
+            ("--stall 100ms --heartbeat 0 --threads 7", |c| {
+                c.delivery.stall == Duration::from_millis(100)
+                    && c.delivery.heartbeat.is_none()
+                    && c.delivery.threads == 7
+            }),
+            ("--retry 5s", |c| c.delivery.retry == (Duration::from_secs(5), Duration::from_secs(5))),
+            ("--tee --open", |c| c.input.tee && c.open),
+            ("--page /", |c| c.service.page == CustomPage::Folder && c.page.as_deref() == Some(Path::new("/"))),
+            ("-q", |c| c.verbosity == Verbosity::Quiet),
+            ("-v", |c| c.verbosity == Verbosity::Verbose),
+        ];
+        for (args, holds) in checks {
+            let config = config(args).unwrap_or_else(|error| panic!("{args}: {error}"));
+            assert!(holds(&config), "{args}: {config:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name() {
+        for (args, want) in [
+            ("x", "unexpected operand 'x'"),
+            ("--bind unix:", "--bind 'unix:'"),
+            ("--bind a:80", "--bind 'a:80'"),
+            ("--buffer 4095", "--buffer 4095"),
+            ("--buffer 18446744073709551615", "--buffer 18446744073709551615"),
+            ("--max-record 0", "--max-record 0"),
+            ("--buffer 1MiB --max-record 2MiB", "--max-record 2097152"),
+            ("--wait 3 -m 2", "--wait 3"),
+            ("--cors-origin http://a/", "--cors-origin 'http://a/'"),
+            ("--cors-origin none,local", "--cors-origin none"),
+            ("--allow-host http://a", "--allow-host 'http://a'"),
+            ("--format sse --null", "--null with --format sse"),
+            ("--format sse --data-from /a", "--data-from with --format sse"),
+            ("--no-id --id-from /a", "--no-id with --id-from"),
+            ("--token-file /no/such/file", "--token-file '/no/such/file'"),
+        ] {
+            let error = config(args).err().unwrap_or_else(|| panic!("{args} is taken")).to_string();
+            assert!(error.starts_with(want), "{args}: {error}");
+        }
+    }
 }

@@ -24,9 +24,6 @@ const FLUSH_TIME: Duration = Duration::from_secs(1);
 const FLUSH_RETRY: Duration = Duration::from_millis(10);
 /// How often the status line is looked at.
 const STATUS_TIME: Duration = Duration::from_millis(250);
-/// So much of a text from outside is shown.
-const SHOWN_CHARS: usize = 200;
-
 /// Takes the status line back: erases from the start of the cursor's row to the end of the screen. The cursor stands at
 /// the start of the line all the time. So whatever a terminal that has become narrower does with the line, cut it or
 /// break it into several rows, it all lies behind the cursor.
@@ -137,21 +134,6 @@ impl Report {
     }
 }
 
-/// Makes a text from outside harmless on a terminal: no controls, nothing that turns the direction, not too long.
-pub fn harmless(text: &str) -> String {
-    let mut shown = String::new();
-    for char in text.chars().take(SHOWN_CHARS) {
-        match char {
-            '\'' | '"' | '\\' => shown.push(char), // special to Rust's eyes alone
-            _ => shown.extend(char.escape_debug()),
-        }
-    }
-    if text.chars().nth(SHOWN_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
 fn write_lines(lines: &Receiver<Line>, lost: &AtomicU64) {
     let mut terminal = Term::stderr();
     let mut status: Option<(Status, String)> = None;
@@ -197,22 +179,4 @@ fn kept(terminal: &Term, status: &str) -> String {
     let (_, columns) = terminal.size();
     let shown = truncate_str(status, usize::from(columns).saturating_sub(1), "…");
     format!("{NO_WRAP}{shown}{WRAP}\r")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_from_outside_can_do_nothing_to_a_terminal() {
-        for (text, want) in [
-            ("https://a.example", "https://a.example"),
-            ("a\x1b[2J\r\nsse-pipe: forged", r"a\u{1b}[2J\r\nsse-pipe: forged"),
-            ("\u{202e}gpj", r"\u{202e}gpj"),
-            ("é 'quoted' \"\\", "é 'quoted' \"\\"),
-        ] {
-            assert_eq!(harmless(text), want);
-        }
-        assert_eq!(harmless(&"x".repeat(1000)).chars().count(), SHOWN_CHARS + 1);
-    }
 }

@@ -4,15 +4,18 @@
 //! The script is played as the worker would play it. What the client got is read with a plain reader of its own, and
 //! compared with all entries that ever were: no hole, no repeat, half an entry only where it was cut off.
 
-use sse_pipe::access::{Hosts, Origins};
-use sse_pipe::input::encoder::{Encoder, Encoding};
+use sse_pipe::counters::Counters;
+use sse_pipe::http::access::{Hosts, Origins};
+use sse_pipe::http::connection::{Action, CloseReason, Connection, HEAD_TIME, LINGER, MAX_BODY, MAX_SLICES};
+use sse_pipe::http::file::{FileRequest, Found};
+use sse_pipe::http::metrics::Gauges;
+use sse_pipe::http::service::{Accepted, CustomPage, Phase, RequestContext, Service};
+use sse_pipe::input::encoder::{Encoder, EncoderConfig};
 use sse_pipe::input::records::Record;
 use sse_pipe::log::batch::Draft;
 use sse_pipe::log::id::Run;
 use sse_pipe::log::memory::Memory;
-use sse_pipe::log::{Ids, Log, Missed, Start};
-use sse_pipe::serve::answer::{Entrance, Found, Moment, Own, Phase, Service};
-use sse_pipe::serve::connection::{Connection, Event, Gone, HEAD_TIME, LINGER, MAX_BODY, MAX_SLICES};
+use sse_pipe::log::{Ids, Log, Missed, StartingPoint};
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,10 +88,11 @@ struct Play {
     batches: std::collections::VecDeque<usize>,
     /// What the client was sent.
     sent: Vec<u8>,
-    joined: Option<Start>,
+    joined: Option<StartingPoint>,
     /// What such a stream begins with, where its request was the one that it had in mind.
     first: Option<String>,
-    wants_page: bool,
+    /// The file that it waits for.
+    wanted_file: Option<FileRequest>,
     /// What the connection has not fetched yet of the page that was found.
     page: &'static [u8],
     shut: bool,
@@ -125,21 +129,21 @@ impl Play {
         let fields = format!("Host: localhost\r\nAccept: {accept}\r\n{id_line}");
         let request = format!("{line} HTTP/{version}\r\n{fields}\r\n").into_bytes();
         let begin = Instant::now();
-        let encoding = Encoding { event: None, ids: ids.then_some(run), max_record: 40, buffer: 1 << 20 };
+        let config = EncoderConfig { event: None, ids: ids.then_some(run), max_record: 40, buffer: 1 << 20 };
         let service = Service {
             origins: Origins { local: true, ..Origins::default() },
             hosts: Hosts::default(),
             token: None,
             ids,
             tail,
-            own: Own::File,
+            page: CustomPage::File,
             metrics: false,
         };
         Play {
-            connection: Connection::new(begin, Entrance::default()),
+            connection: Connection::new(begin, Accepted::default()),
             log: Log::new(run, Ids::Run),
             draft: Draft::new(Arc::new(Memory::new(2048))), // more than is published at a time
-            encoder: Encoder::new(encoding),
+            encoder: Encoder::new(config),
             service,
             history,
             phase: Phase::Live,
@@ -155,7 +159,7 @@ impl Play {
             sent: Vec::new(),
             joined: None,
             first: None,
-            wants_page: false,
+            wanted_file: None,
             page: b"",
             shut: false,
             stuck: None,
@@ -164,7 +168,7 @@ impl Play {
     }
 
     fn is_on(&self) -> bool {
-        self.connection.poll_gone().is_none()
+        self.connection.poll_closed().is_none()
     }
 
     fn step(&mut self, step: u8, script: &mut Script) {
@@ -188,7 +192,7 @@ impl Play {
             10 => self.evict(script.byte()),
             11 => self.connection.handle_silence(&self.log),
             12 => self.wait(Duration::from_millis(1 << (script.byte() % 17))),
-            13 if self.wants_page => {
+            13 if self.wanted_file.is_some() => {
                 let missing = [Found::Missing("it is gone".to_owned()), Found::Forbidden, Found::Folder, Found::Busy];
                 let page = if step < 128 { page() } else { missing[usize::from(step / 16 % 4)].clone() };
                 self.found(page);
@@ -223,18 +227,20 @@ impl Play {
         }
         let was_owed = self.connection.is_owed();
         let Play { connection, log, service, phase, now, .. } = self;
-        let moment = Moment { log, history: self.history, phase: *phase, date: DATE, retry: RETRY };
-        let event = connection.handle_input(bytes, service, &moment, *now);
+        let (counters, gauges) = (&Counters::default(), Gauges::default());
+        let context =
+            RequestContext { log, history: self.history, phase: *phase, date: DATE, retry: RETRY, counters, gauges };
+        let action = connection.handle_input(bytes, service, &context, *now);
         self.heard += bytes.len();
         if was_owed {
-            assert_eq!(event, None, "one request, one answer");
+            assert_eq!(action, None, "one request, one answer");
             self.ignored += bytes.len();
         }
-        match event {
-            None | Some(Event::Refused(_)) => {}
-            Some(Event::Farewell) => assert_eq!(self.phase, Phase::Ended),
-            Some(Event::Wants(_)) => self.wants_page = true,
-            Some(Event::Joined { start, returning, .. }) => {
+        match action {
+            None | Some(Action::Refused(_)) => {}
+            Some(Action::Farewell) => assert_eq!(self.phase, Phase::Ended),
+            Some(Action::LookUp(request)) => self.wanted_file = Some(request),
+            Some(Action::Joined { start, returning, .. }) => {
                 self.joined = Some(start);
                 self.last_progress = self.now;
                 self.first = self.last_event_id.map(|id| self.expected(id, start, returning));
@@ -244,11 +250,14 @@ impl Play {
             self.last_progress = self.now;
         }
         let over = self.ignored > MAX_BODY as usize;
-        assert!(!over || self.connection.poll_gone() == Some(Gone::Useless), "there is a bound to what is ignored");
+        assert!(
+            !over || self.connection.poll_closed() == Some(CloseReason::Useless),
+            "there is a bound to what is ignored"
+        );
     }
 
     /// Checks where a stream starts, and tells with what.
-    fn expected(&self, id: LastEventId, start: Start, returning: bool) -> String {
+    fn expected(&self, id: LastEventId, start: StartingPoint, returning: bool) -> String {
         let last = self.entries.len() as u64;
         let first = last - self.batches.iter().sum::<usize>() as u64 + 1;
         let latest = |entries: u64| first.max((last + 1).saturating_sub(entries));
@@ -343,7 +352,11 @@ impl Play {
         let cursor = self.connection.cursor();
         self.connection.handle_eviction(&self.log);
         let behind = cursor.is_some_and(|cursor| cursor < floor as u64);
-        assert_eq!(behind, self.connection.poll_gone() == Some(Gone::Behind), "never skipped, never dropped for less");
+        assert_eq!(
+            behind,
+            self.connection.poll_closed() == Some(CloseReason::Behind),
+            "never skipped, never dropped for less"
+        );
     }
 
     fn wait(&mut self, time: Duration) {
@@ -352,9 +365,9 @@ impl Play {
         let headless = !self.connection.is_owed();
         self.connection.handle_timeout(DATE, self.now);
         let quiet = self.now - self.last_progress;
-        match self.connection.poll_gone() {
-            Some(Gone::Stalled) if self.joined.is_some() => assert!(quiet >= STALL, "dropped after {quiet:?}"),
-            Some(Gone::Stalled) => assert!(quiet >= LINGER, "dropped after {quiet:?}"),
+        match self.connection.poll_closed() {
+            Some(CloseReason::Stalled) if self.joined.is_some() => assert!(quiet >= STALL, "dropped after {quiet:?}"),
+            Some(CloseReason::Stalled) => assert!(quiet >= LINGER, "dropped after {quiet:?}"),
             Some(_) => assert!(deadline.is_some_and(|deadline| self.now >= deadline), "gone before its time"),
             None => {
                 assert!(self.stuck.is_none_or(|since| self.now - since < STALL), "takes nothing, and is kept");
@@ -371,8 +384,9 @@ impl Play {
         if let Found::File { .. } = found {
             self.page = PAGE;
         }
-        self.connection.handle_found(found, &self.service, DATE, self.now);
-        self.wants_page = false;
+        let request = self.wanted_file.take().expect("it waits for a file");
+        let (head, content) = request.answer(found, &self.service, DATE);
+        self.connection.handle_reply(head, content, self.now);
         self.last_progress = self.now;
     }
 
@@ -396,7 +410,7 @@ impl Play {
     fn eof(&mut self) {
         let streams = self.connection.cursor().is_some();
         self.connection.handle_eof();
-        assert!(!streams || self.connection.poll_gone() == Some(Gone::Left), "a stream's client has gone");
+        assert!(!streams || self.connection.poll_closed() == Some(CloseReason::Left), "a stream's client has gone");
     }
 
     fn end(&mut self, phase: Phase) {
@@ -412,7 +426,7 @@ impl Play {
             return;
         }
         if let Some(cursor) = self.connection.cursor() {
-            assert!((self.log.tail()..=self.log.head()).contains(&cursor));
+            assert!((self.log.start_offset()..=self.log.end_offset()).contains(&cursor));
             assert!(self.joined.is_some());
         }
         if !self.connection.is_owed() {
@@ -429,7 +443,7 @@ impl Play {
         if !self.connection.is_owed() {
             self.wait(HEAD_TIME);
         }
-        if self.wants_page {
+        if self.wanted_file.is_some() {
             self.found(page());
         }
         self.end(Phase::Ended);
@@ -438,8 +452,8 @@ impl Play {
             self.shutdown();
             assert!(self.shut, "all is written: our side is to be closed");
             self.connection.handle_eof();
-            let want = if self.joined.is_some() { Gone::Delivered } else { Gone::Answered };
-            assert_eq!(self.connection.poll_gone(), Some(want));
+            let want = if self.joined.is_some() { CloseReason::Delivered } else { CloseReason::Answered };
+            assert_eq!(self.connection.poll_closed(), Some(want));
             if self.joined.is_some() {
                 assert_eq!(self.entries_missing(), 0, "everything was delivered");
                 assert!(!self.is_chunked() || self.sent.ends_with(LAST_CHUNK), "the stream has its end");
@@ -510,9 +524,7 @@ impl Play {
 }
 
 fn page() -> Found {
-    let modified = std::time::SystemTime::UNIX_EPOCH.into();
-    let (media_type, entity_tag) = ("text/html".to_owned(), "\"8\"".to_owned());
-    Found::File { media_type, length: PAGE.len() as u64, entity_tag, modified }
+    Found::File { media_type: "text/html".to_owned(), length: PAGE.len() as u64 }
 }
 
 /// What a client is sent of a chunk: all of it, or its data alone.

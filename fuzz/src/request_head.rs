@@ -1,7 +1,8 @@
 //! The request head: whatever the bytes, the strict parser agrees with a plain reading of RFC 9112, and it finds the
 //! same however the bytes are cut.
 
-use sse_pipe::wire::request::{Authority, MAX_FIELDS, MAX_HEAD, MAX_LINE, MAX_TARGET, Method, Request, Version, parse};
+use sse_pipe::wire::authority::Authority;
+use sse_pipe::wire::request::{MAX_FIELDS, MAX_HEAD, MAX_LINE, MAX_TARGET, Method, Request, Version, parse};
 
 /// Every length of a short input is tried as a cut; of a longer one about so many.
 const CUTS: usize = 100;
@@ -143,8 +144,6 @@ fn read(head: &[u8]) -> Option<Request> {
         preflight: method == Method::Options
             && !all("origin").is_empty()
             && !all("access-control-request-method").is_empty(),
-        if_none_match: Some(all("if-none-match")).filter(|all| !all.is_empty()).map(|all| utf8(&all.join(","))),
-        if_modified_since: all("if-modified-since").last().map(|&date| utf8(date)),
         accept: utf8(&all("accept").join(",")),
         origin: all("origin").first().map(|&origin| utf8(origin)),
         last_event_id: match all("last-event-id").first() {

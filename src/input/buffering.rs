@@ -1,5 +1,5 @@
 //! Noticing that the program before us collects its output in blocks, as most do when they write to a pipe, so that
-//! "nothing arrives" (contract 1.12). Pure: sizes and times in, a hint out. It never touches the stream.
+//! "nothing arrives" (behaviour 1.12). Pure: sizes and times in, a hint out. It never touches the stream.
 //!
 //! A buffer is a multiple of 4096 bytes. Some programs write it when it is full, in the middle of a record (C's stdio,
 //! grep); some when the next part of a record would not fit in (Python). Either way the block ends less than a record

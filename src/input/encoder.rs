@@ -7,11 +7,12 @@ use crate::log::batch::{BATCH_COST, Draft, Entry, INDEX_COST};
 use crate::log::id::Run;
 use crate::log::own_ids::ID_COST;
 use crate::wire::event::{self, Data, Event, FieldValue};
+use crate::wire::notice::{Notice, Skipped};
 use crate::wire::{chunk, utf8};
 
 /// How records become events.
 #[derive(Clone, Debug)]
-pub struct Encoding {
+pub struct EncoderConfig {
     /// The event type of every event.
     pub event: Option<FieldValue>,
     /// The run that IDs are made of, where events have IDs.
@@ -24,15 +25,13 @@ pub struct Encoding {
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Encoded {
     /// It was written as it was.
     Written,
-    /// It was written, with U+FFFD in the place of what was no UTF-8.
+    /// It was written, with U+FFFD in place of invalid UTF-8.
     Repaired,
-    /// It was left out: it has so many bytes and is longer than `--max-record`.
-    TooLong(u64),
-    /// It was left out: as an event it has so many bytes and does not fit the buffer.
-    TooLarge(u64),
+    /// A notice was written in its place.
+    Skipped(Skipped),
 }
 
 /// An event whose record brings parts of it.
@@ -53,7 +52,7 @@ pub struct Full;
 /// Encodes one record after the other into drafts.
 #[derive(Debug)]
 pub struct Encoder {
-    encoding: Encoding,
+    config: EncoderConfig,
     /// The ID at hand, `RUN-N`: its constant part, then the number.
     id: String,
     id_prefix: usize,
@@ -67,15 +66,15 @@ const REPAIRED_KEPT: usize = 64 * 1024;
 
 impl Encoder {
     /// An encoder that begins with the first record of a run.
-    pub fn new(encoding: Encoding) -> Encoder {
-        let id = encoding.ids.map_or(String::new(), |run| format!("{run}-"));
-        let frame = Frame::new(encoding.event.clone(), encoding.ids);
-        Encoder { encoding, id_prefix: id.len(), id, repaired: Vec::new(), frame }
+    pub fn new(config: EncoderConfig) -> Encoder {
+        let id = config.ids.map_or(String::new(), |run| format!("{run}-"));
+        let frame = Frame::new(config.event.clone(), config.ids);
+        Encoder { config, id_prefix: id.len(), id, repaired: Vec::new(), frame }
     }
 
     /// Whether events that bring no ID are given one.
     pub fn gives_ids(&self) -> bool {
-        self.encoding.ids.is_some()
+        self.config.ids.is_some()
     }
 
     /// Adds the entries of the next records to `draft`, as long as it has room. What is left is returned.
@@ -93,37 +92,37 @@ impl Encoder {
     }
 
     /// Adds the entry of the next record to `draft`.
-    pub fn record(&mut self, record: Record<'_>, draft: &mut Draft) -> Result<Outcome, Full> {
+    pub fn record(&mut self, record: Record<'_>, draft: &mut Draft) -> Result<Encoded, Full> {
         match record {
             Record::Bytes(bytes) => self.parts(Parts { event: None, data: bytes, id: None }, draft),
-            Record::TooLong { size } => {
-                let (number, max) = (draft.next(), self.encoding.max_record);
-                let why = format!("record {number} left out: {size} bytes are more than --max-record {max}");
-                self.comment(&why, draft).map(|()| Outcome::TooLong(size))
-            }
+            Record::TooLong { size } => self.skip(Skipped::TooLong { size, max: self.config.max_record }, draft),
         }
     }
 
     /// Adds the entry of the next record to `draft`, which brings parts of its event.
-    pub fn parts(&mut self, parts: Parts<'_>, draft: &mut Draft) -> Result<Outcome, Full> {
+    pub fn parts(&mut self, parts: Parts<'_>, draft: &mut Draft) -> Result<Encoded, Full> {
         let Parts { event, data, id } = parts;
         let name = event.and_then(FieldValue::new);
-        let (size, outcome) = match std::str::from_utf8(data) {
-            Ok(_) => (self.event(name.as_ref(), Data::Text(data), id, draft)?, Outcome::Written),
-            Err(_) => (self.repaired(name.as_ref(), data, id, draft)?, Outcome::Repaired),
+        let (size, encoded) = match std::str::from_utf8(data) {
+            Ok(_) => (self.event(name.as_ref(), Data::Text(data), id, draft)?, Encoded::Written),
+            Err(_) => (self.repaired(name.as_ref(), data, id, draft)?, Encoded::Repaired),
         };
-        self.judge(size, outcome, draft)
+        self.judge(size, encoded, draft)
     }
 
     /// A comment takes the place of an event that was too large to be added.
     #[inline]
-    fn judge(&self, size: usize, outcome: Outcome, draft: &mut Draft) -> Result<Outcome, Full> {
+    fn judge(&self, size: usize, encoded: Encoded, draft: &mut Draft) -> Result<Encoded, Full> {
         if size <= self.most() {
-            return Ok(outcome);
+            return Ok(encoded);
         }
-        let number = draft.next();
-        let why = format!("record {number} left out: as an event of {size} bytes it exceeds --buffer");
-        self.comment(&why, draft).map(|()| Outcome::TooLarge(size as u64))
+        self.skip(Skipped::TooLarge { size }, draft)
+    }
+
+    /// Adds a notice in place of the next record.
+    fn skip(&self, why: Skipped, draft: &mut Draft) -> Result<Encoded, Full> {
+        let notice = Notice::Skipped { record: draft.next(), why };
+        self.comment(&notice.to_string(), draft).map(|()| Encoded::Skipped(why))
     }
 
     /// Adds the end event (`--end-event`), where the buffer can hold it.
@@ -150,7 +149,7 @@ impl Encoder {
 
     /// The largest entry that the buffer can hold.
     fn most(&self) -> usize {
-        self.encoding.buffer.min(u32::MAX as usize / 2) - INDEX_COST - ID_COST - BATCH_COST
+        self.config.buffer.min(u32::MAX as usize / 2) - INDEX_COST - ID_COST - BATCH_COST
     }
 
     /// Adds an event, unless it is larger than the buffer can hold. Tells its size.
@@ -162,12 +161,12 @@ impl Encoder {
         own_id: Option<&str>,
         draft: &mut Draft,
     ) -> Result<usize, Full> {
-        if self.encoding.ids.is_some() {
+        if self.config.ids.is_some() {
             self.id.truncate(self.id_prefix);
             self.id.push_str(itoa::Buffer::new().format(draft.next()));
         }
-        let id = own_id.or(self.encoding.ids.is_some().then_some(self.id.as_str()));
-        let event = Event { event: name.or(self.encoding.event.as_ref()), data, id };
+        let id = own_id.or(self.config.ids.is_some().then_some(self.id.as_str()));
+        let event = Event { event: name.or(self.config.event.as_ref()), data, id };
         let len = event.encoded_len();
         let size = chunk::encoded_len(len);
         if size <= self.most() {
@@ -203,27 +202,27 @@ mod tests {
         Draft::new(Arc::new(Memory::new(block)))
     }
 
-    fn encode(encoding: Encoding, records: &[Record]) -> (String, Vec<Outcome>) {
+    fn encode(config: EncoderConfig, records: &[Record]) -> (String, Vec<Encoded>) {
         let mut draft = draft(10_000);
-        let mut encoder = Encoder::new(encoding);
-        let outcomes = records.iter().map(|record| encoder.record(*record, &mut draft).expect("has room")).collect();
+        let mut encoder = Encoder::new(config);
+        let encoded = records.iter().map(|record| encoder.record(*record, &mut draft).expect("has room")).collect();
         let batch = draft.finish().expect("has entries");
-        (String::from_utf8(batch.bytes().to_vec()).expect("is text"), outcomes)
+        (String::from_utf8(batch.bytes().to_vec()).expect("is text"), encoded)
     }
 
-    fn encoding() -> Encoding {
-        Encoding { event: None, ids: None, max_record: 10, buffer: 1000 }
+    fn config() -> EncoderConfig {
+        EncoderConfig { event: None, ids: None, max_record: 10, buffer: 1000 }
     }
 
     #[test]
     fn each_record_becomes_one_chunk() {
         let run = Run::new(0);
-        let encoding = Encoding { event: FieldValue::new("greeting"), ids: Some(run), ..encoding() };
-        let (text, outcomes) = encode(encoding, &[Record::Bytes(b"hello"), Record::Bytes(b"")]);
+        let config = EncoderConfig { event: FieldValue::new("greeting"), ids: Some(run), ..config() };
+        let (text, encoded) = encode(config, &[Record::Bytes(b"hello"), Record::Bytes(b"")]);
         let first = format!("event: greeting\ndata: hello\nid: {run}-1\n\n");
         let second = format!("event: greeting\ndata: \nid: {run}-2\n\n");
         assert_eq!(text, format!("{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n", first.len(), second.len()));
-        assert_eq!(outcomes, [Outcome::Written, Outcome::Written]);
+        assert_eq!(encoded, [Encoded::Written, Encoded::Written]);
     }
 
     #[test]
@@ -234,9 +233,9 @@ mod tests {
             (b"\xed\xa0\x80", "\u{fffd}\u{fffd}\u{fffd}"),
             (b"\xc0\xafb", "\u{fffd}\u{fffd}b"),
         ] {
-            let (text, outcomes) = encode(encoding(), &[Record::Bytes(bytes)]);
+            let (text, encoded) = encode(config(), &[Record::Bytes(bytes)]);
             let event = format!("data: {want}\n\n");
-            assert_eq!((text, outcomes), (format!("{:x}\r\n{event}\r\n", event.len()), vec![Outcome::Repaired]));
+            assert_eq!((text, encoded), (format!("{:x}\r\n{event}\r\n", event.len()), vec![Encoded::Repaired]));
         }
     }
 
@@ -246,11 +245,11 @@ mod tests {
         for name in ["", "e", &long] {
             for ids in [None, Some(Run::new(0))] {
                 let event = FieldValue::new(name);
-                let encoding = Encoding { event, ids, max_record: 5000, buffer: 1 << 20 };
+                let config = EncoderConfig { event, ids, max_record: 5000, buffer: 1 << 20 };
                 let texts: Vec<_> = (0..4000).map(|n| "x".repeat(n * n / 7 % 19 * (n % 23))).collect();
                 let bytes = texts.iter().map(|text| format!("{text}\0")).collect::<String>();
                 let mut lines = Lines { bytes: bytes.as_bytes(), terminator: 0 };
-                let (mut encoder, mut other) = (Encoder::new(encoding.clone()), Encoder::new(encoding));
+                let (mut encoder, mut other) = (Encoder::new(config.clone()), Encoder::new(config));
                 let (mut draft, mut others) = (draft(1 << 16), draft(1 << 22));
                 let mut got = Vec::new();
                 loop {
@@ -260,7 +259,7 @@ mod tests {
                     got.extend_from_slice(batch.bytes());
                 }
                 for text in &texts {
-                    assert_eq!(other.record(Record::Bytes(text.as_bytes()), &mut others), Ok(Outcome::Written));
+                    assert_eq!(other.record(Record::Bytes(text.as_bytes()), &mut others), Ok(Encoded::Written));
                 }
                 let want = others.finish().expect("has entries");
                 assert_eq!(got.escape_ascii().to_string(), want.bytes().escape_ascii().to_string());
@@ -271,13 +270,13 @@ mod tests {
     #[test]
     fn a_batch_is_full_before_it_is_too_large_and_nothing_is_half_written() {
         let mut draft = draft(1000);
-        let mut encoder = Encoder::new(encoding());
+        let mut encoder = Encoder::new(config());
         let mut batches = Vec::new();
         for n in 0..100 {
             let data = "x".repeat(n * 7 % 300);
             if encoder.record(Record::Bytes(data.as_bytes()), &mut draft) == Err(Full) {
                 batches.push(draft.finish().expect("has entries"));
-                assert_eq!(encoder.record(Record::Bytes(data.as_bytes()), &mut draft), Ok(Outcome::Written));
+                assert_eq!(encoder.record(Record::Bytes(data.as_bytes()), &mut draft), Ok(Encoded::Written));
             }
         }
         assert_eq!(draft.next(), 101, "each is there once");
@@ -287,8 +286,15 @@ mod tests {
     #[test]
     fn a_comment_stands_in_the_place_of_what_is_left_out() {
         let records = [Record::TooLong { size: 11 }, Record::Bytes(&[b'\n'; 150]), Record::Bytes(b"ok")];
-        let (text, outcomes) = encode(encoding(), &records);
-        assert_eq!(outcomes, [Outcome::TooLong(11), Outcome::TooLarge(1065), Outcome::Written]);
+        let (text, encoded) = encode(config(), &records);
+        assert_eq!(
+            encoded,
+            [
+                Encoded::Skipped(Skipped::TooLong { size: 11, max: 10 }),
+                Encoded::Skipped(Skipped::TooLarge { size: 1065 }),
+                Encoded::Written
+            ]
+        );
         let lines: Vec<_> = text.split("\r\n").collect();
         assert_eq!(lines[1], ": record 1 left out: 11 bytes are more than --max-record 10\n");
         assert_eq!(lines[3], ": record 2 left out: as an event of 1065 bytes it exceeds --buffer\n");

@@ -1,14 +1,17 @@
 //! The input: bytes are split into records, records encoded into entries, entries published in batches.
 //!
-//! `records`, `line_ends`, `json`, `buffering`, `encoder` and `frame` are pure; `reader` is the thread that blocks on
-//! standard input, `format` takes apart what it reads, `tee` is the copy that it passes on.
+//! Pure: `records` and `line_ends` (bytes to records), `json`, `encoder` and `frame` (records to entries), `buffering`.
+//! `source` says which format does what, `publish` hands entries to the feed, `reader` is the thread that blocks on
+//! standard input, `tee` the copy that it passes on, `pipe` what both need of the kernel.
 
 pub mod buffering;
 pub mod encoder;
-pub mod format;
 pub mod frame;
 pub mod json;
 pub mod line_ends;
+pub mod pipe;
+pub mod publish;
 pub mod reader;
 pub mod records;
+pub mod source;
 pub mod tee;

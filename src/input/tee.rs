@@ -1,6 +1,6 @@
-//! `--tee`: standard input goes on to standard output, byte for byte, as it is read (contract 1.7).
+//! `--tee`: standard input goes on to standard output, byte for byte, as it is read (behaviour 1.7).
 
-use rustix::event::{PollFd, PollFlags, poll};
+use super::pipe;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
@@ -32,7 +32,7 @@ impl Tee {
         let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let nowhere = File::options().write(true).open("/dev/null")?;
         rustix::stdio::dup2_stdout(&nowhere)?;
-        super::reader::enlarge_pipe(&stdout);
+        pipe::enlarge(&stdout);
         let (blocks, to_write) = sync_channel(1);
         let (to_results, results) = sync_channel(1);
         let mut copy = Copy(stdout);
@@ -76,7 +76,7 @@ impl Copy {
                     ErrorKind::Interrupted => {}
                     // Somebody else made it non-blocking: it is waited for all the same.
                     ErrorKind::WouldBlock => {
-                        let _ = poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None);
+                        let _ = pipe::wait_writable(&self.0); // the write tells what is wrong
                     }
                     ErrorKind::BrokenPipe => return Err(Broken::Pipe),
                     _ => return Err(Broken::Failed(error)),

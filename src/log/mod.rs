@@ -11,4 +11,4 @@ pub mod own_ids;
 mod view;
 
 pub use batch::Batch;
-pub use view::{Ids, Log, Missed, Start};
+pub use view::{Ids, Log, Missed, StartingPoint};

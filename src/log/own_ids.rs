@@ -1,4 +1,4 @@
-//! Event IDs that records bring with them: which entry has which, looked up in constant time (contract 3.4).
+//! Event IDs that records bring with them: which entry has which, looked up in constant time (behaviour 3.4).
 //!
 //! One index serves all views of the log. It knows an ID by its hash and tells a number; whether the entry of that
 //! number has that ID, the log itself tells, so that no ID is kept twice. It changes with whole batches: a batch is

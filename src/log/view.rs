@@ -27,7 +27,7 @@ pub struct Log {
     ids: Ids,
     batches: VecDeque<Arc<Batch>>,
     /// Offset just after the last byte that was ever appended.
-    head: u64,
+    end_offset: u64,
     /// Number of the last entry that was ever appended; 0 before the first.
     last: u64,
     /// Number of the last entry that is an event; 0 before the first.
@@ -38,10 +38,10 @@ pub struct Log {
 
 /// Where a client starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Start {
-    /// Its cursor, always at the start of an entry or at the head.
+pub struct StartingPoint {
+    /// Its cursor, always at the start of an entry or at the end offset.
     pub cursor: u64,
-    /// Number of the entry there (or of the next to come, at the head).
+    /// Number of the entry there (or of the next to come, at the end).
     pub entry: u64,
     /// What it has to be told that it missed.
     pub missed: Missed,
@@ -61,13 +61,13 @@ pub enum Missed {
 impl Log {
     /// An empty log of `run`, whose entries have these IDs.
     pub fn new(run: Run, ids: Ids) -> Log {
-        Log { run, ids, batches: VecDeque::new(), head: 0, last: 0, last_event: 0, last_own_id: 0 }
+        Log { run, ids, batches: VecDeque::new(), end_offset: 0, last: 0, last_event: 0, last_own_id: 0 }
     }
 
     /// Takes the batch that follows the last one.
     pub fn append(&mut self, batch: Arc<Batch>) {
-        debug_assert_eq!((batch.start(), batch.first()), (self.head, self.last + 1), "batches come in order");
-        (self.head, self.last, self.last_event) = (batch.end(), batch.last(), batch.last_event());
+        debug_assert_eq!((batch.start(), batch.first()), (self.end_offset, self.last + 1), "batches come in order");
+        (self.end_offset, self.last, self.last_event) = (batch.end(), batch.last(), batch.last_event());
         self.last_own_id = batch.last_own_id();
         self.batches.push_back(batch);
     }
@@ -80,13 +80,13 @@ impl Log {
     }
 
     /// Offset just after the last byte.
-    pub fn head(&self) -> u64 {
-        self.head
+    pub fn end_offset(&self) -> u64 {
+        self.end_offset
     }
 
-    /// Offset of the first byte that is held; the head when none is.
-    pub fn tail(&self) -> u64 {
-        self.batches.front().map_or(self.head, |batch| batch.start())
+    /// Offset of the first byte that is held; the end offset if none is.
+    pub fn start_offset(&self) -> u64 {
+        self.batches.front().map_or(self.end_offset, |batch| batch.start())
     }
 
     /// Number of the first entry that is held, or of the next to come.
@@ -99,22 +99,22 @@ impl Log {
         self.first().max((self.last + 1).saturating_sub(entries))
     }
 
-    /// Offset of entry `number`, which is held, or the head for the next to come.
+    /// Offset of entry `number`, which is held, or the end offset for the next to come.
     pub fn entry_start(&self, number: u64) -> u64 {
         match self.batches.get(self.batches.partition_point(|batch| batch.last() < number)) {
             Some(batch) => batch.entry_start(number.max(batch.first())),
-            None => self.head,
+            None => self.end_offset,
         }
     }
 
     /// Where a client starts that has no last event ID: the latest `entries` entries.
-    pub fn start_new(&self, entries: u64) -> Start {
+    pub fn start_new(&self, entries: u64) -> StartingPoint {
         self.start_at(self.first_of_latest(entries), Missed::Nothing)
     }
 
     /// Where a client starts that brings `last_event_id`: strictly after that event, or with all that is held
     /// where it is too old, or with the latest `history` entries where it is none of this run.
-    pub fn resume(&self, last_event_id: &str, history: u64) -> Start {
+    pub fn resume(&self, last_event_id: &str, history: u64) -> StartingPoint {
         match self.number(last_event_id) {
             None => self.start_at(self.first_of_latest(history), Missed::Unknown),
             Some(number) if number + 1 >= self.first() => self.start_at(number + 1, Missed::Nothing),
@@ -122,8 +122,8 @@ impl Log {
         }
     }
 
-    fn start_at(&self, entry: u64, missed: Missed) -> Start {
-        Start { cursor: self.entry_start(entry), entry, missed }
+    fn start_at(&self, entry: u64, missed: Missed) -> StartingPoint {
+        StartingPoint { cursor: self.entry_start(entry), entry, missed }
     }
 
     /// The number of the latest entry that this ID was ever given to, as far as that is known.
@@ -196,7 +196,7 @@ impl Log {
 
     /// What is to be written from `cursor` on: slices in order, each to the end of its batch.
     pub fn from(&self, cursor: u64) -> impl Iterator<Item = &[u8]> {
-        debug_assert!(cursor >= self.tail(), "what is gone is never skipped");
+        debug_assert!(cursor >= self.start_offset(), "what is gone is never skipped");
         let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
         self.batches.range(nth..).map(move |batch| {
             let skip = cursor.saturating_sub(batch.start()) as usize;
@@ -205,12 +205,37 @@ impl Log {
     }
 
     /// The entry that the byte at `cursor` is part of, from its first byte to its last: where it begins in the
-    /// log, and its bytes. `None` at the head.
+    /// log, and its bytes. `None` at the end.
     pub fn entry_at(&self, cursor: u64) -> Option<(u64, &[u8])> {
-        debug_assert!(cursor >= self.tail(), "what is gone is never skipped");
+        debug_assert!(cursor >= self.start_offset(), "what is gone is never skipped");
         let batch = self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor))?;
         let (start, end) = batch.entry_around(cursor);
         Some((start, &batch.bytes()[(start - batch.start()) as usize..(end - batch.start()) as usize]))
+    }
+
+    /// What an HTTP/1.0 client is sent from `cursor` on, the events without their chunk framing: for each entry the offset
+    /// of the first byte and the bytes.
+    pub fn payloads_from(&self, mut cursor: u64) -> impl Iterator<Item = (u64, &[u8])> {
+        std::iter::from_fn(move || {
+            let (start, entry) = self.entry_at(cursor)?;
+            let data = chunk::data(entry);
+            let from = (start + data.start as u64).max(cursor);
+            let bytes = &entry[(from - start) as usize..data.end.max((from - start) as usize)];
+            cursor = start + entry.len() as u64;
+            Some((from, bytes))
+        })
+    }
+
+    /// The cursor of an HTTP/1.0 client after `written` bytes of what [`Log::payloads_from`] gave.
+    pub fn after_payload(&self, cursor: u64, written: u64) -> u64 {
+        let mut left = written;
+        for (from, bytes) in self.payloads_from(cursor) {
+            if left < bytes.len() as u64 {
+                return from + left;
+            }
+            left -= bytes.len() as u64;
+        }
+        self.end_offset
     }
 }
 
@@ -254,7 +279,7 @@ mod tests {
     }
 
     struct Client {
-        start: Start,
+        start: StartingPoint,
         cursor: u64,
         got: Vec<u8>,
     }
@@ -286,7 +311,7 @@ mod tests {
                         model.first += model.batches.pop_front().expect("there is a front");
                     }
                     log.evict(offset);
-                    clients.retain(|client| client.cursor >= log.tail()); // as the worker drops those behind
+                    clients.retain(|client| client.cursor >= log.start_offset()); // as the worker drops those behind
                 }
                 Step::Join(tail) => {
                     let start = log.start_new(tail);
@@ -308,13 +333,13 @@ mod tests {
                     clients.push(Client { start, cursor: start.cursor, got: Vec::new() });
                 }
                 Step::ResumeForeign => {
-                    assert_eq!(log.resume("rubbish", 3), Start { missed: Missed::Unknown, ..log.start_new(3) });
+                    assert_eq!(log.resume("rubbish", 3), StartingPoint { missed: Missed::Unknown, ..log.start_new(3) });
                 }
                 Step::Write(nth, bytes) => {
                     let count = clients.len().max(1);
                     let Some(client) = clients.get_mut(usize::from(nth) % count) else { continue };
                     let pending: Vec<u8> = log.from(client.cursor).flatten().copied().collect();
-                    assert_eq!(pending.len() as u64, log.head() - client.cursor);
+                    assert_eq!(pending.len() as u64, log.end_offset() - client.cursor);
                     assert!(log.latest_from(client.cursor).is_none_or(|latest| latest == pending));
                     let written = &pending[..pending.len().min(usize::from(bytes))];
                     client.got.extend_from_slice(written);

@@ -1,7 +1,7 @@
 //! Listening: from `--bind` and `--port` to sockets that wait for clients, and the addresses to tell of them.
 
 use super::socket::{Listener, SocketFile};
-use crate::report::harmless;
+use crate::sanitize::sanitize;
 use anyhow::{Context, Result, anyhow, bail};
 use mio::net::{TcpListener, UnixListener};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -66,7 +66,7 @@ pub fn listen(binds: &[Bind], port: u16) -> Result<Listening> {
     };
     let address = |bind: &Bind| match bind {
         Bind::Host(name) => Address::Url(url(name, port)),
-        Bind::Unix(path) => Address::Unix(format!("unix:{}", harmless(&path.to_string_lossy()))),
+        Bind::Unix(path) => Address::Unix(format!("unix:{}", sanitize(&path.to_string_lossy()))),
     };
     Ok(Listening { listeners, addresses: binds.iter().map(address).collect() })
 }
@@ -166,7 +166,7 @@ fn is_stale(path: &Path, address: &SockAddr) -> bool {
 }
 
 fn explain_unix(path: &Path, error: &io::Error) -> anyhow::Error {
-    let shown = harmless(&path.to_string_lossy());
+    let shown = sanitize(&path.to_string_lossy());
     match error.kind() {
         ErrorKind::AddrInUse => match std::fs::symlink_metadata(path) {
             Ok(metadata) if metadata.file_type().is_socket() => {

@@ -1,10 +1,11 @@
-//! The server: listeners, signals and the end of the input, turned into the lifecycle of the contract's 1.8 to 1.10.
+//! The server: listeners, signals and the end of the input, turned into the lifecycle of the behaviour's 1.8 to 1.10.
 
-use super::answer::{Entrance, Phase};
-use super::feed::{Inbox, Message};
+use super::inbox::{Inbox, WorkerMessage};
 use super::shared::Shared;
 use super::socket::{Listener, Peer};
-use crate::input::reader::InputOver;
+use crate::feed::InputEnd;
+use crate::http::service::{Accepted, Phase};
+use crate::limits::Capacity;
 use anyhow::{Context, Result};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
@@ -21,14 +22,6 @@ const LAST_SECOND: Duration = Duration::from_secs(1);
 /// When there are no files left, accepting is tried again after so long, if no connection ends before.
 const RETRY_ACCEPT: Duration = Duration::from_millis(500);
 
-/// Beyond `--max-clients` so many connections are taken, one after the other, to be told to come again later.
-const TURNED_AWAY: usize = 64;
-/// Files that the program may have open beside clients, its listeners and what each worker has: standard ones,
-/// polls, wakers, the pipe of the signals, and some to spare.
-const OWN_FILES: usize = 16;
-/// A worker's poll and its waker.
-const FILES_OF_WORKER: usize = 2;
-
 /// Bytes may stay unacknowledged for so long at least, on a network that loses some.
 const SILENT_PEER: Duration = Duration::from_secs(10);
 /// A peer that has not been heard for so long is asked by the kernel whether it is still there. Longer than the default
@@ -42,7 +35,7 @@ const KEEPALIVE_AGAIN: Duration = Duration::from_secs(5);
 /// kernel has for sockets. Half of it costs a tenth of the speed with 10,000 clients, twice as much gains 1 %.
 const UNSENT: u32 = 256 << 10;
 
-/// What is done at the end of the input (`--at-eof`, contract 1.8).
+/// What is done at the end of the input (`--at-eof`, behaviour 1.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEof {
     /// All is sent, to a first client at least, and EventSources are told goodbye.
@@ -53,40 +46,22 @@ pub enum AtEof {
     Serve,
 }
 
-/// How many connections there is room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// Those that are served.
-    pub clients: usize,
-    /// Those beyond, that are told to come again later.
-    turned_away: usize,
-}
-
-impl Room {
-    /// The room that a limit on open files leaves, beside so many listeners and workers.
-    pub fn within(files: usize, listeners: usize, workers: usize) -> Room {
-        let turned_away = TURNED_AWAY.min(files / 8);
-        let own = OWN_FILES + listeners + FILES_OF_WORKER * workers;
-        Room { clients: files.saturating_sub(own + turned_away).max(1), turned_away }
-    }
-}
-
 /// What comes to the server from other threads; whoever sends one wakes it.
 #[derive(Debug)]
-pub enum Notice {
+pub enum ServerMessage {
     /// A signal that ends the program.
     Signal(i32),
     /// SIGUSR1 or SIGINFO: statistics are wanted.
     Statistics,
     /// The input is over, or failed.
-    InputOver(InputOver),
+    InputOver(InputEnd),
     /// A thread is gone that must not be.
     Died(String),
 }
 
 /// How the program ends.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Finish {
     /// The input was served to its end.
     Served,
     /// By this signal.
@@ -113,9 +88,9 @@ pub struct Server {
     poll: Poll,
     listeners: Vec<Listener>,
     inboxes: Vec<Inbox>,
-    notices: Receiver<Notice>,
+    messages: Receiver<ServerMessage>,
     shared: Arc<Shared>,
-    room: Room,
+    capacity: Capacity,
     at_eof: AtEof,
     stage: Stage,
     /// Set while there was no room or no file left to accept with.
@@ -129,9 +104,9 @@ impl Server {
         poll: Poll,
         mut listeners: Vec<Listener>,
         inboxes: Vec<Inbox>,
-        notices: Receiver<Notice>,
+        messages: Receiver<ServerMessage>,
         shared: Arc<Shared>,
-        room: Room,
+        capacity: Capacity,
         at_eof: AtEof,
     ) -> Result<Server> {
         for (index, listener) in listeners.iter_mut().enumerate() {
@@ -142,11 +117,22 @@ impl Server {
             watched.context("cannot watch a listener")?;
         }
         let stage = Stage::Running;
-        Ok(Server { poll, listeners, inboxes, notices, shared, room, at_eof, stage, accept_again: None, failed: false })
+        Ok(Server {
+            poll,
+            listeners,
+            inboxes,
+            messages,
+            shared,
+            capacity,
+            at_eof,
+            stage,
+            accept_again: None,
+            failed: false,
+        })
     }
 
     /// Serves to the end. Tells how it ended, and whether all went well.
-    pub fn run(mut self) -> Result<(Outcome, bool)> {
+    pub fn run(mut self) -> Result<(Finish, bool)> {
         let mut events = Events::with_capacity(64);
         loop {
             match self.poll.poll(&mut events, self.timeout()) {
@@ -154,11 +140,11 @@ impl Server {
                 result => result.context("cannot wait for clients")?,
             }
             self.accept();
-            while let Ok(notice) = self.notices.try_recv() {
-                self.handle(notice)?;
+            while let Ok(message) = self.messages.try_recv() {
+                self.handle(message)?;
             }
-            if let Some(outcome) = self.advance(Instant::now()) {
-                return Ok((outcome, !self.failed));
+            if let Some(finish) = self.advance(Instant::now()) {
+                return Ok((finish, !self.failed));
             }
         }
     }
@@ -166,7 +152,7 @@ impl Server {
     fn timeout(&self) -> Option<Duration> {
         let now = Instant::now();
         let goodbye = match self.stage {
-            Stage::Ending => self.shared.attendance().waits_until(now),
+            Stage::Ending => self.shared.drain().waits_until(now),
             Stage::Stopping { until, .. } => Some(until),
             _ => None,
         };
@@ -177,11 +163,11 @@ impl Server {
     fn accept(&mut self) {
         let mut to_wake = vec![false; self.inboxes.len()];
         self.accept_again = None;
-        let Room { clients, turned_away } = self.room;
+        let Capacity { clients, turned_away } = self.capacity;
         for listener in &self.listeners {
             loop {
                 let loads = &self.shared.loads;
-                let held: usize = loads.iter().map(|load| load.load(Ordering::Relaxed)).sum();
+                let held = self.shared.connections();
                 if held >= clients {
                     let text = format!("{clients} clients are connected; more are turned away (see --max-clients)");
                     self.shared.report.say_once("full", text);
@@ -192,14 +178,14 @@ impl Server {
                 }
                 match listener.accept() {
                     Ok((socket, peer)) => {
-                        let entrance = Entrance { unix: peer == Peer::Unix, full: held >= clients };
-                        if entrance.full {
+                        let accepted = Accepted { unix_socket: peer == Peer::Unix, over_limit: held >= clients };
+                        if accepted.over_limit {
                             self.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
                         }
                         let load = |&worker: &usize| loads[worker].load(Ordering::Relaxed);
                         let worker = (0..loads.len()).min_by_key(load).expect("there is a worker");
                         loads[worker].fetch_add(1, Ordering::Relaxed);
-                        self.inboxes[worker].put(Message::Client(socket, peer, entrance));
+                        self.inboxes[worker].put(WorkerMessage::Client(socket, peer, accepted));
                         to_wake[worker] = true;
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -228,27 +214,27 @@ impl Server {
         self.shared.watched.store(watched, Ordering::SeqCst);
     }
 
-    fn handle(&mut self, notice: Notice) -> Result<()> {
-        match notice {
-            Notice::Statistics => self.shared.report.error(self.shared.statistics()),
-            Notice::Died(what) => anyhow::bail!("{what}"),
-            Notice::Signal(signal) => {
+    fn handle(&mut self, message: ServerMessage) -> Result<()> {
+        match message {
+            ServerMessage::Statistics => self.shared.report.error(self.shared.statistics()),
+            ServerMessage::Died(what) => anyhow::bail!("{what}"),
+            ServerMessage::Signal(signal) => {
                 let until = Instant::now() + LAST_SECOND;
-                self.shared.feed.stop();
+                self.shared.gate.stop();
                 self.listeners.clear();
-                self.tell(|| Message::Stop(until));
+                self.tell(|| WorkerMessage::Stop(until));
                 self.stage = Stage::Stopping { signal, until: until + Duration::from_millis(100) };
             }
-            Notice::InputOver(over) => {
-                if let Some(error) = &over.unreadable {
+            ServerMessage::InputOver(end) => {
+                if let Some(error) = &end.unreadable {
                     self.shared.report.error(format_args!("cannot read standard input: {error}"));
                 }
-                self.failed |= over.unreadable.is_some() || over.tee_failed;
-                if over.tee_gone {
+                self.failed |= end.unreadable.is_some() || end.tee_failed;
+                if end.tee_gone {
                     self.at_eof = AtEof::Exit;
                 }
                 if self.stage == Stage::Running {
-                    self.input_over(over.without_ids);
+                    self.input_over(end.without_ids);
                 }
             }
         }
@@ -258,7 +244,7 @@ impl Server {
 
     fn input_over(&mut self, without_ids: bool) {
         match self.at_eof {
-            AtEof::Wait if !self.shared.counters.joined.load(Ordering::SeqCst) => {
+            AtEof::Wait if !self.shared.counters.has_joined() => {
                 let events = self.shared.counters.events.load(Ordering::Relaxed);
                 let text = match events {
                     0 => "without an event; waiting for the first client to be told".to_owned(),
@@ -277,20 +263,20 @@ impl Server {
             }
             AtEof::Serve => {
                 let phase = if without_ids { Phase::EndedOpen } else { Phase::Ended };
-                self.tell(|| Message::End(phase));
+                self.tell(|| WorkerMessage::End(phase));
                 self.stage = Stage::Serving;
             }
         }
     }
 
     fn end(&mut self) {
-        self.shared.attendance().end(Instant::now());
+        self.shared.drain().end(Instant::now());
         self.stage = Stage::Ending;
         self.watch();
-        self.tell(|| Message::End(Phase::Ended));
+        self.tell(|| WorkerMessage::End(Phase::Ended));
     }
 
-    fn tell(&self, message: impl Fn() -> Message) {
+    fn tell(&self, message: impl Fn() -> WorkerMessage) {
         for inbox in &self.inboxes {
             inbox.put(message());
             inbox.wake();
@@ -298,24 +284,24 @@ impl Server {
     }
 
     /// Goes on to the next stage where its time has come.
-    fn advance(&mut self, now: Instant) -> Option<Outcome> {
+    fn advance(&mut self, now: Instant) -> Option<Finish> {
         let all_know = self.shared.ending.load(Ordering::SeqCst) >= self.inboxes.len();
-        let nobody_owed = || all_know && self.shared.attendance().nobody_owed();
+        let nobody_owed = || all_know && self.shared.drain().nobody_owed();
         match self.stage {
             Stage::Running | Stage::Serving => None,
             Stage::AwaitingFirst => {
-                if self.shared.counters.joined.load(Ordering::SeqCst) {
+                if self.shared.counters.has_joined() {
                     self.end();
                 }
                 None
             }
             Stage::Ending => {
                 // Both under one lock: who leaves is at once expected back.
-                let attendance = self.shared.attendance();
-                let expected = self.at_eof != AtEof::Exit && attendance.waits_until(now).is_some();
-                (all_know && attendance.nobody_owed() && !expected).then_some(Outcome::Served)
+                let drain = self.shared.drain();
+                let expected = self.at_eof != AtEof::Exit && drain.waits_until(now).is_some();
+                (all_know && drain.nobody_owed() && !expected).then_some(Finish::Served)
             }
-            Stage::Stopping { signal, until } => (nobody_owed() || now >= until).then_some(Outcome::Signal(signal)),
+            Stage::Stopping { signal, until } => (nobody_owed() || now >= until).then_some(Finish::Signal(signal)),
         }
     }
 }
@@ -355,15 +341,6 @@ mod tests {
         {
             assert_eq!(socket.tcp_user_timeout().expect("is known"), Some(Duration::from_secs(30)));
             assert_eq!(socket.tcp_notsent_lowat().expect("is known"), UNSENT);
-        }
-    }
-
-    #[test]
-    fn there_is_room_for_what_the_limit_on_open_files_leaves() {
-        for (files, clients, turned_away) in
-            [(1024, 1024 - 16 - 2 - 4 - 64, 64), (1 << 20, (1 << 20) - 86, 64), (64, 34, 8), (8, 1, 1)]
-        {
-            assert_eq!(Room::within(files, 2, 2), Room { clients, turned_away }, "{files} files");
         }
     }
 }

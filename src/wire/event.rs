@@ -217,7 +217,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn writes_the_bytes_of_the_contract() {
+    fn writes_the_bytes_of_the_behaviour_document() {
         let greeting = FieldValue::new("greeting");
         for (event, data, id, want) in [
             (None, "hello", None, "data: hello\n\n"),

@@ -4,9 +4,11 @@
 //! `response` are HTTP's two heads.
 
 pub mod accept;
+pub mod authority;
 pub mod chunk;
 pub mod event;
 pub mod event_stream;
+pub mod notice;
 pub mod request;
 pub mod response;
 pub mod utf8;

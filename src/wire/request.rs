@@ -3,6 +3,7 @@
 //! Field syntax is `httparse`'s work. The request line, line ends, `Host` and the message body length are
 //! checked here, because there two readers of the same bytes could otherwise disagree on what was asked.
 
+use super::authority::Authority;
 use percent_encoding::percent_decode_str;
 
 /// Longest head, request line and field lines together (RFC 9110 § 15.5 knows 414, RFC 6585 § 5 knows 431).
@@ -43,10 +44,6 @@ pub struct Request {
     pub access_token: Option<String>,
     /// Whether it is a CORS preflight (Fetch, "CORS-preflight request").
     pub preflight: bool,
-    /// `If-None-Match`, several lines joined by commas.
-    pub if_none_match: Option<String>,
-    /// `If-Modified-Since`, as it was sent.
-    pub if_modified_since: Option<String>,
 }
 
 /// The methods that are told apart.
@@ -65,15 +62,6 @@ pub enum Method {
 pub enum Version {
     Http10,
     Http11,
-}
-
-/// `uri-host [ ":" port ]` (RFC 9112 § 3.2), in lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
-    /// A name, an IPv4 address, or an IPv6 address in brackets.
-    pub host: String,
-    /// The port, where one was told.
-    pub port: Option<u16>,
 }
 
 /// Why a head is refused; each has its status.
@@ -164,8 +152,6 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         bearer: None,
         access_token: access_token_in_query(query),
         preflight: false,
-        if_none_match: None,
-        if_modified_since: None,
     };
     read_fields(&mut request, fields)?;
     if let Some(host) = target_host {
@@ -284,10 +270,6 @@ fn read_fields(request: &mut Request, fields: &[httparse::Header]) -> Result<(),
             join(&mut coding, &text());
         } else if is("Accept") {
             join(&mut accept, &text());
-        } else if is("If-None-Match") {
-            join(&mut request.if_none_match, &text());
-        } else if is("If-Modified-Since") {
-            request.if_modified_since = Some(text());
         } else if is("Access-Control-Request-Method") {
             request.preflight = request.method == Method::Options;
         } else if is("Authorization") {
@@ -377,35 +359,6 @@ fn access_token_in_query(query: &str) -> Option<String> {
     Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
 }
 
-impl Authority {
-    /// Reads `HOST`, `HOST:PORT` or `[IPV6]:PORT`; `None` when it is none of these (user information, a path,
-    /// two hosts). Names are kept to letters, digits, `-`, `.`, `_` and `~`: no DNS name has more.
-    pub fn parse(text: &str) -> Option<Authority> {
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (address, rest) = rest.split_once(']')?;
-                address.parse::<core::net::Ipv6Addr>().ok()?;
-                let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
-                (&text[..address.len() + 2], port)
-            }
-            None => match text.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (text, None),
-            },
-        };
-        let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        if host.is_empty() || !(host.starts_with('[') || host.bytes().all(name)) {
-            return None;
-        }
-        let port = match port {
-            None | Some("") => None, // RFC 3986 § 3.2.3: the port may be empty
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
-            Some(_) => return None,
-        };
-        Some(Authority { host: host.to_ascii_lowercase(), port })
-    }
-}
-
 /// A `tchar` of RFC 9110 § 5.6.2.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -451,8 +404,6 @@ mod tests {
             bearer: None,
             access_token: None,
             preflight: false,
-            if_none_match: None,
-            if_modified_since: None,
         };
         assert_eq!(request, Ok(want));
     }

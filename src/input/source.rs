@@ -1,13 +1,14 @@
-//! What standard input is (contract 3): records that are data, records that bring parts of their event with them, or
+//! What standard input is (behaviour 3): records that are data, records that bring parts of their event with them, or
 //! an event stream. Plain records pass through here untouched.
 
 use super::encoder::Parts;
 use super::json::{self, Pointer};
-use super::reader::Publishing;
+use super::publish::EventSink;
 use super::records::{Next, Record, Splitter, Terminator};
 use crate::log::own_ids;
-use crate::report::harmless;
+use crate::sanitize::sanitize;
 use crate::wire::event_stream::{Dispatched, Item, Parser};
+use crate::wire::notice::Notice;
 use crate::wire::utf8;
 use memchr::memchr2;
 use std::borrow::Cow;
@@ -71,26 +72,26 @@ impl Source {
     }
 
     /// Takes the next bytes, and publishes the events that they complete.
-    pub fn push(&mut self, bytes: &[u8], publishing: &mut Publishing) {
+    pub fn push(&mut self, bytes: &[u8], sink: &mut EventSink) {
         match self {
             Source::Lines(splitter) => splitter.push(bytes, |next| match next {
-                Next::Lines(lines) => publishing.lines(lines),
-                Next::Record(record) => publishing.record(record),
+                Next::Lines(lines) => sink.lines(lines),
+                Next::Record(record) => sink.record(record),
             }),
             Source::Json(splitter, json) => splitter.push(bytes, |next| match next {
-                Next::Lines(lines) => lines.for_each(|line| json.record(Record::Bytes(line), publishing)),
-                Next::Record(record) => json.record(record, publishing),
+                Next::Lines(lines) => lines.for_each(|line| json.record(Record::Bytes(line), sink)),
+                Next::Record(record) => json.record(record, sink),
             }),
-            Source::EventStream(stream) => stream.push(bytes, publishing),
+            Source::EventStream(stream) => stream.push(bytes, sink),
         }
     }
 
     /// The input is over.
-    pub fn finish(&mut self, publishing: &mut Publishing) {
+    pub fn finish(&mut self, sink: &mut EventSink) {
         match self {
-            Source::Lines(splitter) => splitter.finish(|record| publishing.record(record)),
-            Source::Json(splitter, json) => splitter.finish(|record| json.record(record, publishing)),
-            Source::EventStream(stream) => stream.finish(publishing),
+            Source::Lines(splitter) => splitter.finish(|record| sink.record(record)),
+            Source::Json(splitter, json) => splitter.finish(|record| json.record(record, sink)),
+            Source::EventStream(stream) => stream.finish(sink),
         }
     }
 }
@@ -104,9 +105,9 @@ pub struct Json {
 }
 
 impl Json {
-    fn record(&mut self, record: Record<'_>, publishing: &mut Publishing) {
-        let Record::Bytes(bytes) = record else { return publishing.record(record) };
-        let text = as_text(bytes, publishing);
+    fn record(&mut self, record: Record<'_>, sink: &mut EventSink) {
+        let Record::Bytes(bytes) = record else { return sink.record(record) };
+        let text = as_text(bytes, sink);
         let Json { pointers, told } = self;
         let found = json::find(&text, [&pointers.event, &pointers.id, &pointers.data].map(Option::as_ref));
         let [event, id, data] = found.unwrap_or_default().map(|value| value.and_then(part));
@@ -116,10 +117,10 @@ impl Json {
         let there = [event.is_some(), id.is_some(), data.is_some()];
         let missing = asked.iter().zip(there).position(|(pointer, there)| pointer.is_some() && !there);
         if let Some(nth) = missing {
-            publishing.incomplete(told, || match (found, asked[nth]) {
+            sink.incomplete(told, || match (found, asked[nth]) {
                 (Ok(_), Some(pointer)) => {
                     let what = ["an event type", "an ID", "data"][nth];
-                    format!("has nothing at '{}' that can be {what}", harmless(&pointer.to_string()))
+                    format!("has nothing at '{}' that can be {what}", sanitize(&pointer.to_string()))
                 }
                 _ => "is no JSON".to_owned(),
             });
@@ -129,7 +130,7 @@ impl Json {
             data: data.as_ref().map_or(bytes, |data| data.as_bytes()),
             id: id.as_deref(),
         };
-        publishing.parts(parts);
+        sink.parts(parts);
     }
 }
 
@@ -148,54 +149,40 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    fn push(&mut self, bytes: &[u8], publishing: &mut Publishing) {
+    fn push(&mut self, bytes: &[u8], sink: &mut EventSink) {
         let EventStream { parser, ids, told } = self;
         parser.push(bytes, |item| match item {
             Item::Event(Dispatched { event, data, id }) => {
-                let event = Some(as_text(event, publishing)).filter(|event| !event.is_empty());
-                let mut id = id.filter(|_| *ids).map(|id| as_text(id, publishing));
+                let event = Some(as_text(event, sink)).filter(|event| !event.is_empty());
+                let mut id = id.filter(|_| *ids).map(|id| as_text(id, sink));
                 // An empty one takes the ID back, and so it is passed on.
                 if id.as_ref().is_some_and(|id| !id.is_empty() && !own_ids::can_come_back(id)) {
                     id = None;
-                    publishing.incomplete(told, || "has an ID that no client could bring back".to_owned());
+                    sink.incomplete(told, || "has an ID that no client could bring back".to_owned());
                 }
-                publishing.parts(Parts { event: event.as_deref(), data, id: id.as_deref() });
+                sink.parts(Parts { event: event.as_deref(), data, id: id.as_deref() });
             }
-            Item::TooLong { size } => publishing.record(Record::TooLong { size }),
+            Item::TooLong { size } => sink.record(Record::TooLong { size }),
             Item::Comment(comment) => {
-                if let Some(comment) = std::str::from_utf8(comment).ok().filter(|comment| tells_of_a_loss(comment)) {
-                    publishing.lost_upstream(comment);
+                if let Some(comment) = std::str::from_utf8(comment).ok().filter(|comment| Notice::is_in(comment)) {
+                    sink.lost_upstream(comment);
                 }
             }
             Item::Retry(_) => {} // what our clients are told is --retry's business
         });
     }
 
-    fn finish(&mut self, publishing: &mut Publishing) {
-        publishing.upstream_over(self.parser.is_inside_event());
+    fn finish(&mut self, sink: &mut EventSink) {
+        sink.upstream_over(self.parser.is_inside_event());
     }
-}
-
-/// No comment that tells of a loss is longer.
-const LONGEST_LOSS: usize = 200;
-
-/// Whether another sse-pipe says so that events are missing: not held any more, or left out.
-fn tells_of_a_loss(comment: &str) -> bool {
-    if comment.len() > LONGEST_LOSS {
-        return false;
-    }
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let missed = comment.strip_suffix(" events missed").is_some_and(number);
-    let left_out = comment.strip_prefix("record ").and_then(|rest| rest.split_once(" left out: "));
-    missed || comment.starts_with("events missed, ") || left_out.is_some_and(|(nth, _)| number(nth))
 }
 
 /// The bytes as text; what is no UTF-8 is replaced, and that is told.
-fn as_text<'a>(bytes: &'a [u8], publishing: &mut Publishing) -> Cow<'a, str> {
+fn as_text<'a>(bytes: &'a [u8], sink: &mut EventSink) -> Cow<'a, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => {
-            publishing.repaired(publishing.next());
+            sink.repaired(sink.next());
             let mut text = Vec::new();
             utf8::write_lossy(bytes, &mut text);
             Cow::Owned(String::from_utf8(text).expect("what was no UTF-8 has been replaced"))

@@ -1,28 +1,36 @@
-//! The person's own page (`--page`): a file, or a folder of files out of which there is no way.
+//! The user's own page (`--page`): a file, or a folder of files out of which there is no way.
 //!
 //! Read afresh for each request, so that whoever edits a page has but to reload it.
 
-use super::answer::{Found, Own};
-use httpdate::HttpDate;
+use crate::http::file::{Found, Target};
+use crate::http::service::CustomPage;
 use percent_encoding::percent_decode_str;
 use std::ffi::OsStr;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
+/// Media type of a page whose name does not tell.
 const HTML: &str = "text/html; charset=utf-8";
 
+/// Looks for what a request wants of `--page`; a file is opened, to be read as the client takes it.
+pub fn look_up(page: &Path, target: &Target) -> (Found, Option<File>) {
+    match target {
+        Target::Page => page_file(page),
+        Target::InFolder(path) => file_in(page, path),
+    }
+}
+
 /// Looks for the one file of `--page FILE`.
-pub fn own_page(page: &Path) -> (Found, Option<File>) {
+fn page_file(page: &Path) -> (Found, Option<File>) {
     let media_type = media_type(page).unwrap_or_else(|| HTML.to_owned());
     look(page.to_owned(), media_type)
 }
 
 /// Looks for `path`, that of a request target, in the folder of `--page DIR`.
-pub fn own_file(folder: &Path, path: &str) -> (Found, Option<File>) {
+fn file_in(folder: &Path, path: &str) -> (Found, Option<File>) {
     let Some(relative) = relative(path) else { return (Found::Missing("no such file".to_owned()), None) };
     let found = inside(folder, &relative).and_then(|found| {
         if !found.is_dir() {
@@ -43,15 +51,15 @@ pub fn own_file(folder: &Path, path: &str) -> (Found, Option<File>) {
 }
 
 /// Why there would be nothing at `/` at the moment.
-pub fn what_is_missing(page: &Path, own: Own) -> Option<String> {
-    let (found, _) = match own {
-        Own::Nothing => return None,
-        Own::File => own_page(page),
-        Own::Folder => own_file(page, "/"),
+pub fn what_is_missing(page: &Path, kind: CustomPage) -> Option<String> {
+    let (found, _) = match kind {
+        CustomPage::None => return None,
+        CustomPage::File => page_file(page),
+        CustomPage::Folder => file_in(page, "/"),
     };
     match found {
-        Found::File { .. } | Found::Metrics(_) => None,
-        Found::Missing(why) if own == Own::Folder => Some(format!("no index.html: {why}")),
+        Found::File { .. } => None,
+        Found::Missing(why) if kind == CustomPage::Folder => Some(format!("no index.html: {why}")),
         Found::Missing(why) => Some(why),
         Found::Folder => Some("it is a folder now".to_owned()),
         Found::Forbidden => Some("permission denied".to_owned()),
@@ -90,28 +98,20 @@ fn inside(folder: &Path, relative: &Path) -> io::Result<PathBuf> {
 
 fn look(path: PathBuf, media_type: String) -> (Found, Option<File>) {
     match open(&path) {
-        Ok((file, metadata)) => (found(media_type, &metadata), Some(file)),
+        Ok((file, length)) => (Found::File { media_type, length }, Some(file)),
         Err(error) => (trouble(&error), None),
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, Metadata)> {
+fn open(path: &Path) -> io::Result<(File, u64)> {
     // Opening a FIFO would wait for its other end; reading one might never end.
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
     let metadata = file.metadata()?;
     match metadata.is_file() {
-        true => Ok((file, metadata)),
+        true => Ok((file, metadata.len())),
         false => Err(io::Error::new(ErrorKind::NotFound, "it is no regular file")),
     }
-}
-
-fn found(media_type: String, metadata: &Metadata) -> Found {
-    let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
-    let age = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-    // Weak (RFC 9110 § 8.8.1): two changes within the file system's tick look the same.
-    let entity_tag = format!("W/\"{:x}-{:x}\"", metadata.len(), age.as_nanos());
-    Found::File { media_type, length: metadata.len(), entity_tag, modified: HttpDate::from(modified) }
 }
 
 fn trouble(error: &io::Error) -> Found {

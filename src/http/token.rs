@@ -1,4 +1,4 @@
-//! The pages: the built-in one, whose files are part of the binary, and the way of a token from page to page.
+//! The token that clients must bring (RFC 6750), and its way from page to page.
 //!
 //! A page brings more URLs than the one that was opened: styles, scripts and what they import, workers, the stream.
 //! Where a token is set, each of them must carry it. A query does not pass on to relative URLs, and a cookie would
@@ -8,69 +8,67 @@
 //! built-in page, in a person's own, in module imports and workers, below a proxy's sub-path. No page needs to know
 //! of it; all that it takes is that its URLs are relative.
 
-use crate::access::Token;
-use percent_encoding::percent_decode_str;
+use crate::wire::request::Request;
+use constant_time_eq::constant_time_eq;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::fmt;
 
 /// What begins the segment that carries a token.
 const TOKEN_SEGMENT: &str = "/access_token=";
 
-/// A file of the built-in page.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Asset {
-    /// Its media type.
-    pub media_type: &'static str,
-    /// Its content.
-    pub content: &'static [u8],
+/// The token that clients must bring. `Debug` doesn't show it, so that no log ever does.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// A token of the characters that a `Bearer` field can carry (`b64token`, RFC 6750 § 2.1); `None` for any other.
+    pub fn new(text: &str) -> Option<Token> {
+        let body = text.trim_end_matches('=');
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+        (!body.is_empty() && body.bytes().all(good)).then(|| Token(text.to_owned()))
+    }
+
+    /// Whether this is it; the time that it takes tells at most how long it is.
+    pub fn is(&self, text: &[u8]) -> bool {
+        constant_time_eq(self.0.as_bytes(), text)
+    }
+
+    /// As it is written in a URL, in a path or a query.
+    pub fn in_url(&self) -> String {
+        const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+        utf8_percent_encode(&self.0, RESERVED).to_string()
+    }
 }
 
-/// The page itself.
-pub const INDEX: Asset =
-    Asset { media_type: "text/html; charset=utf-8", content: include_bytes!("../viewer/index.html") };
-
-/// Nothing but our own files, and no script that stands in the page (W3C Content Security Policy Level 3); and the
-/// images of the one map that a person may switch on.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' https://tile.openstreetmap.org; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
-
-const CSS: &str = "text/css; charset=utf-8";
-const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
-
-/// `/viewer/NAME` is the file of that name.
-macro_rules! assets {
-    ($($name:literal: $media_type:expr,)*) => {
-        &[$((concat!("/viewer/", $name), $media_type, include_bytes!(concat!("../viewer/", $name)))),*]
-    };
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
 }
 
-/// The files that the page is made of: path, media type, content. They share a folder, so that nothing of a page of
-/// one's own is hidden by them.
-const ASSETS: &[(&str, &str, &[u8])] = assets! {
-    "drawing.js": JAVASCRIPT,
-    "event-stream.js": JAVASCRIPT,
-    "filter.js": JAVASCRIPT,
-    "held.js": JAVASCRIPT,
-    "hub.js": JAVASCRIPT,
-    "icon.svg": "image/svg+xml",
-    "join.js": JAVASCRIPT,
-    "land.js": JAVASCRIPT,
-    "log.js": JAVASCRIPT,
-    "map.js": JAVASCRIPT,
-    "numbers.js": JAVASCRIPT,
-    "own.js": JAVASCRIPT,
-    "plot.js": JAVASCRIPT,
-    "positions.js": JAVASCRIPT,
-    "series.js": JAVASCRIPT,
-    "text.js": JAVASCRIPT,
-    "vendor/land.json": "application/json",
-    "vendor/leaflet.css": CSS,
-    "vendor/leaflet.js": JAVASCRIPT,
-    "vendor/licences.txt": "text/plain; charset=utf-8",
-    "vendor/uplot.css": CSS,
-    "vendor/uplot.js": JAVASCRIPT,
-    "viewer.css": CSS,
-    "viewer.js": JAVASCRIPT,
-};
+/// How the token came, where one is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In front of the path or in a field (or there is none): it comes with what a page asks for as well.
+    Lasting,
+    /// In the query, which relative URLs don't take on.
+    Query,
+}
+
+/// The path that is meant, without the token; `None` when the token is missing or wrong.
+pub fn unlock<'a>(request: &'a Request, token: Option<&Token>) -> Option<(&'a str, Way)> {
+    let path = request.path.as_str();
+    let Some(token) = token else { return Some((path, Way::Lasting)) };
+    let is = |text: &Option<String>| text.as_ref().is_some_and(|text| token.is(text.as_bytes()));
+    if let Some(path) = behind_token(path, token) {
+        return Some((path, Way::Lasting));
+    }
+    match (is(&request.bearer), is(&request.access_token)) {
+        (true, _) => Some((path, Way::Lasting)),
+        (false, true) => Some((path, Way::Query)),
+        (false, false) => None,
+    }
+}
 
 /// The path behind a segment that carries this token, if the path begins with one.
 pub fn behind_token<'a>(path: &'a str, token: &Token) -> Option<&'a str> {
@@ -92,26 +90,22 @@ pub fn location_behind_token(path: &str, query: &str, token: &Token) -> String {
     format!("{up}{}{}{path}{mark}{}", &TOKEN_SEGMENT[1..], token.in_url(), rest.join("&"))
 }
 
-/// The built-in file that is found at `path`, if there is one.
-pub fn asset(path: &str) -> Option<Asset> {
-    if path == "/viewer" {
-        return Some(INDEX);
-    }
-    let (_, media_type, content) = ASSETS.iter().find(|(name, ..)| *name == path)?;
-    Some(Asset { media_type, content })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The most that the whole page may weigh: it comes over phone networks too.
-    const MOST: usize = 450 * 1000;
-
     #[test]
-    fn all_assets_together_stay_small() {
-        let size: usize = ASSETS.iter().map(|(_, _, content)| content.len()).sum();
-        assert!(size + INDEX.content.len() <= MOST, "{size} bytes");
+    fn a_token_is_what_a_field_can_carry_and_equals_itself_alone() {
+        for text in ["a", "0123456789abcdef", "a-._~+/b", "YWJj=", "YWI=="] {
+            let token = Token::new(text).unwrap_or_else(|| panic!("is one: {text}"));
+            assert!(token.is(text.as_bytes()));
+            assert!(!token.is(b"") && !token.is(&text.as_bytes()[1..]) && !token.is(format!("{text}x").as_bytes()));
+            assert!(!format!("{token:?}").contains(text) || text == "a", "{token:?}");
+        }
+        for text in ["", "=", "a b", "a\n", "é", "a=b", "a,b", "a%20b"] {
+            assert!(Token::new(text).is_none(), "{text:?}");
+        }
+        assert_eq!(Token::new("a+/-b=").expect("is one").in_url(), "a%2B%2F-b%3D");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Attendance: who has joined, who has left, and who is still owed a goodbye (contract 1.8).
+//! Connection draining: who has joined, who has left, and who is still owed a goodbye (behaviour 1.8).
 //!
 //! An EventSource always comes back after a closed stream; only 204 stops it for good. So at the end the port
 //! stays open until each has come back for its 204, and for those that were away just then as well.
@@ -23,7 +23,7 @@ pub enum Returns {
 
 /// The book of those who come and go. Changed once per connection, never per event.
 #[derive(Debug)]
-pub struct Attendance {
+pub struct Drain {
     /// The longest reconnection time that clients are told.
     longest_retry: Duration,
     /// Connections to which something is owed: a stream, an answer, a proper close.
@@ -42,13 +42,13 @@ struct Goodbye {
     until: Instant,
 }
 
-impl Attendance {
+impl Drain {
     /// Nobody was here yet.
-    pub fn new(longest_retry: Duration) -> Attendance {
-        Attendance { longest_retry, owed: 0, away: VecDeque::new(), goodbye: None }
+    pub fn new(longest_retry: Duration) -> Drain {
+        Drain { longest_retry, owed: 0, away: VecDeque::new(), goodbye: None }
     }
 
-    /// A client has asked for something; from now on until [`Attendance::leave`] it is owed.
+    /// A client has asked for something; from now on until [`Drain::leave`] it is owed.
     pub fn ask(&mut self) {
         self.owed += 1;
     }
@@ -118,68 +118,68 @@ mod tests {
 
     const RETRY: Duration = Duration::from_secs(3);
 
-    fn come_back(book: &mut Attendance) {
-        book.ask();
-        book.join(true, true);
+    fn come_back(drain: &mut Drain) {
+        drain.ask();
+        drain.join(true, true);
     }
 
     #[test]
     fn waits_for_each_event_source_and_nobody_else() {
         let now = Instant::now();
-        let mut book = Attendance::new(RETRY);
+        let mut drain = Drain::new(RETRY);
         for _ in 0..3 {
-            book.ask();
+            drain.ask();
         }
-        book.end(now);
-        book.leave(Returns::Never, now); // curl
-        book.leave(Returns::Surely, now);
-        book.leave(Returns::Surely, now);
-        assert_eq!((book.nobody_owed(), book.waits_until(now)), (true, Some(now + RETRY + GRACE)));
-        book.farewell();
-        assert!(book.waits_until(now).is_some());
-        book.farewell();
-        assert_eq!(book.waits_until(now), None, "both had their 204");
-        book.farewell();
-        assert_eq!(book.waits_until(now), None, "one more does no harm");
+        drain.end(now);
+        drain.leave(Returns::Never, now); // curl
+        drain.leave(Returns::Surely, now);
+        drain.leave(Returns::Surely, now);
+        assert_eq!((drain.nobody_owed(), drain.waits_until(now)), (true, Some(now + RETRY + GRACE)));
+        drain.farewell();
+        assert!(drain.waits_until(now).is_some());
+        drain.farewell();
+        assert_eq!(drain.waits_until(now), None, "both had their 204");
+        drain.farewell();
+        assert_eq!(drain.waits_until(now), None, "one more does no harm");
     }
 
     #[test]
     fn waits_no_longer_than_the_longest_reconnection_time_and_a_grace() {
         let now = Instant::now();
-        let mut book = Attendance::new(RETRY);
-        book.ask();
-        book.end(now);
+        let mut drain = Drain::new(RETRY);
+        drain.ask();
+        drain.end(now);
         let later = now + Duration::from_secs(10); // a slow one: its own time counts from its own end
-        book.leave(Returns::Surely, later);
-        assert_eq!(book.waits_until(later), Some(later + RETRY + GRACE));
-        book.ask();
-        book.leave(Returns::Late, later + RETRY);
-        assert_eq!(book.waits_until(later + RETRY), Some(later + RETRY + GRACE), "a newcomer gains no time");
-        assert_eq!(book.waits_until(later + RETRY + GRACE), None);
+        drain.leave(Returns::Surely, later);
+        assert_eq!(drain.waits_until(later), Some(later + RETRY + GRACE));
+        drain.ask();
+        drain.leave(Returns::Late, later + RETRY);
+        assert_eq!(drain.waits_until(later + RETRY), Some(later + RETRY + GRACE), "a newcomer gains no time");
+        assert_eq!(drain.waits_until(later + RETRY + GRACE), None);
     }
 
     #[test]
     fn one_that_was_away_at_the_end_is_waited_for_and_gets_the_rest_then_its_204() {
         let now = Instant::now();
-        let mut book = Attendance::new(RETRY);
+        let mut drain = Drain::new(RETRY);
         for _ in 0..3 {
-            book.ask();
+            drain.ask();
         }
-        book.leave(Returns::Surely, now - 3 * RETRY); // long ago: it is gone for good
-        book.leave(Returns::Surely, now - RETRY / 2);
-        book.leave(Returns::Surely, now - RETRY / 3);
-        come_back(&mut book); // one of the two came back
-        book.ask();
-        book.join(false, true); // and a curl with an ID, which stands for nobody else
-        book.leave(Returns::Never, now);
-        book.leave(Returns::Never, now);
-        book.end(now);
-        assert!(book.waits_until(now).is_some());
-        come_back(&mut book);
-        assert_eq!(book.waits_until(now), None, "it has come back, and its stream is waited for instead");
-        book.leave(Returns::Surely, now);
-        assert!(book.waits_until(now).is_some(), "now for its 204");
-        book.farewell();
-        assert_eq!(book.waits_until(now), None);
+        drain.leave(Returns::Surely, now - 3 * RETRY); // long ago: it is gone for good
+        drain.leave(Returns::Surely, now - RETRY / 2);
+        drain.leave(Returns::Surely, now - RETRY / 3);
+        come_back(&mut drain); // one of the two came back
+        drain.ask();
+        drain.join(false, true); // and a curl with an ID, which stands for nobody else
+        drain.leave(Returns::Never, now);
+        drain.leave(Returns::Never, now);
+        drain.end(now);
+        assert!(drain.waits_until(now).is_some());
+        come_back(&mut drain);
+        assert_eq!(drain.waits_until(now), None, "it has come back, and its stream is waited for instead");
+        drain.leave(Returns::Surely, now);
+        assert!(drain.waits_until(now).is_some(), "now for its 204");
+        drain.farewell();
+        assert_eq!(drain.waits_until(now), None);
     }
 }

@@ -1,13 +1,10 @@
-//! Who may read: decisions about `Origin` (Fetch, CORS protocol), `Host` and the token (RFC 6750), each with what
-//! follows from it.
+//! Which pages may read: decisions about `Origin` (Fetch, CORS protocol) and `Host`, each with what follows from it.
 //!
-//! Two doors are watched. A page of another origin may only read if it is allowed by name: CORS. And a page under
-//! a DNS name that its owner suddenly points at this machine ("rebinding") is of the same origin for the browser;
-//! that one is told by its `Host`. A token, once set, locks both.
+//! Two doors are watched. A page of another origin may read only if it is allowed by name: CORS. And a page under a DNS
+//! name that its owner suddenly points at this machine ("rebinding") is of the same origin for the browser; that one is
+//! recognised by its `Host`. A token (`token`), once set, locks both.
 
-use crate::wire::request::Authority;
-use constant_time_eq::constant_time_eq;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use crate::wire::authority::Authority;
 use std::fmt;
 
 /// Which origins may read, from `--cors-origin`.
@@ -141,36 +138,6 @@ impl Hosts {
     }
 }
 
-/// The token that clients must bring. `Debug` doesn't show it, so that no log ever does.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    /// A token of the characters that a `Bearer` field can carry (`b64token`, RFC 6750 § 2.1); `None` for any other.
-    pub fn new(text: &str) -> Option<Token> {
-        let body = text.trim_end_matches('=');
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
-        (!body.is_empty() && body.bytes().all(good)).then(|| Token(text.to_owned()))
-    }
-
-    /// Whether this is it; the time that it takes tells at most how long it is.
-    pub fn is(&self, text: &[u8]) -> bool {
-        constant_time_eq(self.0.as_bytes(), text)
-    }
-
-    /// As it is written in a URL, in a path or a query.
-    pub fn in_url(&self) -> String {
-        const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-        utf8_percent_encode(&self.0, RESERVED).to_string()
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
 fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" => Some(80),
@@ -203,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_judged_by_the_contract() {
+    fn origins_are_judged_as_the_behaviour_document_says() {
         let listed = |texts: &[&str]| texts.iter().map(|text| Origin::parse(text).expect("is one")).collect();
         let local = Origins { local: true, ..Origins::default() };
         let null = Origins { null: true, ..Origins::default() };
@@ -268,20 +235,6 @@ mod tests {
             let got = none.judge(Some(origin), Some(&host(addressed))) != Cors::Refused;
             assert_eq!(got, own, "{origin} at {addressed}");
         }
-    }
-
-    #[test]
-    fn a_token_is_what_a_field_can_carry_and_equals_itself_alone() {
-        for text in ["a", "0123456789abcdef", "a-._~+/b", "YWJj=", "YWI=="] {
-            let token = Token::new(text).unwrap_or_else(|| panic!("is one: {text}"));
-            assert!(token.is(text.as_bytes()));
-            assert!(!token.is(b"") && !token.is(&text.as_bytes()[1..]) && !token.is(format!("{text}x").as_bytes()));
-            assert!(!format!("{token:?}").contains(text) || text == "a", "{token:?}");
-        }
-        for text in ["", "=", "a b", "a\n", "é", "a=b", "a,b", "a%20b"] {
-            assert!(Token::new(text).is_none(), "{text:?}");
-        }
-        assert_eq!(Token::new("a+/-b=").expect("is one").in_url(), "a%2B%2F-b%3D");
     }
 
     #[test]

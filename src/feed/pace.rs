@@ -1,4 +1,4 @@
-//! The pace: how far the reader may run ahead of the clients (contract 5.4). Pure arithmetic on offsets.
+//! The pace: how far the reader may run ahead of the clients (behaviour 5.4). Pure arithmetic on offsets.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -29,7 +29,7 @@ impl Progress {
         self.streams.store(streams, Ordering::SeqCst);
     }
 
-    /// A stream begins at `cursor`: told at once, before the floor moves on.
+    /// A stream begins at `cursor`: published at once, before the eviction bound moves on.
     pub fn join(&self, cursor: u64) {
         let (fastest, slowest) = match self.streams() {
             0 => (cursor, cursor),
@@ -50,19 +50,19 @@ impl Progress {
 }
 
 impl Pace {
-    /// Whether more may be published behind `head`, when everything before `floor` has to go for it.
+    /// Whether more may be published behind `end`, when everything before `evict_before` must go for it.
     ///
     /// Nobody but `input` runs ahead of the fastest client: what is sent is then still in the processor's cache, and
     /// what comes meanwhile is one batch, for one write to each.
-    pub fn allows<'a>(self, head: u64, floor: u64, workers: impl Iterator<Item = &'a Progress> + Clone) -> bool {
+    pub fn allows<'a>(self, end: u64, evict_before: u64, workers: impl Iterator<Item = &'a Progress> + Clone) -> bool {
         let with_clients = workers.filter(|worker| worker.streams() > 0);
         let fastest = with_clients.clone().map(|worker| worker.fastest.load(Ordering::SeqCst)).max();
         let mut slowest = with_clients.map(|worker| worker.slowest.load(Ordering::SeqCst));
-        let one_has_all = fastest.is_none_or(|cursor| cursor >= head);
+        let one_has_all = fastest.is_none_or(|cursor| cursor >= end);
         match self {
             Pace::Input => true,
             Pace::Fastest => one_has_all,
-            Pace::Slowest => one_has_all && slowest.all(|cursor| cursor >= floor),
+            Pace::Slowest => one_has_all && slowest.all(|cursor| cursor >= evict_before),
         }
     }
 }

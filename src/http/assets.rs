@@ -1,0 +1,82 @@
+//! The built-in page, whose files are part of the binary.
+
+/// A file of the built-in page.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Asset {
+    /// Its media type.
+    pub media_type: &'static str,
+    /// Its content.
+    pub content: &'static [u8],
+}
+
+/// The page itself.
+pub const INDEX: Asset =
+    Asset { media_type: "text/html; charset=utf-8", content: include_bytes!("../viewer/index.html") };
+
+/// Nothing but our own files, and no script that stands in the page (W3C Content Security Policy Level 3); and the
+/// images of the one map that a person may switch on.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' https://tile.openstreetmap.org; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// `/viewer/NAME` is the file of that name.
+macro_rules! assets {
+    ($($name:literal: $media_type:expr,)*) => {
+        &[$((concat!("/viewer/", $name), $media_type, include_bytes!(concat!("../viewer/", $name)))),*]
+    };
+}
+
+/// The files that the page is made of: path, media type, content. They share a folder, so that nothing of a page of
+/// one's own is hidden by them.
+const ASSETS: &[(&str, &str, &[u8])] = assets! {
+    "drawing.js": JAVASCRIPT,
+    "event-stream.js": JAVASCRIPT,
+    "filter.js": JAVASCRIPT,
+    "held.js": JAVASCRIPT,
+    "hub.js": JAVASCRIPT,
+    "icon.svg": "image/svg+xml",
+    "join.js": JAVASCRIPT,
+    "land.js": JAVASCRIPT,
+    "log.js": JAVASCRIPT,
+    "map.js": JAVASCRIPT,
+    "numbers.js": JAVASCRIPT,
+    "own.js": JAVASCRIPT,
+    "plot.js": JAVASCRIPT,
+    "positions.js": JAVASCRIPT,
+    "series.js": JAVASCRIPT,
+    "text.js": JAVASCRIPT,
+    "vendor/land.json": "application/json",
+    "vendor/leaflet.css": CSS,
+    "vendor/leaflet.js": JAVASCRIPT,
+    "vendor/licences.txt": "text/plain; charset=utf-8",
+    "vendor/uplot.css": CSS,
+    "vendor/uplot.js": JAVASCRIPT,
+    "viewer.css": CSS,
+    "viewer.js": JAVASCRIPT,
+};
+
+/// The built-in file that is found at `path`, if there is one.
+pub fn find(path: &str) -> Option<Asset> {
+    if path == "/viewer" {
+        return Some(INDEX);
+    }
+    let (_, media_type, content) = ASSETS.iter().find(|(name, ..)| *name == path)?;
+    Some(Asset { media_type, content })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The most that the whole page may weigh: it comes over phone networks too.
+    const MOST: usize = 450 * 1000;
+
+    #[test]
+    fn all_assets_together_stay_small() {
+        let size: usize = ASSETS.iter().map(|(_, _, content)| content.len()).sum();
+        assert!(size + INDEX.content.len() <= MOST, "{size} bytes");
+    }
+}

@@ -1,0 +1,489 @@
+//! A connection as a value: bytes and `now` in; slices to write, deadlines and an end out.
+//!
+//! One request, one answer, then the close (RFC 9112 §§ 9.3, 9.6). The states follow each other like this:
+//!
+//! ```text
+//! Head ──▶ Answer ──▶ Closing ──▶ Closed      (Waiting before Answer while a file is looked up)
+//!   └────▶ Stream ──▶ Answer …                (the last-chunk is the rest of an answer like any other)
+//! ```
+//!
+//! Whatever goes wrong leads to `Closed` from anywhere. No socket and no clock: the owner (a worker) has both.
+//!
+//! The owner calls `handle_*` when something has happened: [`Connection::handle_input`] with bytes (and does what the
+//! [`Action`] says), [`Connection::handle_eof`], [`Connection::handle_error`]; for all connections
+//! [`Connection::handle_eviction`], [`Connection::handle_silence`], [`Connection::handle_end`],
+//! [`Connection::handle_timeout`] when [`Connection::poll_deadline`] has passed. After any of them it asks, in this order:
+//! [`Connection::poll_content`] (read a piece of the file, give it to [`Connection::handle_content`]),
+//! [`Connection::poll_latest`] or [`Connection::poll_write`] (write the slices, say with [`Connection::handle_written`] how
+//! much was taken; again, until nothing is pending or the socket is full), [`Connection::poll_shutdown`] (shut down the
+//! write side), [`Connection::poll_closed`] (remove it).
+
+use super::answer::{Answer, Refusal, answer};
+use super::file::FileRequest;
+use super::replies::{refuse, too_late};
+use super::service::{Accepted, Phase, RequestContext, Service};
+use super::stream::{NoticeForm, Opening};
+use crate::log::{Log, StartingPoint};
+use crate::wire::chunk;
+use crate::wire::request::{self, Version};
+use std::borrow::Cow;
+use std::fmt;
+use std::io::IoSlice;
+use std::time::{Duration, Instant};
+
+/// A head must be complete after so long.
+pub const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a peer may take to close its side after a short answer (RFC 9112 § 9.6).
+pub const LINGER: Duration = Duration::from_secs(2);
+/// A client may send so much beside its head (a body, which is read away); more ends the connection.
+pub const MAX_BODY: u32 = 1 << 20;
+/// Content from outside is fetched in pieces of so many bytes: a large file takes no more memory than this.
+const PIECE: u64 = 256 << 10;
+/// Most slices in one write; batches are large, so that this is rarely the bound.
+pub const MAX_SLICES: usize = 64;
+
+/// Heartbeats: a comment, or an event (whose empty data line makes a browser dispatch it), each in one chunk.
+const HEARTBEAT: &[u8] = b"2\r\n:\n\r\n";
+const HEARTBEAT_EVENT: &[u8] = b"19\r\nevent: heartbeat\ndata: \n\n\r\n";
+
+/// One client's connection.
+#[derive(Debug)]
+pub struct Connection {
+    state: State,
+    accepted: Accepted,
+    /// What is owed before anything of the log: a head, a heartbeat, the last-chunk.
+    staged: Cow<'static, [u8]>,
+    /// How much of it has been written.
+    sent: usize,
+    /// When its time runs out: for the head, in closing, or because it takes nothing.
+    deadline: Option<Instant>,
+    /// Bytes that came after the head, to be ignored.
+    ignored: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Reading the request head; what came so far, where it came in parts.
+    Head(Vec<u8>),
+    /// Waiting for the reply about a file.
+    Waiting,
+    /// Reading the log.
+    Stream(Stream),
+    /// Writing what is staged, and so many bytes of content that are still to be fetched; then closing.
+    Answer { ending: Ending, content: u64 },
+    /// All is written: the write side is to be shut down, then it is read until the peer closes too.
+    Closing { shut: bool, ending: Ending },
+    /// To be removed.
+    Closed(CloseReason),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    cursor: u64,
+    version: Version,
+    event_source: bool,
+    notices: NoticeForm,
+    /// Closes when it has everything.
+    ending: bool,
+}
+
+/// How an answer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// It was a short one.
+    Short,
+    /// It was a stream, of an EventSource or not, and its end has been written.
+    Stream { event_source: bool },
+}
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client went away.
+    Left,
+    /// It was answered, and both sides are closed.
+    Answered,
+    /// A stream ended as it should: the client has everything.
+    Delivered,
+    /// It took nothing for so long.
+    Stalled,
+    /// It fell behind what the log holds.
+    Behind,
+    /// It sent no request in time, or far more than one.
+    Useless,
+    /// The program ends.
+    Stopped,
+}
+
+/// What the owner must do or know about what a client has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A stream begins.
+    Joined {
+        /// It will come back after the end.
+        event_source: bool,
+        /// It brought a last event ID.
+        returning: bool,
+        /// Where it starts.
+        start: StartingPoint,
+    },
+    /// It was told that there is no more (204).
+    Farewell,
+    /// It was refused, and the terminal should say so.
+    Refused(Refusal),
+    /// This file must be looked up; the answer goes to [`Connection::handle_reply`].
+    LookUp(FileRequest),
+}
+
+impl Connection {
+    /// A client that has just connected.
+    pub fn new(now: Instant, accepted: Accepted) -> Connection {
+        let (state, deadline) = (State::Head(Vec::new()), Some(now + HEAD_TIME));
+        Connection { state, accepted, staged: Cow::Borrowed(&[]), sent: 0, deadline, ignored: 0 }
+    }
+
+    /// Takes bytes that the client sent.
+    pub fn handle_input(
+        &mut self,
+        bytes: &[u8],
+        service: &Service,
+        context: &RequestContext,
+        now: Instant,
+    ) -> Option<Action> {
+        let State::Head(before) = &mut self.state else {
+            self.ignore(bytes.len());
+            return None;
+        };
+        let parsed = if before.is_empty() {
+            request::parse(bytes)
+        } else {
+            before.extend_from_slice(bytes);
+            request::parse(before)
+        };
+        match parsed {
+            Ok(None) if before.is_empty() => {
+                *before = bytes.to_vec();
+                None
+            }
+            Ok(None) => None,
+            Err(invalid) => {
+                let sent = if before.is_empty() { bytes } else { before };
+                let refusal = refuse(invalid, sent, service, context.date);
+                self.reply(refusal, now);
+                None
+            }
+            Ok(Some((request, used))) => {
+                let rest = before.len().max(bytes.len()) - used;
+                let (answer, refusal) = answer(&request, self.accepted, service, context);
+                let event = self.take(answer, context, now);
+                self.ignore(rest);
+                refusal.map(Action::Refused).or(event)
+            }
+        }
+    }
+
+    /// Takes the reply about a file: its first bytes, and how many bytes of content will follow them.
+    pub fn handle_reply(&mut self, bytes: Vec<u8>, content: u64, now: Instant) {
+        if let State::Waiting = self.state {
+            self.reply(bytes, now);
+            self.state = State::Answer { ending: Ending::Short, content };
+        }
+    }
+
+    /// How many bytes of content are to be fetched now; they come by [`Connection::handle_content`].
+    pub fn poll_content(&self) -> Option<usize> {
+        match self.state {
+            State::Answer { content, .. } if content > 0 && self.staged.is_empty() => Some(content.min(PIECE) as usize),
+            _ => None,
+        }
+    }
+
+    /// Takes content, at most as much as was asked for. None means that it has come to an early end, and then so has
+    /// the connection: its length was told.
+    pub fn handle_content(&mut self, bytes: Vec<u8>) {
+        if let State::Answer { content, .. } = &mut self.state {
+            *content -= bytes.len() as u64;
+            match bytes.is_empty() {
+                true => self.state = State::Closed(CloseReason::Left),
+                false => self.staged = Cow::Owned(bytes),
+            }
+        }
+    }
+
+    /// The client will send no more: a stream counts as gone (behaviour 5.6), a short answer is still delivered.
+    pub fn handle_eof(&mut self) {
+        self.state = match self.state {
+            State::Closing { ending, .. } => State::Closed(ending.close_reason()),
+            State::Answer { ending: Ending::Short, .. } => return,
+            State::Closed(reason) => State::Closed(reason),
+            _ => State::Closed(CloseReason::Left),
+        };
+    }
+
+    /// The connection is lost.
+    pub fn handle_error(&mut self) {
+        self.state = match self.state {
+            State::Closing { ending, .. } => State::Closed(ending.close_reason()),
+            State::Closed(reason) => State::Closed(reason),
+            _ => State::Closed(CloseReason::Left),
+        };
+    }
+
+    /// Nothing more will be appended: the stream is closed once it has everything.
+    pub fn handle_end(&mut self, log: &Log, stall: Duration, now: Instant) {
+        if let State::Stream(stream) = &mut self.state {
+            stream.ending = true;
+        }
+        self.settle(log, stall, now);
+    }
+
+    /// There was no event for a while. Only clients that have everything hear of it.
+    pub fn handle_silence(&mut self, log: &Log) {
+        if let State::Stream(Stream { cursor, version, notices, ending: false, .. }) = self.state
+            && cursor == log.end_offset()
+            && self.staged.is_empty()
+        {
+            let heartbeat = match notices {
+                NoticeForm::Comments => HEARTBEAT,
+                NoticeForm::Events => HEARTBEAT_EVENT,
+            };
+            self.staged = Cow::Borrowed(match version {
+                Version::Http11 => heartbeat,
+                Version::Http10 => &heartbeat[chunk::data(heartbeat)],
+            });
+        }
+    }
+
+    /// Time has passed. A client that owes us a request is told so; any other whose time is over is gone.
+    pub fn handle_timeout(&mut self, date: &str, now: Instant) {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        self.state = match &self.state {
+            State::Head(sent) if !sent.is_empty() => return self.reply(too_late(date), now),
+            State::Head(_) => State::Closed(CloseReason::Useless),
+            State::Waiting => State::Closed(CloseReason::Left),
+            State::Stream(_) | State::Answer { .. } => State::Closed(CloseReason::Stalled),
+            State::Closing { ending, .. } => State::Closed(ending.close_reason()),
+            State::Closed(reason) => State::Closed(*reason),
+        };
+    }
+
+    /// The log let go of everything before its start offset. Whoever still stood in it is closed: half an event can't be
+    /// taken back, and none is skipped.
+    pub fn handle_eviction(&mut self, log: &Log) {
+        if self.cursor().is_some_and(|cursor| cursor < log.start_offset()) {
+            self.state = State::Closed(CloseReason::Behind);
+        }
+    }
+
+    /// The program ends now.
+    pub fn handle_stop(&mut self) {
+        if !matches!(self.state, State::Closed(_)) {
+            self.state = State::Closed(CloseReason::Stopped);
+        }
+    }
+
+    /// What is to be written, where it is a single slice of the log: so it is for whoever keeps up.
+    #[inline]
+    pub fn poll_latest<'a>(&self, log: &'a Log) -> Option<&'a [u8]> {
+        match self.state {
+            State::Stream(Stream { cursor, version: Version::Http11, .. }) if self.staged.is_empty() => {
+                log.latest_from(cursor)
+            }
+            _ => None,
+        }
+    }
+
+    /// What is to be written, at most `most` bytes; returns how many slices there are.
+    pub fn poll_write<'a>(&'a self, log: &'a Log, slices: &mut [IoSlice<'a>; MAX_SLICES], most: usize) -> usize {
+        let (mut count, mut left) = (0, most);
+        let mut push = |bytes: &'a [u8]| {
+            let bytes = &bytes[..bytes.len().min(left)];
+            if !bytes.is_empty() {
+                slices[count] = IoSlice::new(bytes);
+                count += 1;
+                left -= bytes.len();
+            }
+            count < MAX_SLICES && left > 0
+        };
+        if !push(&self.staged[self.sent..]) {
+            return count;
+        }
+        if let State::Stream(Stream { cursor, version, .. }) = self.state {
+            match version {
+                Version::Http11 => {
+                    let _ = log.from(cursor).all(push);
+                }
+                Version::Http10 => {
+                    let _ = log.payloads_from(cursor).all(|(_, bytes)| push(bytes));
+                }
+            }
+        }
+        count
+    }
+
+    /// So many of the bytes of [`Connection::poll_write`] have been written. `stall` is the longest time that a
+    /// client may take nothing while something waits for it.
+    pub fn handle_written(&mut self, written: usize, log: &Log, stall: Duration, now: Instant) {
+        if !matches!(self.state, State::Stream(_) | State::Answer { .. }) {
+            return;
+        }
+        let of_staged = written.min(self.staged.len() - self.sent);
+        self.sent += of_staged;
+        if self.sent == self.staged.len() {
+            self.staged = Cow::Borrowed(&[]);
+            self.sent = 0;
+        }
+        if let State::Stream(stream) = &mut self.state {
+            let written = (written - of_staged) as u64;
+            stream.cursor = match stream.version {
+                Version::Http11 => stream.cursor + written,
+                Version::Http10 => log.after_payload(stream.cursor, written),
+            };
+        }
+        if !self.has_pending(log) {
+            self.deadline = None;
+        } else if written > 0 || self.deadline.is_none() {
+            self.deadline = Some(now + stall);
+        }
+        if matches!(self.state, State::Answer { content: 0, .. }) && self.staged.is_empty() {
+            self.close(stall, now);
+        }
+        self.settle(log, stall, now);
+    }
+
+    /// Whether anything waits to be written.
+    pub fn has_pending(&self, log: &Log) -> bool {
+        !self.staged.is_empty()
+            || self.poll_content().is_some()
+            || self.cursor().is_some_and(|cursor| cursor < log.end_offset())
+    }
+
+    /// When [`Connection::handle_timeout`] wants to be called.
+    pub fn poll_deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Whether the write side is to be shut down now; asked once.
+    pub fn poll_shutdown(&mut self) -> bool {
+        match &mut self.state {
+            State::Closing { shut, .. } => !std::mem::replace(shut, true),
+            _ => false,
+        }
+    }
+
+    /// Whether it is over, and why.
+    pub fn poll_closed(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Where a stream is in the log.
+    pub fn cursor(&self) -> Option<u64> {
+        match self.state {
+            State::Stream(stream) => Some(stream.cursor),
+            _ => None,
+        }
+    }
+
+    /// Whether it has been answered at all: until then nothing is owed to it.
+    pub fn is_owed(&self) -> bool {
+        !matches!(self.state, State::Head(_))
+    }
+
+    fn take(&mut self, answer: Answer, context: &RequestContext, now: Instant) -> Option<Action> {
+        match answer {
+            Answer::Whole(bytes) => {
+                self.reply(bytes, now);
+                None
+            }
+            Answer::Farewell(bytes) => {
+                self.reply(bytes, now);
+                Some(Action::Farewell)
+            }
+            Answer::File(request) => {
+                self.state = State::Waiting;
+                Some(Action::LookUp(request))
+            }
+            Answer::Stream(Opening { bytes, start, version, event_source, returning, notices }) => {
+                let ending = context.phase == Phase::Ended;
+                self.state = State::Stream(Stream { cursor: start.cursor, version, event_source, notices, ending });
+                self.stage(bytes);
+                Some(Action::Joined { event_source, returning, start })
+            }
+        }
+    }
+
+    fn reply(&mut self, bytes: Vec<u8>, now: Instant) {
+        self.state = State::Answer { ending: Ending::Short, content: 0 };
+        self.stage(bytes);
+        self.deadline = Some(now + LINGER);
+    }
+
+    fn stage(&mut self, bytes: Vec<u8>) {
+        self.staged = Cow::Owned(bytes);
+        self.sent = 0;
+        self.deadline = None;
+    }
+
+    fn ignore(&mut self, bytes: usize) {
+        self.ignored = self.ignored.saturating_add(bytes as u32);
+        if self.ignored > MAX_BODY {
+            self.state = State::Closed(CloseReason::Useless);
+        }
+    }
+
+    /// Turns a stream that is to end and has everything into the rest of an answer.
+    fn settle(&mut self, log: &Log, stall: Duration, now: Instant) {
+        let State::Stream(stream) = self.state else { return };
+        if !stream.ending || self.has_pending(log) {
+            return;
+        }
+        let ending = Ending::Stream { event_source: stream.event_source };
+        match stream.version {
+            Version::Http11 => {
+                self.state = State::Answer { ending, content: 0 };
+                self.staged = Cow::Borrowed(chunk::LAST_CHUNK);
+            }
+            Version::Http10 => {
+                self.state = State::Answer { ending, content: 0 };
+                self.close(stall, now);
+            }
+        }
+    }
+
+    fn close(&mut self, stall: Duration, now: Instant) {
+        if let State::Answer { ending, .. } = self.state {
+            self.state = State::Closing { shut: false, ending };
+            self.deadline = Some(now + if ending == Ending::Short { LINGER } else { stall });
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CloseReason::Left | CloseReason::Answered => "left",
+            CloseReason::Delivered => "has everything; closed",
+            CloseReason::Stalled => "dropped: it took nothing for --stall",
+            CloseReason::Behind => "dropped: it fell behind what --buffer holds",
+            CloseReason::Useless => "dropped: it sends without end",
+            CloseReason::Stopped => "cut off at the end",
+        })
+    }
+}
+
+impl Ending {
+    fn close_reason(self) -> CloseReason {
+        match self {
+            Ending::Short => CloseReason::Answered,
+            Ending::Stream { .. } => CloseReason::Delivered,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! A file of the user's own page (`--page`): what has to be looked up for a request, and the answer once that is done.
+
+use super::access::Cors;
+use super::answer::{RETRY_AFTER, not_here};
+use super::replies::Replies;
+use super::service::Service;
+use crate::wire::request::Method;
+use crate::wire::response::Length;
+
+/// A request for a file. What it needs is looked up by somebody who has files; [`FileRequest::answer`] makes the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRequest {
+    /// Which file.
+    pub target: Target,
+    pub(super) method: Method,
+    pub(super) cors: Cors,
+    pub(super) query: String,
+}
+
+/// Which file is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// That of `--page FILE`.
+    Page,
+    /// One of `--page DIR`, by the path of the request target.
+    InFolder(String),
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A file; its content is read in pieces.
+    File {
+        /// Its media type.
+        media_type: String,
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// A folder, asked for without the slash at its end.
+    Folder,
+    /// Nothing, and why.
+    Missing(String),
+    /// A file that we may not read.
+    Forbidden,
+    /// There are no descriptors left to open it with.
+    Busy,
+}
+
+impl FileRequest {
+    /// The answer for what was found: its head, or all of it; and how many bytes of content must be read for it.
+    pub fn answer(&self, found: Found, service: &Service, date: &str) -> (Vec<u8>, u64) {
+        let replies = Replies { method: self.method, date, cors: &self.cors };
+        let path = match &self.target {
+            Target::InFolder(path) => path,
+            Target::Page => "/",
+        };
+        let text = match found {
+            Found::File { media_type, length } => {
+                let mut fields = vec![
+                    ("Content-Type", media_type.as_str()),
+                    ("Cache-Control", "no-cache"),
+                    ("Referrer-Policy", "no-referrer"), // the URL may carry the token
+                ];
+                if path == "/" {
+                    fields.push(("Vary", "Accept"));
+                }
+                let content = if self.method == Method::Head { 0 } else { length };
+                return (replies.head(200, Length::Bytes(length), &fields), content);
+            }
+            Found::Folder => {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                let mark = if self.query.is_empty() { "" } else { "?" };
+                let location = format!("./{name}/{mark}{}", self.query);
+                replies.text(307, &[("Location", &location)], "this is a folder\n")
+            }
+            Found::Missing(why) if self.target == Target::Page => {
+                replies.text(404, &[], &format!("the page can't be read: {why}\n"))
+            }
+            Found::Missing(why) => replies.text(404, &[], &not_here(&format!(" ({why})"), service)),
+            Found::Forbidden => replies.text(403, &[], "this server may not read that file\n"),
+            Found::Busy => replies.text(503, &[("Retry-After", RETRY_AFTER)], "too much is open at the moment\n"),
+        };
+        (text, 0)
+    }
+}

@@ -1,0 +1,197 @@
+//! From records to published batches: what is between the formats and the feed.
+//!
+//! Reports what happened to a record that could not be sent as it was, and counts.
+
+use super::encoder::{Encoded, Encoder, Full, Parts};
+use super::records::{Lines, Record};
+use crate::counters::Counters;
+use crate::feed::publisher::Publisher;
+use crate::log::batch::Draft;
+use crate::report::Report;
+use crate::sanitize::sanitize;
+use crate::wire::event::FieldValue;
+use crate::wire::notice::Skipped;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Takes records, makes entries of them in a draft, and publishes drafts as batches.
+#[derive(Debug)]
+pub struct EventSink {
+    encoder: Encoder,
+    draft: Draft,
+    /// Events in the draft.
+    events: u64,
+    publisher: Publisher,
+    counters: Arc<Counters>,
+    report: Arc<Report>,
+    /// Whether invalid UTF-8 has been told of.
+    repair_reported: bool,
+    /// Whether a full buffer has been told of, or need not be.
+    overflow_reported: bool,
+    /// The program ends: nothing more goes out.
+    stopped: bool,
+}
+
+impl EventSink {
+    /// A sink that fills `draft` and publishes it through `publisher`. `keeps_all`: the history is all that the buffer
+    /// holds, so that a full buffer is worth a message.
+    pub fn new(
+        encoder: Encoder,
+        draft: Draft,
+        publisher: Publisher,
+        keeps_all: bool,
+        counters: Arc<Counters>,
+        report: Arc<Report>,
+    ) -> EventSink {
+        EventSink {
+            encoder,
+            draft,
+            events: 0,
+            publisher,
+            counters,
+            report,
+            repair_reported: false,
+            overflow_reported: !keeps_all,
+            stopped: false,
+        }
+    }
+
+    /// Blocks until enough clients are connected to begin.
+    pub fn wait_for_clients(&self) {
+        self.publisher.wait_for_clients();
+    }
+
+    /// Blocks until the pace allows reading on. `false`: the program ends.
+    pub fn wait_for_pace(&mut self) -> bool {
+        self.stopped = self.stopped || !self.publisher.wait_for_pace();
+        !self.stopped
+    }
+
+    /// Whether the program ends, so that nothing more is published.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Whether any event so far has an ID, so that a client that returns can be recognised.
+    pub fn has_ids(&self) -> bool {
+        self.encoder.gives_ids() || self.draft.has_own_ids()
+    }
+
+    /// The next records: each is the data of an event.
+    pub fn lines(&mut self, mut lines: Lines<'_>) {
+        loop {
+            let before = self.draft.next();
+            lines = self.encoder.lines(lines, &mut self.draft);
+            self.events += self.draft.next() - before;
+            let Some(line) = lines.next() else { return };
+            self.record(Record::Bytes(line)); // the draft is full, or it is a line like no other
+        }
+    }
+
+    /// The next record: its bytes are data.
+    pub fn record(&mut self, record: Record<'_>) {
+        self.entry(|encoder, draft| encoder.record(record, draft));
+    }
+
+    /// The next record: it brings parts of its event.
+    pub fn parts(&mut self, parts: Parts<'_>) {
+        self.entry(|encoder, draft| encoder.parts(parts, draft));
+    }
+
+    fn entry(&mut self, encode: impl Fn(&mut Encoder, &mut Draft) -> Result<Encoded, Full>) {
+        if self.stopped {
+            return;
+        }
+        let number = self.draft.next();
+        let Ok(outcome) = encode(&mut self.encoder, &mut self.draft).or_else(|Full| {
+            self.publish();
+            encode(&mut self.encoder, &mut self.draft)
+        }) else {
+            return; // it is not published any more
+        };
+        match outcome {
+            Encoded::Written | Encoded::Repaired => self.events += 1,
+            Encoded::Skipped(_) => {
+                self.counters.skipped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        match outcome {
+            Encoded::Written => {}
+            Encoded::Repaired => self.repaired(number),
+            Encoded::Skipped(Skipped::TooLong { size, .. }) => self
+                .report
+                .error(format_args!("record {number} left out: its {size} bytes are more than --max-record allows")),
+            Encoded::Skipped(Skipped::TooLarge { size }) => self.report.error(format_args!(
+                "record {number} left out: as an event it has {size} bytes, more than --buffer holds"
+            )),
+        }
+    }
+
+    /// The number of the next record.
+    pub fn next(&self) -> u64 {
+        self.draft.next()
+    }
+
+    /// Record `number` had to be repaired.
+    pub fn repaired(&mut self, number: u64) {
+        if !std::mem::replace(&mut self.repair_reported, true) {
+            let what = "is no valid UTF-8; what can't be read is sent as U+FFFD (told once)";
+            self.report.say(format_args!("record {number} {what}"));
+        }
+    }
+
+    /// The next record lacks something that was asked of it, as `what` says, and is sent with what stands for that.
+    pub fn incomplete(&mut self, told: &mut bool, what: impl FnOnce() -> String) {
+        self.counters.incomplete.fetch_add(1, Ordering::Relaxed);
+        if !std::mem::replace(told, true) {
+            let number = self.draft.next();
+            self.report.say(format_args!("record {number} {}; it is sent without (told once, counted)", what()));
+        }
+    }
+
+    /// The event stream that comes in says that events are missing here: that is told, and our clients are told.
+    pub fn lost_upstream(&mut self, comment: &str) {
+        self.counters.lost_upstream.fetch_add(1, Ordering::Relaxed);
+        self.report.error(format_args!("the event stream that comes in is not whole: {}", sanitize(comment)));
+        if !self.stopped {
+            let _ = self.encoder.comment(comment, &mut self.draft).or_else(|Full| {
+                self.publish();
+                self.encoder.comment(comment, &mut self.draft)
+            });
+        }
+    }
+
+    /// The event stream that came in is over. Whether it was lost, only whoever fetched it knows, unless it was cut off
+    /// inside an event.
+    pub fn upstream_over(&mut self, inside_event: bool) {
+        if inside_event {
+            self.counters.skipped.fetch_add(1, Ordering::Relaxed);
+            self.report.error("the event stream that came in ended inside an event, which is left out");
+        } else {
+            self.report.say("the event stream that came in is over");
+        }
+    }
+
+    /// Adds the last event (`--end-event`): its data is the number of events sent.
+    pub fn end_event(&mut self, name: &FieldValue) {
+        let sent = self.counters.events.load(Ordering::Relaxed) + self.events;
+        let sent = sent.to_string();
+        let _ = self.encoder.end_event(name, &sent, &mut self.draft).or_else(|Full| {
+            self.publish();
+            self.encoder.end_event(name, &sent, &mut self.draft)
+        });
+    }
+
+    /// Publishes what was added since the last call.
+    pub fn publish(&mut self) {
+        self.counters.events.fetch_add(std::mem::take(&mut self.events), Ordering::Relaxed);
+        self.stopped |= !self.publisher.publish(&mut self.draft);
+        if !self.overflow_reported && self.publisher.has_overflowed() {
+            self.overflow_reported = true;
+            if !self.counters.has_joined() {
+                let what = "the buffer is full before a first client has joined: the oldest events go";
+                self.report.say(format_args!("{what} (--buffer holds more, --wait 1 waits)"));
+            }
+        }
+    }
+}

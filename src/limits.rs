@@ -1,0 +1,62 @@
+//! Limits of the machine: open files, and how many clients fit into them.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The kernel's table of open files has room for this many from the start, at 8 bytes each.
+const TABLE_SIZE: usize = 16 * 1024;
+
+/// Beyond `--max-clients` this many connections are accepted, one after the other, to be told to come again later.
+const TURNED_AWAY: usize = 64;
+/// Files that the program may have open beside clients, its listeners and those of each worker: standard ones, polls,
+/// wakers, the pipe of the signals, and some to spare.
+const OWN_FILES: usize = 16;
+/// A worker's poll and its waker.
+const FILES_OF_WORKER: usize = 2;
+
+/// How many connections fit into the limit on open files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Those that are served.
+    pub clients: usize,
+    /// Those beyond, that are told to come again later.
+    pub turned_away: usize,
+}
+
+impl Capacity {
+    /// What a limit of this many open files leaves, beside this many listeners and workers.
+    pub fn within(files: usize, listeners: usize, workers: usize) -> Capacity {
+        let turned_away = TURNED_AWAY.min(files / 8);
+        let own = OWN_FILES + listeners + FILES_OF_WORKER * workers;
+        Capacity { clients: files.saturating_sub(own + turned_away).max(1), turned_away }
+    }
+}
+
+/// Raises the limit on open files as far as it goes, for each client is one. Returns how many files that are.
+pub fn raise_file_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    // If it is refused, the old one has to do; running out of files is provided for.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX))
+}
+
+/// Makes the kernel's table of our files large while there is only one thread. Later, on Linux, each doubling of it would
+/// stop the thread that accepts until every processor has let go of the old table: 5 to 10 ms.
+pub fn enlarge_file_table(limit: usize) {
+    let last = i32::try_from(limit.min(TABLE_SIZE)).unwrap_or(i32::MAX) - 1;
+    // The table stays as it is when this file is closed. If it is refused, the table grows later.
+    let _ = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), last);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_what_the_limit_on_open_files_leaves() {
+        for (files, clients, turned_away) in
+            [(1024, 1024 - 16 - 2 - 4 - 64, 64), (1 << 20, (1 << 20) - 86, 64), (64, 34, 8), (8, 1, 1)]
+        {
+            assert_eq!(Capacity::within(files, 2, 2), Capacity { clients, turned_away }, "{files} files");
+        }
+    }
+}

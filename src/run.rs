@@ -1,0 +1,252 @@
+//! One run of the program, step by step: build the parts, start the workers, announce, start the reader, serve.
+
+use crate::browser;
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::feed::gate::Gate;
+use crate::feed::publisher::Publisher;
+use crate::input::encoder::EncoderConfig;
+use crate::input::reader::{Reader, ReaderConfig};
+use crate::input::source::{Format, Pointers};
+use crate::input::tee::Tee;
+use crate::limits::Capacity;
+use crate::log::batch::Draft;
+use crate::log::id::Run;
+use crate::log::memory::{BLOCK, Memory};
+use crate::log::{Ids, Log};
+use crate::report::Report;
+use crate::sanitize::sanitize;
+use crate::serve::drain::Drain;
+use crate::serve::files;
+use crate::serve::inbox::Inbox;
+use crate::serve::listen::{Address, Listening, listen};
+use crate::serve::server::{self, Finish, Server, ServerMessage};
+use crate::serve::shared::Shared;
+use crate::serve::worker::Worker;
+use crate::signals::{self, Asked};
+use anyhow::{Context, Result};
+use std::hash::{BuildHasher, RandomState};
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Serves standard input as `config` says, with at most this many open `files`. Returns how it ended, and whether the run
+/// was whole.
+pub fn run(config: Config, files: usize, report: &Arc<Report>) -> Result<(Finish, bool)> {
+    let run = Run::new(RandomState::new().hash_one(std::process::id()));
+    let poll = mio::Poll::new().context("cannot wait for clients")?;
+    let waker = Arc::new(mio::Waker::new(poll.registry(), server::WAKER).context("cannot wait for clients")?);
+    let (sender, messages) = channel();
+    let threads = Threads { sender, waker: Arc::clone(&waker) };
+    watch_signals(&threads)?;
+
+    let Listening { listeners, addresses } = listen(&config.listen.binds, config.listen.port)?;
+    let room = Capacity::within(files, listeners.len(), config.delivery.threads);
+    let capacity = Capacity { clients: config.listen.max_clients.unwrap_or(room.clients), ..room };
+    // Small beside the buffer, for the log lets go of whole batches.
+    let memory = Arc::new(Memory::new(BLOCK.min(config.delivery.buffer / 8)));
+    let shared = Arc::new(share(&config, &memory, waker, report));
+    let ids = ids(&config.input.format);
+    let inboxes = start_workers(run, &ids, &shared, &threads)?;
+    let server = Server::new(poll, listeners, inboxes.clone(), messages, Arc::clone(&shared), capacity, config.at_eof)?;
+
+    announce(&config, &addresses, capacity, room, &shared);
+    let reader = reader(config, run, ids, memory, &inboxes, &shared)?;
+    threads.spawn("reader", move || Some(ServerMessage::InputOver(reader.run())))?;
+
+    let (finish, went_well) = server.run()?;
+    report.flush(); // so that there is room for the last line
+    report.say(shared.counters.summary());
+    Ok((finish, went_well && shared.counters.is_whole()))
+}
+
+fn share(config: &Config, memory: &Arc<Memory>, server: Arc<mio::Waker>, report: &Arc<Report>) -> Shared {
+    let delivery = &config.delivery;
+    Shared {
+        service: config.service.clone(),
+        page: config.page.clone(),
+        history: delivery.history,
+        heartbeat: delivery.heartbeat,
+        stall: delivery.stall,
+        retry: delivery.retry,
+        gate: Arc::new(Gate::new(delivery.pace, delivery.buffer, Arc::clone(memory), delivery.threads)),
+        counters: Arc::new(Counters::default()),
+        drain: Mutex::new(Drain::new(delivery.retry.1)),
+        report: Arc::clone(report),
+        loads: (0..delivery.threads).map(|_| AtomicUsize::new(0)).collect(),
+        ending: AtomicUsize::new(0),
+        watched: AtomicBool::new(false),
+        server,
+    }
+}
+
+/// Which IDs entries have.
+fn ids(format: &Format) -> Ids {
+    match format {
+        Format::Json(_, Pointers { id: Some(_), .. }) => Ids::OwnElseRun(Arc::default()),
+        Format::EventStream { .. } => Ids::Own(Arc::default()),
+        Format::Lines(_) | Format::Json(..) => Ids::Run,
+    }
+}
+
+/// Starts the workers, each with its own view of the log.
+fn start_workers(run: Run, ids: &Ids, shared: &Arc<Shared>, threads: &Threads) -> Result<Vec<Inbox>> {
+    let start = |index| {
+        let log = Log::new(run, ids.clone());
+        let (worker, inbox) = Worker::new(index, log, Arc::clone(shared)).context("cannot start a worker")?;
+        threads.spawn("worker", move || Some(ServerMessage::Died(died("a worker", worker.run()))))?;
+        Ok(inbox)
+    };
+    (0..shared.loads.len()).map(start).collect()
+}
+
+/// Reports where it listens, opens the browser, and warns of what looks wrong.
+fn announce(config: &Config, addresses: &[Address], capacity: Capacity, room: Capacity, shared: &Arc<Shared>) {
+    let report = &shared.report;
+    let token = config.service.token.as_ref().map(|token| format!("?access_token={}", token.in_url()));
+    let show = |address: &Address| match address {
+        Address::Url(url) => format!("{url}{}", token.as_deref().unwrap_or_default()),
+        Address::Unix(path) => path.clone(),
+    };
+    for address in addresses {
+        report.say(format_args!("listening on {}", show(address)));
+    }
+    if capacity.clients > room.clients {
+        let (wanted, most) = (capacity.clients, room.clients);
+        let text = format!("--max-clients {wanted}: the limit on open files has room for {most} (see ulimit -n)");
+        report.error(text);
+    }
+    if let Some(path) = &config.exposed_token_file {
+        let path = sanitize(&path.to_string_lossy());
+        report.error(format_args!("--token-file {path}: others can read it; chmod 600 {path} would help"));
+    }
+    let url = addresses.iter().find(|address| matches!(address, Address::Url(_)));
+    if let Some(url) = url.filter(|_| config.open) {
+        browser::open(&show(url), report);
+    }
+    if let Some(path) = config.page.as_deref()
+        && let Some(why) = files::what_is_missing(path, config.service.page)
+    {
+        let path = sanitize(&path.to_string_lossy());
+        report.error(format_args!("--page {path}: {why}; it is looked for again whenever it is asked for"));
+    }
+    report.keep_status(Box::new(Arc::clone(&shared.counters).status()));
+    if std::io::stdin().is_terminal() {
+        report.say("reading from the keyboard; each line is an event, Ctrl-D ends");
+    }
+}
+
+fn reader(
+    config: Config,
+    run: Run,
+    ids: Ids,
+    memory: Arc<Memory>,
+    inboxes: &[Inbox],
+    shared: &Shared,
+) -> Result<Reader> {
+    let Config { input, delivery, service, .. } = config;
+    let gives_run_ids = match ids {
+        Ids::Run => service.ids,
+        Ids::OwnElseRun(_) => true,
+        Ids::Own(_) => false,
+    };
+    let encoder = EncoderConfig {
+        event: input.event,
+        ids: gives_run_ids.then_some(run),
+        max_record: input.max_record,
+        buffer: delivery.buffer,
+    };
+    let keeps_all = delivery.history.is_none_or(|entries| entries == u64::MAX);
+    let reading = ReaderConfig { format: input.format, encoder, end_event: input.end_event, keeps_all };
+    let tee = input.tee.then(Tee::stdout).transpose().context("--tee: cannot use standard output")?;
+    let draft = match ids {
+        Ids::Run => Draft::new(memory),
+        Ids::OwnElseRun(index) | Ids::Own(index) => Draft::new(memory).with_own_ids(index),
+    };
+    let subscribers = inboxes.iter().map(Inbox::subscriber).collect();
+    let publisher = Publisher::new(Arc::clone(&shared.gate), subscribers, input.wait);
+    Ok(Reader::new(reading, tee, draft, publisher, Arc::clone(&shared.counters), Arc::clone(&shared.report)))
+}
+
+fn watch_signals(threads: &Threads) -> Result<()> {
+    let signals = signals::watch()?;
+    let to_server = threads.clone();
+    threads.spawn("signals", move || {
+        signals::listen(signals, |asked| {
+            to_server.notify(match asked {
+                Asked::End(signal) => ServerMessage::Signal(signal),
+                Asked::Statistics => ServerMessage::Statistics,
+            });
+        });
+        None
+    })
+}
+
+/// The threads beside the server, and their way to it: a message, and a bell.
+#[derive(Clone)]
+struct Threads {
+    sender: Sender<ServerMessage>,
+    waker: Arc<mio::Waker>,
+}
+
+impl Threads {
+    fn notify(&self, message: ServerMessage) {
+        // Either fails only when the server is gone, and the program with it.
+        let _ = self.sender.send(message);
+        let _ = self.waker.wake();
+    }
+
+    /// Starts a thread whose last word goes to the server; a panic is one too, so that no thread dies unnoticed.
+    fn spawn(&self, name: &'static str, body: impl FnOnce() -> Option<ServerMessage> + Send + 'static) -> Result<()> {
+        let threads = self.clone();
+        let thread = move || {
+            let last_word = LastWord { threads, name };
+            if let Some(message) = body() {
+                last_word.threads.notify(message);
+            }
+        };
+        thread::Builder::new().name(name.into()).spawn(thread).with_context(|| format!("cannot start the {name}"))?;
+        Ok(())
+    }
+}
+
+struct LastWord {
+    threads: Threads,
+    name: &'static str,
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.threads.notify(ServerMessage::Died(format!("the {} failed; this is a bug", self.name)));
+        }
+    }
+}
+
+fn died(who: &str, result: std::io::Result<()>) -> String {
+    match result {
+        Ok(()) => format!("{who} stopped; this is a bug"),
+        Err(error) => format!("{who} failed: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_thread_that_dies_is_told_to_the_server_which_ends_the_program() {
+        let poll = mio::Poll::new().expect("can wait");
+        let waker = Arc::new(mio::Waker::new(poll.registry(), server::WAKER).expect("can wake"));
+        let (sender, messages) = channel();
+        let threads = Threads { sender, waker };
+        threads.spawn("worker", || panic!("this is a test")).expect("can start");
+        match messages.recv_timeout(Duration::from_secs(30)) {
+            Ok(ServerMessage::Died(text)) => assert_eq!(text, "the worker failed; this is a bug"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A client as its worker has it: the socket, the connection, and how bytes get from the one to the other.
+
+use super::drain::Returns;
+use super::socket::{Peer, Socket};
+use crate::http::connection::{Connection, MAX_SLICES};
+use crate::log::Log;
+use std::fs::File;
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::time::{Duration, Instant};
+
+/// One client is given at most this much in one turn, so that one with a long way to go doesn't hold up the others.
+const WRITE_BUDGET: usize = 4 << 20;
+/// A full socket is tried again after this time, even if the kernel does not say that it has room.
+const RETRY_FULL: Duration = Duration::from_secs(1);
+
+/// One client.
+pub struct Client {
+    pub(super) socket: Socket,
+    pub(super) connection: Connection,
+    /// Where it comes from; known only when it will be told.
+    pub(super) peer: Option<Box<Peer>>,
+    /// The socket took everything that it was given so far.
+    pub(super) writable: bool,
+    /// Whether it is on the ready list.
+    pub(super) queued: bool,
+    /// Whether it counts among those that something is owed to.
+    pub(super) owed: bool,
+    /// Set while it has a stream.
+    pub(super) stream: Option<Returns>,
+    /// The file that it is being sent.
+    pub(super) file: Option<File>,
+}
+
+impl Client {
+    /// A client that has just connected and asked for nothing yet.
+    pub(super) fn new(socket: Socket, connection: Connection, peer: Option<Box<Peer>>) -> Client {
+        let (writable, queued, owed, stream, file) = (true, false, false, None, None);
+        Client { socket, connection, peer, writable, queued, owed, stream, file }
+    }
+
+    /// Reads the next piece of its file, when it wants one.
+    fn fetch(&mut self) {
+        let Some(most) = self.connection.poll_content() else { return };
+        let mut piece = Vec::with_capacity(most);
+        if let Some(file) = &mut self.file {
+            // What can't be read is missing, as if the file had been cut short.
+            let _ = file.take(most as u64).read_to_end(&mut piece);
+        }
+        self.connection.handle_content(piece);
+    }
+
+    /// When it has to be looked at, if nothing happens before.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        let deadline = self.connection.poll_deadline()?;
+        Some(if self.writable { deadline } else { deadline.min(now + RETRY_FULL) })
+    }
+
+    /// Writes what is pending, as far as the socket takes it and the budget goes. Returns how many bytes that were.
+    pub(super) fn write(&mut self, log: &Log, stall: Duration, now: Instant) -> usize {
+        let mut all = 0;
+        if self.writable {
+            self.fetch(); // one piece a turn
+        }
+        while self.writable && self.connection.poll_closed().is_none() {
+            let (asked, result) = match self.connection.poll_latest(log) {
+                Some(slice) => (slice.len(), if slice.is_empty() { return all } else { self.socket.write(slice) }),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                    let count = self.connection.poll_write(log, &mut slices, WRITE_BUDGET);
+                    if count == 0 {
+                        return all;
+                    }
+                    let asked = slices[..count].iter().map(|slice| slice.len()).sum();
+                    (asked, self.socket.write_vectored(&slices[..count]))
+                }
+            };
+            match result {
+                Ok(written) => {
+                    all += written;
+                    self.connection.handle_written(written, log, stall, now);
+                    self.writable = written == asked;
+                    if all >= WRITE_BUDGET / 2 {
+                        break; // enough for this turn; the ready list has it again
+                    }
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory) => {
+                    self.connection.handle_written(0, log, stall, now);
+                    self.writable = false;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.connection.handle_error(),
+            }
+        }
+        all
+    }
+
+    /// Whether it is a stream that has everything, so that nothing is to be done before there is more.
+    pub(super) fn waits_for_more(&self, log: &Log) -> bool {
+        self.writable && self.connection.cursor() == Some(log.end_offset()) && !self.connection.has_pending(log)
+    }
+}

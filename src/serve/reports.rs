@@ -1,0 +1,67 @@
+//! What the terminal is told about clients: who joins, who leaves and why, who was refused and what would help.
+
+use super::shared::Shared;
+use super::socket::Peer;
+use crate::http::access::Origin;
+use crate::http::answer::Refusal;
+use crate::http::connection::CloseReason;
+use crate::log::Missed;
+use crate::report::Report;
+use crate::sanitize::sanitize;
+use std::sync::atomic::Ordering;
+
+/// A stream began.
+pub fn joined(shared: &Shared, peer: Option<&Peer>, event_source: bool, returning: bool, missed: Missed) {
+    shared.counters.joined.store(true, Ordering::SeqCst);
+    shared.counters.served.fetch_add(1, Ordering::Relaxed);
+    shared.counters.streams.fetch_add(1, Ordering::Relaxed);
+    shared.drain().join(event_source, returning);
+    if let Some(peer) = peer {
+        let came = if returning { "came back" } else { "joined" };
+        let missed = match missed {
+            Missed::Nothing => String::new(),
+            Missed::Records(n) => format!(" and has missed {n} events"),
+            Missed::Unknown => " with an ID that is unknown here".to_owned(),
+        };
+        shared.report.detail(format_args!("client {peer} {came}{missed}"));
+    }
+    shared.notify_server();
+}
+
+/// A stream is over.
+pub fn left(shared: &Shared, peer: Option<&Peer>, reason: CloseReason) {
+    let counters = &shared.counters;
+    counters.streams.fetch_sub(1, Ordering::Relaxed);
+    match reason {
+        CloseReason::Stalled => _ = counters.stalled.fetch_add(1, Ordering::Relaxed),
+        CloseReason::Behind => _ = counters.behind.fetch_add(1, Ordering::Relaxed),
+        _ => {}
+    }
+    if let Some(peer) = peer {
+        shared.report.detail(format_args!("client {peer} {reason}"));
+    }
+}
+
+/// A request was refused: reported once for each page, host or kind.
+pub fn refused(report: &Report, refusal: &Refusal) {
+    match refusal {
+        Refusal::Origin(origin) if origin == "null" => report.say_once(
+            "origin null",
+            "refused a page that was opened as a file (Origin: null); serve it with --page FILE, or allow all such pages with --cors-origin null",
+        ),
+        // Only what is an origin is put in a command that somebody may paste into a shell.
+        Refusal::Origin(text) => match Origin::parse(text) {
+            Some(origin) => {
+                let told = format!("refused a page of {origin}; --cors-origin {origin} would let it in");
+                report.say_once(&format!("origin {origin}"), told);
+            }
+            None => report.say_once("no origin", format!("refused a page with a malformed Origin: {}", sanitize(text))),
+        },
+        Refusal::Host(host) => {
+            let host = sanitize(host);
+            let text = format!("refused a request for host {host}; --allow-host {host} would let it in");
+            report.say_once(&format!("host {host}"), text);
+        }
+        Refusal::Token => report.say_once("token", "refused a request without the token; the URL above carries it"),
+    }
+}

@@ -1,0 +1,56 @@
+//! Signals: which ones are watched, and how the program dies of one.
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To end the program, by this signal.
+    End(i32),
+    /// For a line of statistics.
+    Statistics,
+}
+
+/// The signals that are watched from now on: those that end the program, unless they were ignored when it started, and
+/// SIGUSR1 (and SIGINFO on systems that have it).
+pub fn watch() -> Result<Signals> {
+    let ignored = ignored_signals();
+    let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.contains(signal));
+    #[allow(unused_mut)] // where there is no SIGINFO
+    let mut wanted: Vec<i32> = ending.chain([SIGUSR1]).collect();
+    #[cfg(any(target_os = "macos", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd"))]
+    wanted.push(signal_hook::consts::SIGINFO);
+    Signals::new(wanted).context("cannot watch signals")
+}
+
+/// Calls `handle` for each signal that comes, for ever. A second one that ends the program does so at once, whatever the
+/// program is doing.
+pub fn listen(mut signals: Signals, handle: impl Fn(Asked)) {
+    let mut ending = false;
+    for signal in &mut signals {
+        match signal {
+            SIGINT | SIGTERM | SIGHUP if ending => die_of(signal),
+            SIGINT | SIGTERM | SIGHUP => {
+                ending = true;
+                handle(Asked::End(signal));
+            }
+            _ => handle(Asked::Statistics),
+        }
+    }
+}
+
+/// Ends the process by this signal, so that the shell sees it. It returns only for signals that don't end a process.
+pub fn die_of(signal: i32) {
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+}
+
+/// Signals that were ignored when we started (`nohup`, a shell's `&`) stay ignored. Known on Linux only, from
+/// `/proc/self/status`: elsewhere it would take unsafe code to ask.
+fn ignored_signals() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    (1..=64).filter(|signal| mask & (1 << (signal - 1)) != 0).collect()
+}

@@ -1,0 +1,112 @@
+//! Notices: comments by which one sse-pipe tells a client, or another sse-pipe, that events are missing
+//! (behaviour 1.4, 3.3, 5.2).
+//!
+//! Everything that writes or reads their wording does it here, but for the built-in page, which reads them in
+//! JavaScript (`viewer/`).
+
+use super::event;
+use std::fmt;
+
+/// A longer comment is not read as a notice.
+const LONGEST: usize = 200;
+
+/// Why events are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// This many records between the last event ID and the start of the stream are no longer held.
+    Missed(u64),
+    /// The last event ID is unknown, so nobody knows how many events are missing.
+    MissedUnknown,
+    /// A record was skipped; the notice stands in its place.
+    Skipped {
+        /// The number of the record.
+        record: u64,
+        /// Why it was skipped.
+        why: Skipped,
+    },
+}
+
+/// Why a record was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// It is longer than `--max-record`.
+    TooLong {
+        /// Its length in bytes.
+        size: u64,
+        /// `--max-record`, in bytes.
+        max: usize,
+    },
+    /// Its event does not fit into `--buffer`.
+    TooLarge {
+        /// The length of the event in bytes.
+        size: usize,
+    },
+}
+
+impl Notice {
+    /// Appends the comment that every client can be sent.
+    pub fn write_comment(&self, out: &mut Vec<u8>) {
+        event::write_comment(out, &self.to_string());
+    }
+
+    /// Appends the `gap` event for a page that asked for `?notices=event` (behaviour 4.7).
+    pub fn write_event(&self, out: &mut Vec<u8>) {
+        let missed = match self {
+            Notice::Missed(events) => events.to_string(),
+            Notice::MissedUnknown => "null".to_owned(),
+            Notice::Skipped { .. } => "1".to_owned(),
+        };
+        out.extend_from_slice(format!("event: gap\ndata: {{\"missed\": {missed}}}\n\n").as_bytes());
+    }
+
+    /// Whether `comment` is a notice of another sse-pipe.
+    pub fn is_in(comment: &str) -> bool {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let missed = || comment.strip_suffix(" events missed").is_some_and(is_number);
+        let unknown = || comment.starts_with("events missed, ");
+        let skipped = || {
+            let rest = comment.strip_prefix("record ").and_then(|rest| rest.split_once(" left out: "));
+            rest.is_some_and(|(record, _)| is_number(record))
+        };
+        comment.len() <= LONGEST && (missed() || unknown() || skipped())
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::Missed(events) => write!(f, "{events} events missed"),
+            Notice::MissedUnknown => f.write_str("events missed, nobody knows how many: unknown last event ID"),
+            Notice::Skipped { record, why: Skipped::TooLong { size, max } } => {
+                write!(f, "record {record} left out: {size} bytes are more than --max-record {max}")
+            }
+            Notice::Skipped { record, why: Skipped::TooLarge { size } } => {
+                write!(f, "record {record} left out: as an event of {size} bytes it exceeds --buffer")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notice_is_recognised_and_no_other_comment() {
+        let skipped = |why| Notice::Skipped { record: 17, why };
+        for notice in [
+            Notice::Missed(3),
+            Notice::MissedUnknown,
+            skipped(Skipped::TooLong { size: u64::MAX, max: usize::MAX }),
+            skipped(Skipped::TooLarge { size: usize::MAX }),
+        ] {
+            assert!(Notice::is_in(&notice.to_string()), "{notice}");
+        }
+        let long = format!("events missed, {}", "x".repeat(LONGEST));
+        for comment in
+            ["", "ping", " events missed", "x events missed", "3 events missed!", "record left out: x", &long]
+        {
+            assert!(!Notice::is_in(comment), "{comment}");
+        }
+    }
+}
