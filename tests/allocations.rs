@@ -6,7 +6,6 @@
 //! before and after. What a batch costs (itself, its bytes and index, its place in the queues to the workers) is
 //! allowed; that does not grow with the clients.
 
-use common::{Client, DEADLINE, End, Program};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
 use std::io::{Read, Write};
@@ -14,8 +13,18 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
+use support::client::{Client, DEADLINE, End};
+use support::files::folder;
+use support::program::Program;
 
-mod common;
+#[path = "it/support"]
+#[allow(dead_code)] // the tests of it/ use the rest
+mod support {
+    pub mod client;
+    pub mod files;
+    pub mod process;
+    pub mod program;
+}
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -70,7 +79,7 @@ struct Counted {
 
 impl Counted {
     fn start(name: &str, clients: usize) -> Counted {
-        let count_at = common::folder(name).join("count");
+        let count_at = folder(name).join("count");
         let mut command = Command::new(std::env::current_exe().expect("is known"));
         // A short history, so that old batches go while new ones come.
         command.args(["--port", "0", "--threads", "2", "--heartbeat", "0", "--history", "10", "--at-eof", "exit"]);

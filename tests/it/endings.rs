@@ -1,0 +1,267 @@
+//! Endings (behaviour 1.8 to 1.10): the end of the input, goodbyes, signals, exit statuses.
+
+use crate::support::client::{Client, DEADLINE, End};
+use crate::support::program::{BINARY, Program, run};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What an EventSource sends, when it comes back after `id`.
+fn event_source(program: &Program, id: &str) -> Client {
+    let id = if id.is_empty() { String::new() } else { format!("Last-Event-ID: {id}\r\n") };
+    program.get("/events", &format!("Accept: text/event-stream\r\n{id}"))
+}
+
+#[test]
+fn a_finished_input_waits_for_its_first_client_and_gives_it_everything() {
+    let mut program = Program::start(&[]);
+    for n in 1..=5000 {
+        program.write(format!("{n}\n"));
+    }
+    program.close_input();
+    program.wait_for("the input is over after 5000 events; waiting for the first client");
+    let mut client = program.stream();
+    let (data, end) = client.rest();
+    assert_eq!((data.len(), end), (5000, End::Proper));
+    assert!((1..=5000).map(|n| n.to_string()).eq(data), "in order");
+    let ended = program.end();
+    assert_eq!(ended.code(), Some(0));
+    assert_eq!(ended.told.last().map(String::as_str), Some("sse-pipe: 5000 events to 1 client"));
+}
+
+#[test]
+fn an_event_source_is_told_goodbye_and_then_the_program_ends() {
+    let mut program = Program::start(&["--retry", "2s", "--verbose"]);
+    let mut page = event_source(&program, "");
+    program.write("a\nb\n");
+    assert_eq!(page.data(2), ["a", "b"]);
+    let last = page.last_id().to_owned();
+    program.close_input();
+    assert_eq!(page.rest(), (vec![], End::Proper));
+    program.wait_for("closed"); // a page comes back long after its close; so it is known to be over before
+    // It is waited for; meanwhile a newcomer gets the history and its end.
+    let mut newcomer = program.stream();
+    assert_eq!(newcomer.rest(), (vec!["a".to_owned(), "b".to_owned()], End::Proper));
+    assert!(program.is_running());
+    let mut goodbye = event_source(&program, &last);
+    assert_eq!((goodbye.status, goodbye.field("Transfer-Encoding")), (204, None), "{goodbye:?}");
+    goodbye.rest();
+    // At once: the longest it could have waited is 4 s.
+    let start = Instant::now();
+    assert_eq!(program.end().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+#[test]
+fn an_event_source_that_never_comes_back_is_waited_for_no_longer_than_promised() {
+    let mut program = Program::start(&["--retry", "100ms"]);
+    let mut page = event_source(&program, "");
+    program.close_input();
+    page.rest();
+    let start = Instant::now();
+    assert_eq!(program.end().code(), Some(0));
+    assert!(start.elapsed() >= Duration::from_millis(1900), "{:?}: the time and 2 s", start.elapsed());
+}
+
+#[test]
+fn an_event_source_that_was_away_at_the_end_gets_the_rest_and_then_its_204() {
+    let mut program = Program::start(&["-v", "--retry", "5s"]);
+    let mut page = event_source(&program, "");
+    program.write("a\n");
+    assert_eq!(page.data(1), ["a"]);
+    let id = page.last_id().to_owned();
+    drop(page);
+    program.wait_for(" left");
+    program.write("b\nc\n");
+    program.close_input();
+    // The end is known when a newcomer's stream is closed.
+    assert_eq!(program.stream().rest().1, End::Proper);
+    let mut back = event_source(&program, &id);
+    assert_eq!(back.rest(), (vec!["b".to_owned(), "c".to_owned()], End::Proper));
+    assert_eq!(event_source(&program, back.last_id()).status, 204);
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn an_empty_input_ends_an_event_source_too() {
+    let mut program = Program::start(&[]);
+    program.close_input();
+    program.wait_for("waiting for the first client");
+    let mut page = event_source(&program, "");
+    assert_eq!(page.rest(), (vec![], End::Proper));
+    assert_eq!(event_source(&program, "").status, 204, "there is nothing that it could have missed");
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn without_ids_an_event_source_does_not_get_everything_twice() {
+    let mut program = Program::start(&["--no-id"]);
+    program.write("a\n");
+    program.close_input();
+    let mut page = event_source(&program, "");
+    assert_eq!(page.rest(), (vec!["a".to_owned()], End::Proper));
+    assert_eq!(event_source(&program, "").status, 204);
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn a_comment_after_the_last_event_keeps_nobody() {
+    let mut program = Program::start(&["--max-record", "3"]);
+    program.write("a\ntoo long\n");
+    program.close_input();
+    let mut page = event_source(&program, "");
+    assert_eq!(page.rest(), (vec!["a".to_owned()], End::Proper));
+    assert_eq!(event_source(&program, page.last_id()).status, 204);
+    assert_eq!(program.end().code(), Some(1), "a record was left out");
+}
+
+#[test]
+fn exit_waits_for_nobody() {
+    let (code, _, stderr) = run(&["--port", "0", "--at-eof", "exit"], Stdio::null());
+    assert_eq!(code, Some(0), "{stderr}");
+
+    let mut program = Program::start(&["--at-eof", "exit", "--retry", "1h"]);
+    let mut page = event_source(&program, "");
+    let mut curl = program.stream();
+    program.write("a\nb");
+    program.close_input();
+    let want = (vec!["a".to_owned(), "b".to_owned()], End::Proper);
+    assert_eq!((page.rest(), curl.rest()), (want.clone(), want));
+    assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn serve_goes_on_with_the_history_until_it_is_interrupted() {
+    let mut program = Program::start(&["--at-eof", "serve"]);
+    program.write("a\nb\n");
+    program.close_input();
+    let want = (vec!["a".to_owned(), "b".to_owned()], End::Proper);
+    // Until the end has come through, a stream stays open; then each is closed when it has everything.
+    let mut first = program.stream();
+    assert_eq!(first.rest(), want);
+    for _ in 0..3 {
+        assert_eq!(program.stream().rest(), want);
+        assert_eq!(event_source(&program, first.last_id()).status, 204);
+    }
+    assert!(program.is_running());
+    program.signal("INT");
+    assert_eq!(program.end().status.signal(), Some(2));
+}
+
+#[test]
+fn serve_without_ids_keeps_streams_open() {
+    let mut program = Program::start(&["--at-eof", "serve", "--no-id", "--heartbeat", "50ms"]);
+    program.write("a\n");
+    program.close_input();
+    let mut client = event_source(&program, "");
+    assert_eq!(client.data(1), ["a"]);
+    for _ in 0..5 {
+        assert_eq!(client.next_chunk().as_deref(), Some(&b":\n"[..]), "the stream is open, and not silent");
+    }
+    program.signal("TERM");
+    assert_eq!(client.rest(), (vec![], End::Proper));
+    assert_eq!(program.end().status.signal(), Some(15));
+}
+
+#[test]
+fn an_end_event_says_how_many_there_were() {
+    let mut program = Program::start(&["--end-event", "end", "-e", "line", "--max-record", "3"]);
+    program.write("a\nlong one\nb\n");
+    program.close_input();
+    let mut client = program.stream();
+    let events: Vec<_> = std::iter::from_fn(|| client.next_event()).map(|event| (event.event, event.data)).collect();
+    let want = [("line", "a"), ("line", "b"), ("end", "2")].map(|(name, data)| (name.to_owned(), data.to_owned()));
+    assert_eq!(events, want);
+    assert!(client.last_id().ends_with("-4"), "{}", client.last_id());
+}
+
+#[test]
+fn a_signal_delivers_what_there_is_closes_and_kills() {
+    for (name, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
+        // Whoever started the tests may ignore some of them (nohup), and what is ignored stays so.
+        let mut command = Command::new("env");
+        command.args(["--default-signal", BINARY, "--port", "0", "--end-event", "end"]);
+        let mut program = Program::start_command(command, Stdio::piped());
+        let mut client = program.stream();
+        program.write("a\nb\n");
+        assert_eq!(client.data(1), ["a"]);
+        program.signal(name);
+        assert_eq!(client.rest(), (vec!["b".to_owned()], End::Proper), "no end event after SIG{name}");
+        let ended = program.end();
+        assert_eq!(ended.status.signal(), Some(number), "{:?}", ended.status);
+        assert_eq!(ended.told.last().map(String::as_str), Some("sse-pipe: 2 events to 1 client"));
+    }
+}
+
+#[test]
+fn a_client_that_takes_nothing_delays_an_interrupt_by_a_second_at_most() {
+    let mut program = Program::start(&[]);
+    let mut reader = program.stream();
+    let stuck = program.stream(); // its socket buffers fill, for it reads nothing more
+    let line = format!("{}\n", "x".repeat(999));
+    let mut stdin = program.take_stdin();
+    let writer =
+        std::thread::spawn(move || (0..20_000).all(|_| std::io::Write::write_all(&mut stdin, line.as_bytes()).is_ok()));
+    reader.data(20_000);
+    assert!(writer.join().expect("no panic"));
+    let start = Instant::now();
+    program.signal("INT");
+    assert_eq!(reader.rest().1, End::Proper);
+    let ended = program.end();
+    assert_eq!(ended.status.signal(), Some(2));
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    drop(stuck);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut program = Program::start(&[]);
+    let _stuck = program.stream();
+    program.write(vec![b'\n'; 1 << 20]);
+    // Another one, for the kernel makes one of two that are alike.
+    program.signal("INT");
+    program.signal("TERM");
+    let start = Instant::now();
+    assert_eq!(program.end().status.signal(), Some(15));
+    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+}
+
+#[test]
+fn an_interrupt_that_was_ignored_from_the_start_stays_ignored() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' INT; exec \"$0\" --port 0", BINARY]);
+    let mut program = Program::start_command(command, Stdio::piped());
+    let mut client = program.stream();
+    program.signal("INT");
+    program.write("still here\n");
+    assert_eq!(client.data(1), ["still here"]);
+    program.signal("TERM");
+    assert_eq!(program.end().status.signal(), Some(15));
+}
+
+#[test]
+fn usr1_prints_one_line_of_statistics() {
+    let mut program = Program::start(&[]);
+    let mut client = program.stream();
+    program.write("a\nb\n");
+    client.data(2);
+    program.signal("USR1");
+    let line = program.wait_for("2 events");
+    assert!(line.starts_with("sse-pipe: clients: 1 now, 1 so far; 2 events, 4 bytes read, "), "{line}");
+    program.write("c\n");
+    assert_eq!(client.data(1), ["c"], "and goes on");
+}
+
+#[test]
+fn a_thousand_clients_don_t_hold_up_an_interrupt() {
+    let mut program = Program::start(&[]);
+    let clients: Vec<_> = (0..1000).map(|_| program.stream()).collect();
+    program.write("a\n");
+    let start = Instant::now();
+    program.signal("INT");
+    let readers: Vec<_> = clients.into_iter().map(|mut client| client.rest()).collect();
+    let ended = program.end_within(DEADLINE);
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    assert_eq!(ended.status.signal(), Some(2));
+    assert!(readers.iter().all(|(_, end)| *end == End::Proper));
+}

@@ -1,0 +1,208 @@
+//! The examples, run as a person would.
+
+use crate::support::client::{End, Event};
+use crate::support::example::Example;
+use crate::support::files::Folder;
+use crate::support::process::{INSTALL, Process};
+use crate::support::program::{BINARY, Program};
+use crate::support::servers::Redis;
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::spawn;
+use std::time::Duration;
+
+fn event(event: &str, data: &str, id: &str) -> Event {
+    Event { event: event.to_owned(), data: data.to_owned(), id: id.to_owned() }
+}
+
+/// The program that a test needs and tests/run installs.
+fn has(program: &str) {
+    let found = Command::new("sh").args(["-c", &format!("PATH=$PATH:/usr/sbin command -v {program}")]).output();
+    assert!(found.is_ok_and(|output| output.status.success()), "no {program}: {INSTALL}");
+}
+
+#[test]
+fn a_log_of_json_comes_with_types_of_its_own_though_it_is_rotated() {
+    let folder = Folder::new();
+    let log = folder.0.join("log");
+    let append = |text: &str| {
+        let mut file = OpenOptions::new().create(true).append(true).open(&log).expect("the folder is ours");
+        file.write_all(text.as_bytes()).expect("there is room");
+    };
+    append("{\"type\":\"order\",\"n\":1}\n{\"type\":\"visit\",\"n\":2}\n");
+    let mut program = Example::start(&format!("json-log.sh {} --port 0", log.display()), &[]);
+    let mut client = program.stream();
+    let mut next = || {
+        let Event { event, data, .. } = client.next_event().expect("it goes on");
+        (event, data)
+    };
+    let pair = |event: &str, data: &str| (event.to_owned(), data.to_owned());
+    assert_eq!(next(), pair("order", r#"{"type":"order","n":1}"#));
+    assert_eq!(next(), pair("visit", r#"{"type":"visit","n":2}"#));
+    append("no JSON\n");
+    assert_eq!(next(), pair("", "no JSON"));
+    std::fs::rename(&log, folder.0.join("log.1")).expect("the folder is ours");
+    append("{\"type\":\"order\",\"n\":3}\n");
+    program.wait_for("tail: ");
+    assert_eq!(next(), pair("order", r#"{"type":"order","n":3}"#));
+}
+
+#[test]
+fn a_relay_keeps_types_and_ids() {
+    has("curl");
+    let mut origin = Program::start(&["-e", "tick"]);
+    let relay = Example::start(&format!("relay.sh {} --port 0", origin.url("/events")), &[]);
+    origin.write("one\ntwo\n");
+    let (mut near, mut far) = (origin.stream(), relay.stream());
+    for _ in 0..2 {
+        assert_eq!(far.next_event(), near.next_event());
+    }
+    origin.write("three\n");
+    assert_eq!(far.next_event(), near.next_event());
+}
+
+#[test]
+fn a_relay_takes_a_lost_stream_up_again_and_its_clients_go_on() {
+    has("curl");
+    let origin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
+    let url = format!("http://{}/", origin.local_addr().expect("is bound"));
+    // One answer, whole but for its end.
+    let answer = |events: &str| {
+        let (mut socket, _) = origin.accept().expect("the relay comes");
+        let mut request = BufReader::new(&socket).lines();
+        assert!(request.any(|line| line.is_ok_and(|line| line.is_empty())), "no request");
+        let (head, size) = ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", events.len());
+        write!(socket, "{head}{size:x}\r\n{events}\r\n").expect("curl takes it");
+        socket
+    };
+    let starting = spawn(move || Example::start(&format!("relay.sh {url} --port 0"), &[]));
+    let socket = answer("id: a\ndata: 1\n\nid: b\ndata: 2\n\nid: c\ndata: hal");
+    let mut relay = starting.join().expect("it starts");
+    let mut client = relay.stream();
+    assert_eq!(client.data(2), ["1", "2"]);
+    drop(socket);
+    relay.wait_for("curl: (18)");
+    assert_eq!(client.rest(), (Vec::new(), End::Proper));
+
+    let socket = answer("id: a\ndata: 1\n\nid: b\ndata: 2\n\nid: c\ndata: 3\n\n");
+    let line = relay.wait_for("listening on");
+    relay.port = line.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok()).expect("has a port");
+    assert_eq!(relay.stream().data(3), ["1", "2", "3"]);
+    let mut client = relay.stream_with("/events", "Last-Event-ID: b\r\n");
+    assert_eq!(client.next_event(), Some(event("", "3", "c")));
+    drop(socket);
+}
+
+#[test]
+fn kafka_comes_with_keys_as_types_and_offsets_as_ids_that_hold_at_every_instance() {
+    has("kcat");
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-python/bin/python3");
+    assert!(python.exists(), "there is no {}: {INSTALL}", python.display());
+    let mut command = Command::new(python);
+    command.arg("tests/clients/kafka_mock.py");
+    let mut kafka = Process::start(command, Duration::from_secs(120));
+    let said = kafka.says(|line| line.starts_with("listening at "));
+    let broker = said.unwrap_or_else(|| panic!("no broker: {:?}", kafka.told()));
+    let script = format!("kafka.sh {} orders --port 0", broker.trim_start_matches("listening at "));
+
+    let message = |number: usize| {
+        let key = if number.is_multiple_of(2) { "even" } else { "odd" };
+        event(key, &format!("message {number}\nsecond line, ü"), &number.to_string())
+    };
+    let first = Example::start(&script, &[]);
+    let mut client = first.stream();
+    (0..20).for_each(|number| assert_eq!(client.next_event(), Some(message(number))));
+    let second = Example::start(&script, &[]);
+    second.stream().data(20);
+    drop(first);
+    let mut client = second.stream_with("/events", "Last-Event-ID: 19\r\n");
+    (20..40).for_each(|number| assert_eq!(client.next_event(), Some(message(number))));
+    assert_eq!(client.comments, [""; 0], "nothing was missed");
+}
+
+#[test]
+fn a_redis_stream_comes_with_its_ids_which_hold_at_every_instance() {
+    has("redis-server");
+    let mut redis = Redis::start();
+    let script = "redis-stream.py orders | sse-pipe --format sse --at-eof exit --port 0";
+    let mut ids: Vec<_> = ["1", "2", "\"zwölf\\nZeilen\""].iter().map(|n| redis.add("orders", "n", n)).collect();
+    let first = Example::start(script, &[("REDIS_URL", &redis.url())]);
+    let mut client = first.stream();
+    let data = [r#"{"n": "1"}"#, r#"{"n": "2"}"#, r#"{"n": "zwölf\nZeilen"}"#];
+    for (data, id) in data.iter().zip(&ids) {
+        assert_eq!(client.next_event(), Some(event("", data, id)));
+    }
+    let second = Example::start(script, &[("REDIS_URL", &redis.url())]);
+    assert_eq!(second.stream().data(3), data);
+    drop(first);
+    assert_eq!(client.next_event(), None);
+    ids.push(redis.add("orders", "n", "4"));
+    let mut client = second.stream_with("/events", &format!("Last-Event-ID: {}\r\n", ids[2]));
+    assert_eq!(client.next_event(), Some(event("", r#"{"n": "4"}"#, &ids[3])));
+    assert_eq!(client.comments, [""; 0], "nothing was missed");
+}
+
+#[test]
+fn a_page_with_a_map_shows_the_recorded_track() {
+    has("gpspipe");
+    let mut command = Command::new("examples/gps-map.sh");
+    command.args([BINARY, "--port", "0", "--page", "examples/map.html"]).env("GPS_CYCLE", "0");
+    let program = Program::start_command(command, Stdio::null());
+    let fixes = recorded_fixes().len();
+    let mut command = Command::new("node");
+    command.args(["tests/browser/drive.mjs", "chromium", &program.url("/"), "60"]);
+    command.arg(format!("document.getElementById('text').textContent.includes('({fixes} fixes)')"));
+    let drawn = "document.getElementById('track').getAttribute('points').split(' ').length";
+    let inside = "(([x, y]) => x > 0 && x < innerWidth && y > 0 && y < innerHeight)";
+    let points = "document.getElementById('track').getAttribute('points').split(' ').map((point) => point.split(','))";
+    command.args(["--then", &format!("{drawn} === {fixes} && {points}.every({inside})")]);
+    let finished = Process::start(command, Duration::from_secs(135)).finish();
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert!(!finished.stdout.contains("openstreetmap"), "asked for tiles unasked: {}", finished.stdout);
+    assert_eq!(program.end().code(), Some(0));
+}
+
+/// Latitude and longitude of each fix of the recorded track: `$GPRMC` sentences (NMEA 0183).
+fn recorded_fixes() -> Vec<(f64, f64)> {
+    let track = std::fs::read_to_string("examples/track.nmea").expect("it is there");
+    let degrees = |value: &str, side: &str| {
+        let (whole, minutes) = value.split_at(value.find('.').expect("is ddmm.mmmm") - 2);
+        let degrees = whole.parse::<f64>().expect("degrees") + minutes.parse::<f64>().expect("minutes") / 60.0;
+        if side == "S" || side == "W" { -degrees } else { degrees }
+    };
+    let sentences = track.lines().filter(|line| line.starts_with("$GPRMC,"));
+    let fields = sentences.map(|line| line.split(',').collect::<Vec<_>>());
+    fields.map(|fields| (degrees(fields[3], fields[4]), degrees(fields[5], fields[6]))).collect()
+}
+
+/// The number behind `"name":` in a JSON text of gpsd's.
+fn member(json: &str, name: &str) -> f64 {
+    let (_, rest) = json.split_once(&format!("\"{name}\":")).unwrap_or_else(|| panic!("no {name} in {json}"));
+    let end = rest.find([',', '}']).expect("it goes on");
+    rest[..end].parse().unwrap_or_else(|_| panic!("{name} is no number in {json}"))
+}
+
+#[test]
+fn a_recorded_track_comes_through_gpsd_fix_by_fix() {
+    assert!(Command::new("gpspipe").arg("-V").output().is_ok(), "no gpspipe: run tests/run, which installs it");
+    let mut command = Command::new("examples/gps-map.sh");
+    command.args([BINARY, "--port", "0"]).env("GPS_CYCLE", "0");
+    let program = Program::start_command(command, Stdio::null());
+    let (data, end) = program.stream().rest();
+    assert_eq!(end, End::Proper);
+    let fixes: Vec<_> = data
+        .iter()
+        .filter(|json| json.contains("\"class\":\"TPV\""))
+        .map(|json| (member(json, "lat"), member(json, "lon")))
+        .collect();
+    let recorded = recorded_fixes();
+    assert!(recorded.len() > 100, "{} recorded", recorded.len());
+    assert_eq!(fixes.len(), recorded.len(), "{data:#?}");
+    for (nth, (got, want)) in fixes.iter().zip(&recorded).enumerate() {
+        assert!((got.0 - want.0).abs() < 1e-6 && (got.1 - want.1).abs() < 1e-6, "fix {nth}: {got:?}, not {want:?}");
+    }
+    assert_eq!(program.end().code(), Some(0));
+}

@@ -1,0 +1,77 @@
+//! The fuzz targets of `fuzz/`, run on the stored corpus with a stable compiler: each input as it is, and changed a
+//! little in many ways, the same ways each time. A long search is libFuzzer's (see `fuzz/README.md`).
+
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
+
+use crate::support::random::Random;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+#[test]
+fn no_request_head_breaks_a_promise() {
+    run("request_head", targets::request_head::check, 200_000);
+}
+
+#[test]
+fn no_event_stream_breaks_a_promise() {
+    run("event_stream", targets::event_stream::check, 200_000);
+}
+
+#[test]
+fn no_script_makes_a_connection_break_a_promise() {
+    run("connection", targets::connection::check, 200_000);
+}
+
+/// Runs a target on its corpus, and on so many changed inputs: some seconds' worth.
+fn run(target: &str, check: fn(&[u8]), changed: usize) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut inputs = Vec::new();
+    for entry in std::fs::read_dir(&folder).expect("the corpus is stored") {
+        let path = entry.expect("it can be listed").path();
+        inputs.push((std::fs::read(&path).expect("it can be read"), path));
+    }
+    inputs.sort();
+    assert!(inputs.len() >= 20, "{}: {} inputs", folder.display(), inputs.len());
+    let hold = |bytes: &[u8], path: &Path| {
+        if catch_unwind(AssertUnwindSafe(|| check(bytes))).is_err() {
+            let whole = if bytes.len() < 1000 { bytes.escape_ascii().to_string() } else { String::new() };
+            panic!("{target}: after {} ({} bytes): {whole}", path.display(), bytes.len());
+        }
+    };
+    for (bytes, path) in &inputs {
+        hold(bytes, path);
+    }
+    inputs.retain(|(bytes, _)| bytes.len() <= 1000); // long ones take long
+    let mut random = Random(1);
+    for nth in 0..changed {
+        let (input, path) = &inputs[nth % inputs.len()];
+        let other = &inputs[random.below(inputs.len() as u64) as usize].0;
+        hold(&change(input, other, &mut random), path);
+    }
+}
+
+/// One to four changes: a byte is another, goes, comes, or is doubled with what follows; the end is cut; the rest is
+/// another input's.
+fn change(input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut below = |bound: usize| random.below(bound.max(1) as u64) as usize;
+    let mut bytes = input.to_vec();
+    for _ in 0..=below(4) {
+        let at = below(bytes.len() + 1);
+        let to = (at + 1 + below(16)).min(bytes.len());
+        match below(7) {
+            0 if at < bytes.len() => bytes[at] = below(256) as u8,
+            1 if at < bytes.len() => bytes[at] ^= 1 << below(8),
+            2 => drop(bytes.drain(at..to)),
+            3 => bytes.insert(at, b"\r\n \t:,\0\x7f\xff"[below(9)]),
+            4 => bytes.extend_from_within(at..to),
+            5 => bytes.truncate(at),
+            _ => {
+                let from = below(other.len() + 1);
+                bytes.truncate(at);
+                bytes.extend_from_slice(&other[from..]);
+            }
+        }
+    }
+    bytes
+}

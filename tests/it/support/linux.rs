@@ -1,0 +1,110 @@
+//! What Linux tells of a process, and what it lets a test take away from one.
+
+use super::process::INSTALL;
+use rustix::process::{Pid, Resource, Rlimit};
+use std::fs::{read_dir, read_to_string};
+use std::process::Command;
+use std::time::Duration;
+
+/// The time that all its threads have had on a processor; those that have ended don't count.
+#[track_caller]
+pub fn cpu_time(pid: u32) -> Duration {
+    let tasks = read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    // sched/sched-stats.rst: the first number is the time on the processor, in nanoseconds.
+    let time = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse::<u64>().ok()
+    };
+    Duration::from_nanos(tasks.filter_map(time).sum())
+}
+
+/// How many files it has open.
+#[track_caller]
+pub fn files(pid: u32) -> usize {
+    read_dir(format!("/proc/{pid}/fd")).expect("it runs").count()
+}
+
+/// How many threads it has.
+#[track_caller]
+pub fn threads(pid: u32) -> usize {
+    read_dir(format!("/proc/{pid}/task")).expect("it runs").count()
+}
+
+/// The memory that it has at the moment, in bytes.
+#[track_caller]
+pub fn memory(pid: u32) -> u64 {
+    kib(pid, "VmRSS:") * 1024
+}
+
+/// The most memory that it has had so far, in bytes.
+#[track_caller]
+pub fn memory_peak(pid: u32) -> u64 {
+    kib(pid, "VmHWM:") * 1024
+}
+
+#[track_caller]
+fn kib(pid: u32, name: &str) -> u64 {
+    let status = read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let value = status.lines().find_map(|line| line.strip_prefix(name));
+    value.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok()).expect("Linux tells")
+}
+
+/// From now on it may have this many files open, those that it has included.
+#[track_caller]
+pub fn limit_files(pid: u32, files: usize) {
+    let (pid, files) = (Pid::from_raw(pid.cast_signed()), Some(files as u64));
+    let limit = Rlimit { current: files, maximum: files };
+    rustix::process::prlimit(pid, Resource::Nofile, limit).expect("it runs, and has no fewer");
+}
+
+/// A port that it listens on at 127.0.0.1, where it could not tell which.
+pub fn listening_port(pid: u32) -> Option<u16> {
+    let files = read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    let sockets: Vec<String> = targets
+        .filter_map(|target| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    let table = read_to_string(format!("/proc/{pid}/net/tcp")).ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
+        let port = local.strip_prefix("0100007F:")?;
+        let ours = *state == "0A" && sockets.iter().any(|socket| socket == inode);
+        ours.then(|| u16::from_str_radix(port, 16).ok()).flatten()
+    })
+}
+
+/// Runs a command that must succeed.
+#[track_caller]
+pub fn run(command: &mut Command) {
+    let status = command.status();
+    assert!(status.as_ref().is_ok_and(|status| status.success()), "{command:?}: {status:?}; {INSTALL}");
+}
+
+/// `unshare`, which gives its command a namespace of its own: as root, or as whoever may be root there.
+pub fn unshare(what: &str) -> Command {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args([what, "--"]);
+    command
+}
+
+/// Whether we are in a network of our own, where packets may be dropped. If not, this very test, `name`, is run again in
+/// one, and must pass there.
+#[track_caller]
+pub fn in_own_network(name: &str) -> bool {
+    const INSIDE: &str = "SSE_PIPE_TEST_OWN_NETWORK";
+    if std::env::var_os(INSIDE).is_some() {
+        run(Command::new("ip").args(["link", "set", "lo", "up"]));
+        return true;
+    }
+    let mut command = unshare("--net");
+    command.arg(std::env::current_exe().expect("it runs")).args(["--exact", name, "--include-ignored", "--nocapture"]);
+    let output = command.env(INSIDE, "1").output().unwrap_or_else(|error| panic!("{command:?}: {error}; {INSTALL}"));
+    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && told.contains("\ntest result: ok. 1 passed"), "{command:?}: {told}\n{errors}");
+    eprint!("{errors}");
+    false
+}

@@ -1,0 +1,53 @@
+//! Who may use the machine: all tests run at once in one process, and some of them would disturb others.
+//!
+//! A test that keeps the processors busy (a flood, a browser) takes a place of the few that there are. One that measures
+//! takes all of them, and so has no such neighbour. The others take none: they are over in no time.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// Two busy tests at once are enough for two processors.
+const PLACES: usize = 2;
+
+static LINE: Mutex<Line> = Mutex::new(Line { taken: 0, arrived: 0, let_in: 0 });
+static CHANGED: Condvar = Condvar::new();
+
+/// Tests that want places, in the order in which they came: one that wants all is not passed by others.
+struct Line {
+    taken: usize,
+    arrived: u64,
+    let_in: u64,
+}
+
+/// Some of the places; free again when dropped.
+#[must_use]
+pub struct Places(usize);
+
+/// Waits for this many of the places. A test takes them once, at its start: it would wait for itself otherwise.
+pub fn places(n: usize) -> Places {
+    let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
+    let number = line.arrived;
+    line.arrived += 1;
+    let free = CHANGED.wait_while(line, |line| line.let_in != number || line.taken + n > PLACES);
+    let mut line = free.unwrap_or_else(PoisonError::into_inner);
+    line.let_in += 1;
+    line.taken += n;
+    CHANGED.notify_all();
+    Places(n)
+}
+
+/// A place for a test that keeps a processor busy.
+pub fn busy() -> Places {
+    places(1)
+}
+
+/// All places, for a test that measures.
+pub fn alone() -> Places {
+    places(PLACES)
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        LINE.lock().unwrap_or_else(PoisonError::into_inner).taken -= self.0;
+        CHANGED.notify_all();
+    }
+}

@@ -1,0 +1,140 @@
+//! Unix sockets (`--bind unix:PATH`): the same stream, a file that comes and goes, and nothing of anybody else's lost.
+
+use crate::support::client::DEADLINE;
+use crate::support::files::folder;
+use crate::support::program::{BINARY, Program, run};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Starts sse-pipe on this Unix socket.
+fn start(path: &Path, args: &[&str]) -> Program {
+    let mut command = Command::new(BINARY);
+    command.args(["--bind", &bind(path)]).args(args);
+    Program::start_command(command, Stdio::piped())
+}
+
+fn bind(path: &Path) -> String {
+    format!("unix:{}", path.display())
+}
+
+/// Sends a request and reads the answer to its end.
+fn ask(path: &Path, request: &str) -> String {
+    let mut socket = UnixStream::connect(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
+    socket.write_all(request.as_bytes()).expect("it takes a request");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap_or_else(|error| panic!("{request:?}: {error} after {answer:?}"));
+    answer
+}
+
+#[test]
+fn serves_the_stream_to_whoever_can_open_the_file_by_any_host() {
+    let path = folder("unix-serves").join("s.sock");
+    let mut program = start(&path, &["-v"]);
+    assert_eq!(program.told, [format!("sse-pipe: listening on {}", bind(&path))]);
+    program.write("hello\n".repeat(1000));
+    program.close_input();
+    let whole = ask(&path, "GET /events HTTP/1.1\r\nHost: rebound.example\r\n\r\n");
+    assert!(whole.starts_with("HTTP/1.1 200 "), "{whole}");
+    assert_eq!(whole.matches("data: hello\n").count(), 1000);
+    assert!(whole.ends_with("\r\n0\r\n\r\n"), "and its end");
+    let ended = program.end();
+    assert_eq!(ended.code(), Some(0), "{:#?}", ended.told);
+    assert!(ended.told.iter().any(|line| line.contains("client of the Unix socket joined")), "{:#?}", ended.told);
+    assert!(!path.exists(), "its file is gone");
+}
+
+#[test]
+fn a_page_of_another_origin_is_refused_here_too() {
+    let path = folder("unix-origin").join("s.sock");
+    let _program = start(&path, &[]);
+    let answer = ask(&path, "GET /events HTTP/1.1\r\nHost: a\r\nOrigin: https://evil.example\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+}
+
+#[test]
+fn stands_beside_a_port() {
+    let path = folder("unix-beside").join("s.sock");
+    let mut program = Program::start(&["--bind", "localhost", "--bind", &bind(&path)]);
+    program.write("a\n");
+    assert_eq!(program.stream().data(1), ["a"]);
+    let mut socket = UnixStream::connect(&path).expect("it listens");
+    socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
+    socket.write_all(b"GET /events HTTP/1.0\r\n\r\n").expect("it takes a request");
+    let mut got = String::new();
+    while !got.contains("data: a\n") {
+        let mut block = [0; 1000];
+        let n = socket.read(&mut block).unwrap_or_else(|error| panic!("{error} after {got:?}"));
+        assert!(n > 0, "closed after {got:?}");
+        got += std::str::from_utf8(&block[..n]).expect("is text");
+    }
+}
+
+#[test]
+fn a_socket_that_nobody_listens_on_is_replaced() {
+    let path = folder("unix-stale").join("s.sock");
+    let mut killed = start(&path, &[]);
+    killed.signal("KILL");
+    while killed.is_running() {
+        std::thread::yield_now();
+    }
+    assert!(path.exists(), "nobody could take it away");
+    let program = start(&path, &[]);
+    assert!(ask(&path, "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 404 "));
+    program.signal("TERM");
+    program.end();
+    assert!(!path.exists(), "its file is gone after a signal, too");
+}
+
+#[test]
+fn what_is_in_use_or_no_socket_is_left_alone_and_named() {
+    let folder = folder("unix-in-use");
+    let (live, full, file) = (folder.join("live"), folder.join("full"), folder.join("file"));
+    let _live = start(&live, &[]);
+    let listener = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).expect("a socket");
+    listener.bind(&socket2::SockAddr::unix(&full).expect("is short")).expect("is free");
+    listener.listen(0).expect("can listen");
+    let _waiting = UnixStream::connect(&full).expect("there is one place"); // and nobody accepts
+    std::fs::write(&file, "precious").expect("can be written");
+    let link = folder.join("link");
+    std::os::unix::fs::symlink(folder.join("nothing"), &link).expect("can be made");
+    let long = folder.join("x".repeat(110));
+    for (path, text) in [
+        (&live, "a program listens there already"),
+        (&full, "a program listens there already"),
+        (&file, "there is a file that is no socket"),
+        (&link, "there is a file that is no socket"),
+        (&folder.join("missing/s.sock"), "No such file"),
+        (&long, "SUN_LEN"),
+    ] {
+        let (code, _, stderr) = run(&["--bind", &bind(path)], Stdio::null());
+        assert_eq!((code, stderr.lines().count()), (Some(1), 1), "{stderr}");
+        assert!(stderr.contains(&format!("cannot listen on {}", bind(path))) && stderr.contains(text), "{stderr}");
+    }
+    assert!(ask(&live, "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 404 "), "it lives on");
+    assert_eq!(std::fs::read_to_string(&file).expect("is there"), "precious");
+    assert!(std::fs::symlink_metadata(&full).is_ok_and(|full| full.file_type().is_socket()));
+}
+
+#[test]
+fn the_file_of_one_that_came_later_is_not_removed() {
+    let path = folder("unix-later").join("s.sock");
+    let program = start(&path, &[]);
+    std::fs::remove_file(&path).expect("is there");
+    let _later = UnixListener::bind(&path).expect("is free");
+    program.signal("INT");
+    program.end();
+    assert!(path.exists(), "it is another's now");
+}
+
+#[test]
+fn one_address_that_cannot_be_had_takes_the_others_file_along() {
+    let path = folder("unix-along").join("s.sock");
+    let args = ["--bind", &bind(&path), "--bind", "192.0.2.1", "--port", "0"];
+    let (code, _, stderr) = run(&args, Stdio::null());
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(!path.exists(), "nothing is left behind");
+}

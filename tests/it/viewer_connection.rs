@@ -1,0 +1,204 @@
+//! The built-in page's connection: shared by all tabs, watched, kept up through restarts and behind a proxy.
+
+use crate::support::browser::Browser::{self, Chromium, Firefox};
+use crate::support::browser::{open, report};
+use crate::support::places::busy;
+use crate::support::program::{BINARY, Program};
+use crate::support::servers::{Proxy, Server};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The data of all rows.
+const DATA: &str = "ssePipe.items.map(item => item.data).join(' ')";
+
+fn count(told: &[String], text: &str) -> usize {
+    told.iter().filter(|line| line.contains(text)).count()
+}
+
+/// Three tabs: each has all events, old and new, and the server one client.
+fn tabs_share_one_connection(browser: Browser) {
+    let _places = busy();
+    let mut program = Program::start(&["-v", "--retry", "100ms"]);
+    let has = |tabs: usize, events: &str| format!("ssePipe.tabs === {tabs} && {DATA} === '{events}' && ssePipe.state");
+    let steps = [
+        &has(1, "one two"),
+        "@tab",
+        &has(2, "one two"), // step 3: the test writes
+        &has(2, "one two three"),
+        "@close",
+        &has(1, "one two three"), // step 6: the test writes
+        &has(1, "one two three four"),
+    ];
+    let mut page = open(browser, &program.url("/"), &steps);
+    program.write("one\ntwo\n");
+    page.wait_for("reached 3");
+    program.write("three\n");
+    page.wait_for("reached 6");
+    program.write("four\n");
+    report(page).assert_value("live");
+    program.signal("TERM");
+    let told = program.end().told;
+    assert_eq!(count(&told, " joined"), 1, "{told:#?}");
+}
+
+#[test]
+fn chromium_has_one_connection_for_all_tabs() {
+    tabs_share_one_connection(Chromium);
+}
+
+#[test]
+fn firefox_has_one_connection_for_all_tabs() {
+    tabs_share_one_connection(Firefox);
+}
+
+/// Passes connections on to `port`; those that there are fall silent, without an end, when told so.
+struct Relay {
+    port: u16,
+    silenced: Arc<AtomicBool>,
+}
+
+impl Relay {
+    fn to(port: u16) -> Relay {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
+        let own = listener.local_addr().expect("has one").port();
+        let silenced = Arc::new(AtomicBool::new(false));
+        let silence = Arc::clone(&silenced);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { continue };
+                let old = !silence.load(Ordering::SeqCst); // made before: it will fall silent
+                pass(client.try_clone().expect("is open"), server.try_clone().expect("is open"), None);
+                pass(server, client, old.then(|| Arc::clone(&silence)));
+            }
+        });
+        Relay { port: own, silenced }
+    }
+
+    fn silence(&self) {
+        self.silenced.store(true, Ordering::SeqCst);
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, silence: Option<Arc<AtomicBool>>) {
+    std::thread::spawn(move || {
+        let mut block = [0; 16 * 1024];
+        while let Ok(n @ 1..) = from.read(&mut block) {
+            let silent = silence.as_ref().is_some_and(|silence| silence.load(Ordering::SeqCst));
+            if !silent && to.write_all(&block[..n]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(std::net::Shutdown::Write);
+    });
+}
+
+fn notices_silence(browser: Browser) {
+    let _places = busy();
+    let mut program = Program::start(&["-v", "--heartbeat", "200ms", "--retry", "100ms"]);
+    let relay = Relay::to(program.port);
+    let first = format!(
+        "ssePipe.state === 'live' && {DATA} === 'one two' && (window.t ??= performance.now()) + 1000 < performance.now()"
+    );
+    let reconnects =
+        "ssePipe.state === 'reconnecting' && /heartbeat/.test(document.getElementById('detail').textContent)";
+    let again = format!("ssePipe.state === 'live' && ssePipe.gaps === 0 && {DATA}");
+    let again = format!("{DATA} === 'one two three four' && {again}");
+    let mut page = open(browser, &format!("http://localhost:{}/", relay.port), &[&first, reconnects, &again]);
+    program.write("one\ntwo\n");
+    page.wait_for("reached 1"); // and some heartbeats have come
+    relay.silence();
+    program.write("three\nfour\n");
+    report(page).assert_value("one two three four");
+    program.wait_for("came back");
+}
+
+#[test]
+fn chromium_notices_a_silent_connection_and_goes_on_without_loss() {
+    notices_silence(Chromium);
+}
+
+#[test]
+fn firefox_notices_a_silent_connection_and_goes_on_without_loss() {
+    notices_silence(Firefox);
+}
+
+#[test]
+fn tells_a_refusal_and_why_and_asks_no_more_until_told() {
+    let _places = busy();
+    // The page is fetched from one name; what answers the stream there knows only others.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
+    let port = listener.local_addr().expect("has one").port();
+    let program = Program::start(&[]);
+    let server = program.port;
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut reader = BufReader::new(client.try_clone().expect("is open"));
+                while !head.ends_with(b"\r\n\r\n") && reader.read_until(b'\n', &mut head).is_ok_and(|n| n > 0) {}
+                if head.starts_with(b"GET /events") {
+                    let answer = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nnot for <b>you";
+                    let _ = client.write_all(answer.as_bytes());
+                } else if let Ok(mut page) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) {
+                    let _ = page.write_all(&head);
+                    let _ = std::io::copy(&mut page, &mut client);
+                }
+            });
+        }
+    });
+    let refused = "ssePipe.state === 'refused' && document.getElementById('state').textContent + ': '
+        + document.getElementById('detail').textContent + ' ' + document.getElementById('again').textContent";
+    let page = open(Chromium, &format!("http://localhost:{port}/"), &[refused]);
+    report(page).assert_value("Refused: 403 Forbidden: not for <b>you Try again");
+}
+
+/// A real nginx, with one `location` that leads to a server at `upstream`.
+fn nginx(upstream: u16) -> Server {
+    Proxy::Nginx.start_as(|port| {
+        let location = format!("location /deep/live/ {{ proxy_pass http://127.0.0.1:{upstream}/; }}");
+        format!("server {{ listen 127.0.0.1:{port}; {location} }}\n")
+    })
+}
+
+/// Under a proxy's sub-path: all of the page works there, and it lives through a restart, for which the proxy says 502.
+fn works_under_a_sub_path(browser: Browser) {
+    let _places = busy();
+    let options = ["-v", "--retry", "100ms"];
+    let mut first = Program::start(&options);
+    let nginx = nginx(first.port);
+    let positions = "{\"lat\": 1, \"lon\": 2}\n";
+    let reconnecting = "ssePipe.state === 'reconnecting' && /502/.test(document.getElementById('detail').textContent)
+        && /^in \\d+ s$|^now$/.test(document.getElementById('when').textContent)";
+    let again = "ssePipe.state === 'live' && ssePipe.events === 2 && ssePipe.gaps === 1 && 'live again'";
+    let steps = ["ssePipe.state === 'live' && ssePipe.map.ready && ssePipe.plot.rows === 1", reconnecting, again];
+    let url = format!("http://localhost:{}/deep/live/#map", nginx.address().port());
+    let mut page = open(browser, &url, &steps);
+    first.write(positions);
+    page.wait_for("reached 1");
+    first.signal("KILL");
+    let port = first.port;
+    first.end();
+    page.wait_for("reached 2");
+    let mut command = Command::new(BINARY);
+    command.args(["--port", &port.to_string()]).args(options);
+    let mut second = Program::start_command(command, Stdio::piped());
+    second.write(positions);
+    let report = report(page);
+    report.assert_value("live again");
+    let own = format!("http://localhost:{}/deep/live/", nginx.address().port());
+    let asked = report.asked(browser);
+    assert!(asked.len() > 9 && asked.iter().all(|url| url.starts_with(&own)), "{asked:#?}");
+}
+
+#[test]
+fn chromium_shows_the_page_under_a_sub_path_of_nginx_and_through_a_restart() {
+    works_under_a_sub_path(Chromium);
+}
+
+#[test]
+fn firefox_shows_the_page_under_a_sub_path_of_nginx_and_through_a_restart() {
+    works_under_a_sub_path(Firefox);
+}

@@ -1,0 +1,342 @@
+//! The built-in page's plot and map: which numbers and positions it finds in records, and that it draws them.
+
+use crate::support::browser::Browser::{self, Chromium, Firefox};
+use crate::support::browser::{Report, open, report};
+use crate::support::places::busy;
+use crate::support::program::Program;
+use serde_json::json;
+/// Opens `path` of a page that shows these records and goes through the steps; the page keeps to itself.
+fn shows(browser: Browser, records: &str, path: &str, steps: &[&str]) -> Report {
+    let _places = busy();
+    let mut program = Program::start(&["--at-eof", "serve"]);
+    program.write(records);
+    program.close_input();
+    let report = report(open(browser, &program.url(path), steps));
+    let own = program.url("/");
+    let asked = report.asked(browser);
+    assert!(asked.iter().all(|url| url.starts_with(&own)), "{asked:#?}");
+    report.assert_no_complaint();
+    report
+}
+
+/// The values of each series, as `name: value value`, a line each.
+const SERIES: &str = "ssePipe.plot.series.map(s => s.name + ': ' + s.values.join(' ')).join('\\n')";
+
+/// The points of each object, as `name: lat lon, lat lon`, a line each.
+const OBJECTS: &str = "ssePipe.map.objects
+    .map(o => o.name + ': ' + o.points.map(([lat, lon]) => lat + ' ' + lon).join(', ')).join('\\n')";
+
+/// How many pixels of the canvases in here are drawn on with this colour.
+fn pixels(within: &str, colour: &str) -> String {
+    format!(
+        "(() => {{
+            const pen = document.createElement('canvas').getContext('2d');
+            pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--{colour}');
+            pen.fillRect(0, 0, 1, 1);
+            const [r, g, b] = pen.getImageData(0, 0, 1, 1).data;
+            let n = 0;
+            for (const canvas of document.querySelectorAll('{within} canvas')) {{
+                if (canvas.width === 0 || canvas.height === 0) continue;
+                const {{ data }} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+                for (let i = 0; i < data.length; i += 4) {{
+                    n += data[i] === r && data[i + 1] === g && data[i + 2] === b && data[i + 3] === 255;
+                }}
+            }}
+            return n;
+        }})()"
+    )
+}
+
+#[test]
+fn the_plot_has_a_series_for_each_number_that_records_carry() {
+    let cases = [
+        ("1\n-2.5\n+3e2\n", "value: 1 -2.5 300"),
+        ("1,2\n3.5,4\n", "column 1: 1 3.5\ncolumn 2: 2 4"),
+        ("1\t2\n3\t4\n", "column 1: 1 3\ncolumn 2: 2 4"),
+        ("volts;amps\n1;2\n3;4\n", "volts: 1 3\namps: 2 4"),
+        (" r  b   free us\n 1  0 812344  3\n 0  1 812340 12\n", "r: 1 0\nb: 0 1\nfree: 812344 812340\nus: 3 12"),
+        ("14:00:01 0.5 1.5\n14:00:02 0.25 2\n", "column 2: 0.5 0.25\ncolumn 3: 1.5 2"),
+        ("64 bytes from 127.0.0.1: icmp_seq=1 ttl=64 time=0.041 ms\n", "icmp_seq: 1\nttl: 64\ntime: 0.041"),
+        ("{\"a\": 1, \"b\": {\"c\": [2, 3]}, \"d\": \"4\"}\n{\"a\": 5}\n", "a: 1 5\nb.c.0: 2\nb.c.1: 3"),
+        ("a sentence with 3 words\n<b>7</b>\n8\n", "value: 8"),
+    ];
+    // By the page's own module, to start one browser instead of many; the last also by the page itself.
+    let find = r"Promise.all([import('./viewer/numbers.js'), import('./viewer/text.js')])
+        .then(([{ Numbers }, { parseJson }]) => RECORDS.map((records) => {
+            const numbers = new Numbers();
+            const found = new Map();
+            for (const record of records.split('\n')) {
+                for (const [name, value] of numbers.find(record, parseJson(record))) {
+                    found.set(name, [...(found.get(name) ?? []), value]);
+                }
+            }
+            return [...found].map(([name, values]) => `${name}: ${values.join(' ')}`).join('\n');
+        }).join('\n\n'))";
+    let find = find.replace("RECORDS", &json!(cases.map(|(records, _)| records)).to_string());
+    let (records, last) = cases[cases.len() - 1];
+    let by_page = format!("ssePipe.plot.rows > 0 && ssePipe.rows === 3 && {SERIES} === '{last}'");
+    let report = shows(Chromium, records, "/", &[&by_page, &find]);
+    report.assert_value(&cases.map(|(_, want)| want).join("\n\n"));
+}
+
+fn draws_the_plot(browser: Browser) {
+    let records: String = (0..500).map(|n| format!("{{\"wave\": {}}}\n", (n % 50) * (n % 7))).collect();
+    let drawn = format!("{} > 300", pixels("#plot-view", "series-0"));
+    let value = "ssePipe.plot.series[0].values.length === 500 && document.querySelector('.series .value').textContent";
+    let last = (499 % 50) * (499 % 7);
+    let steps = ["!document.getElementById('plot-view').hidden && ssePipe.plot.drawn === 1", &drawn, value];
+    shows(browser, &records, "/#plot", &steps).assert_value(&last.to_string());
+}
+
+#[test]
+fn chromium_draws_the_plot() {
+    draws_the_plot(Chromium);
+}
+
+#[test]
+fn firefox_draws_the_plot() {
+    draws_the_plot(Firefox);
+}
+
+#[test]
+fn the_legend_switches_series_and_the_keyboard_views() {
+    let records: String = (0..100).map(|n| format!("{{\"a\": {}, \"b\": {}}}\n", n % 9, 1000 - n % 7)).collect();
+    let steps = [
+        "document.dispatchEvent(new KeyboardEvent('keydown', { key: '2' })), ssePipe.plot.drawn === 2",
+        "document.querySelector('.series').click(), true",
+        "ssePipe.plot.drawn === 1 && ssePipe.plot.series.map(s => s.shown).join() === 'false,true'",
+        "document.dispatchEvent(new KeyboardEvent('keydown', { key: '1' })), !document.getElementById('log-view').hidden",
+        "document.getElementById('tab-map').hidden && location.hash === ''",
+        "document.dispatchEvent(new KeyboardEvent('keydown', { key: '3' })), !document.getElementById('log-view').hidden
+            && 'no map without positions'",
+    ];
+    // The key goes to whatever has the focus; the page hears it on its way up.
+    let steps: Vec<String> = steps
+        .iter()
+        .map(|step| {
+            step.replace("document.dispatch", "document.body.dispatch").replace("{ key:", "{ bubbles: true, key:")
+        })
+        .collect();
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    shows(Chromium, &records, "/", &steps).assert_value("no map without positions");
+}
+
+#[test]
+fn a_drag_zooms_the_plot_and_a_button_leads_back() {
+    let records: String = (0..200).map(|n| format!("{}\n", (n * 37) % 101)).collect();
+    let drag = "(() => {
+        const over = document.querySelector('#plot-view .u-over');
+        const box = over.getBoundingClientRect();
+        const at = (type, x, target = over) => target.dispatchEvent(new MouseEvent(type, {
+            bubbles: true, button: 0, clientX: box.left + x, clientY: box.top + 50, movementX: 1,
+        }));
+        at('mouseenter', 100); at('mousemove', 100); at('mousedown', 100);
+        at('mousemove', 180); at('mousemove', 260); at('mouseup', 260, document);
+        return true;
+    })()";
+    let back = "[...document.querySelectorAll('#plot-view button')].find(b => b.textContent === 'Back to live')";
+    let (zoomed, gone) = (format!("!{back}.hidden"), format!("{back}.click(), {back}.hidden && 'live'"));
+    let steps = ["ssePipe.plot.drawn === 1", drag, &zoomed, &gone];
+    shows(Chromium, &records, "/#plot", &steps).assert_value("live");
+}
+
+#[test]
+fn the_map_has_a_track_for_each_object_whose_positions_records_carry() {
+    let cases = [
+        ("{\"lat\": 48.123456, \"lon\": 11.654321}\n{\"lat\": 48.2, \"lon\": 11.7}\n", ": 48.123456 11.654321, 48.2 11.7"),
+        ("{\"id\": 7, \"pos\": {\"latitude\": -33.856789, \"longitude\": 151.215312}}\n", "7: -33.856789 151.215312"),
+        ("{\"name\": \"A\", \"lat\": \"1.5\", \"lng\": \"2.5\"}\n{\"name\": \"B\", \"lat\": 3, \"lng\": 4}\n", "A: 1.5 2.5\nB: 3 4"),
+        ("{\"class\":\"TPV\",\"device\":\"/dev/ttyS0\",\"mode\":3,\"lat\":46.498,\"lon\":7.567,\"alt\":1343}\n{\"class\":\"SKY\"}\n",
+            "/dev/ttyS0: 46.498 7.567"),
+        ("{\"type\": \"Point\", \"coordinates\": [11.5, 48.25]}\n", ": 48.25 11.5"),
+        ("{\"type\": \"Feature\", \"properties\": {\"name\": \"<b>bus</b>\"},
+            \"geometry\": {\"type\": \"Point\", \"coordinates\": [11.5, 48.25, 520]}}\0", "<b>bus</b>: 48.25 11.5"),
+        ("{\"type\": \"FeatureCollection\", \"features\": [
+            {\"type\": \"Feature\", \"id\": \"a\", \"properties\": {}, \"geometry\": {\"type\": \"Point\", \"coordinates\": [1, 2]}},
+            {\"type\": \"Feature\", \"id\": \"b\", \"properties\": null, \"geometry\": {\"type\": \"MultiPoint\", \"coordinates\": [[3, 4], [5, 6]]}}]}\0",
+            "a: 2 1\nb: 4 3, 6 5"),
+        ("{\"aircraft\": [{\"hex\": \"3c6444\", \"lat\": 50.1, \"lon\": 8.6}, {\"hex\": \"4b1812\", \"lat\": 47.4, \"lon\": 188.5}]}\n",
+            "3c6444: 50.1 8.6\n4b1812: 47.4 -171.5"),
+        ("{\"lat\": 91, \"lon\": 0}\n{\"lat\": null, \"lon\": 5}\n{\"lat\": 9, \"lon\": 10}\n", ": 9 10"),
+    ];
+    let find = r"Promise.all([import('./viewer/positions.js'), import('./viewer/text.js')])
+        .then(([{ findPositions }, { parseJson }]) => RECORDS.map((records) => {
+            const found = new Map();
+            for (const record of records.split(records.endsWith('\0') ? '\0' : '\n')) {
+                const json = parseJson(record);
+                for (const { object, lat, lon } of json === undefined ? [] : findPositions(json)) {
+                    found.set(object, [...(found.get(object) ?? []), `${lat} ${lon}`]);
+                }
+            }
+            return [...found].map(([name, points]) => `${name}: ${points.join(', ')}`).join('\n');
+        }).join('\n\n'))";
+    let find = find.replace("RECORDS", &json!(cases.map(|(records, _)| records)).to_string());
+    let (records, first) = cases[0];
+    let by_page = format!("ssePipe.map.positions === 2 && {OBJECTS} === '{first}'");
+    let report = shows(Chromium, records, "/", &[&by_page, &find]);
+    report.assert_value(&cases.map(|(_, want)| want).join("\n\n"));
+}
+
+#[test]
+fn shapes_that_are_none_and_lists_without_a_bottom_stop_neither_map_nor_log() {
+    let deep = |n: usize, open: &str, close: &str| format!("{}1{}", open.repeat(n), close.repeat(n));
+    let collection = "{\"type\":\"GeometryCollection\",\"geometries\":[";
+    let records = [
+        format!("{{\"type\":\"Polygon\",\"coordinates\":{}}}", deep(50_000, "[", "]")),
+        deep(5_000, collection, "]}"),
+        "{\"type\":\"MultiPoint\",\"geometries\":[]}".to_owned(),
+        "{\"type\":\"GeometryCollection\",\"coordinates\":[],\"geometries\":{}}".to_owned(),
+        "{\"type\":\"Polygon\",\"coordinates\":[1,2]}".to_owned(),
+        "{\"type\":\"LineString\",\"coordinates\":[[[1,2],[3,4]]]}".to_owned(),
+        "{\"lat\":1,\"lon\":2}".to_owned(),
+    ];
+    let all = format!("ssePipe.rows === {} && ssePipe.map.ready && ssePipe.map.positions === 1", records.len());
+    let drawn = "document.querySelector('.map-tools .count').textContent";
+    let drawn = format!("{drawn} === '1 object · 1 position' && {drawn}");
+    shows(Chromium, &(records.join("\n") + "\n"), "/#map", &[&all, &drawn]).assert_value("1 object · 1 position");
+}
+
+#[test]
+fn a_map_that_could_not_be_loaded_is_there_once_it_can() {
+    let _places = busy();
+    let mut program = Program::start(&[]);
+    let fail = "ssePipe.state === 'live' && (() => {
+        const get = window.fetch;
+        window.fetch = () => { window.fetch = get; return Promise.reject(new TypeError('refused')); };
+        return true;
+    })()";
+    let told = "document.querySelector('#map-view .place').textContent.startsWith('The map could not be loaded')";
+    let mut page = open(Chromium, &program.url("/#map"), &[fail, told, "ssePipe.map.ready && 'ready'"]);
+    page.wait_for("reached 1");
+    program.write("{\"lat\": 1, \"lon\": 2}\n"); // and no more, which would have it asked for again
+    report(page).assert_value("ready");
+}
+
+fn draws_the_map(browser: Browser) {
+    let records: String = (0..200)
+        .map(|n| f64::from(n) / 1000.0)
+        .map(|t| format!("{{\"name\": \"one\", \"lat\": {:.6}, \"lon\": {:.6}}}\n", 54.3 + t, 10.1 + t * t))
+        .collect();
+    let track = format!("{} > 200", pixels("#map-view", "series-0"));
+    // The head stands where its position is: its colour is there, and not 30 px beside it.
+    let head = "(() => {
+        const [x, y] = ssePipe.map.objects[0].pixel;
+        const map = document.querySelector('.leaflet-container').getBoundingClientRect();
+        const canvas = document.querySelector('.leaflet-heads-pane canvas');
+        const box = canvas.getBoundingClientRect();
+        const scale = canvas.width / box.width;
+        const alpha = (dx) => canvas.getContext('2d')
+            .getImageData(Math.round((map.left + x + dx - box.left) * scale), Math.round((map.top + y - box.top) * scale), 1, 1).data[3];
+        return alpha(0) === 255 && alpha(30) === 0;
+    })()";
+    let whole = "document.querySelectorAll('.land').length === 1 && document.querySelectorAll('.graticule').length > 2
+        && document.querySelector('.leaflet-tooltip').textContent === 'one' && !ssePipe.map.tiles && ssePipe.map.objects[0].points.length";
+    let steps = ["ssePipe.map.ready && ssePipe.map.positions === 200", &track, head, &format!("String({whole})")];
+    shows(browser, &records, "/#map", &steps).assert_value("200");
+}
+
+#[test]
+fn chromium_draws_the_map_without_asking_anybody_else() {
+    draws_the_map(Chromium);
+}
+
+#[test]
+fn firefox_draws_the_map_without_asking_anybody_else() {
+    draws_the_map(Firefox);
+}
+
+#[test]
+fn a_click_on_the_map_shows_the_record_as_text() {
+    let records = "{\"name\": \"<img src=x onerror=alert(1)>\", \"lat\": 10, \"lon\": 20, \"note\": \"here\"}\n";
+    let click = "(() => {
+        const [x, y] = ssePipe.map.objects[0].pixel;
+        const map = document.querySelector('.leaflet-container');
+        const box = map.getBoundingClientRect();
+        for (const type of ['mousemove', 'mousedown', 'mouseup', 'click']) {
+            map.dispatchEvent(new MouseEvent(type, { bubbles: true, clientX: box.left + x + 4, clientY: box.top + y, detail: 1 }));
+        }
+        return document.querySelector('.leaflet-popup .who') !== null;
+    })()";
+    let told = "document.querySelector('.leaflet-popup img') === null
+        && document.querySelector('.leaflet-popup .who').textContent + ' ' + document.querySelector('.leaflet-popup .where').textContent.split(' ·')[0]
+        + ' ' + document.querySelector('.leaflet-popup .text').textContent.includes('\"note\": \"here\"')
+        + ' ' + /° N .*° E/.test(document.querySelector('.readout').textContent)";
+    let steps = [
+        "ssePipe.map.ready && ssePipe.map.objects[0].pixel",
+        "(window.t ??= performance.now()) + 300 < performance.now()",
+        click,
+        told,
+    ];
+    shows(Chromium, records, "/#map", &steps)
+        .assert_value("<img src=x onerror=alert(1)> 10.000000, 20.000000 true true");
+}
+
+#[test]
+fn two_numbers_are_a_position_where_the_person_says_so() {
+    let records = "48.1,11.5\n48.2,11.6\n";
+    let steps = [
+        "ssePipe.events === 2 && ssePipe.map.positions === 0 && !document.getElementById('latlon').hidden",
+        "document.getElementById('latlon').click(), ssePipe.map.positions === 2 && location.hash === '#map&latlon'",
+        OBJECTS,
+        "document.getElementById('latlon').click(), ssePipe.map.positions === 0 && !document.getElementById('log-view').hidden && 'off'",
+    ];
+    shows(Chromium, records, "/", &steps).assert_value("off");
+    let by_address = format!("ssePipe.map.ready && {OBJECTS}");
+    shows(Chromium, records, "/#map&latlon", &[&by_address]).assert_value(": 48.1 11.5, 48.2 11.6");
+}
+
+#[test]
+fn plot_and_map_can_be_opened_after_the_program_has_ended() {
+    let _places = busy();
+    let mut program = Program::start(&["--retry", "100ms"]);
+    let steps = [
+        "ssePipe.state === 'ended'",
+        "document.getElementById('tab-map').click(), ssePipe.map.ready",
+        "document.getElementById('tab-plot').click(), ssePipe.plot.drawn === 1 && 'both'",
+    ];
+    let mut page = open(Chromium, &program.url("/"), &steps);
+    program.write("{\"lat\": 1, \"lon\": 2, \"depth\": 3}\n");
+    program.close_input();
+    assert_eq!(program.end().code(), Some(0));
+    page.wait_for("reached 1");
+    report(page).assert_value("both");
+}
+
+#[test]
+fn people_can_read_and_use_every_view_in_light_and_in_dark() {
+    let _places = busy();
+    let mut program = Program::start(&["--at-eof", "serve"]);
+    for n in 0..12 {
+        program.write(format!("{{\"id\":\"o{}\",\"lat\":5{}.5,\"lon\":{n}.25,\"ok\":true}}\n", n % 3, n % 9));
+        program.write(format!("\u{1b}[3{}mcoloured {n}\u{1b}[0m\n", n % 8));
+    }
+    let show = |view: &str| format!("document.getElementById('tab-{view}').click(), true");
+    let (log, plot, map) = (show("log"), show("plot"), show("map"));
+    let steps = [
+        "ssePipe.events === 24 && document.querySelectorAll('#log .row').length > 10",
+        "[...document.querySelectorAll('#log .row .line')].find(line => line.textContent.includes('lat')).click(), true",
+        "document.querySelector('#log .row.open') !== null",
+        "@axe",
+        &plot,
+        "document.querySelector('#plot-view canvas') !== null",
+        "@axe",
+        &map,
+        "document.querySelector('#map-view canvas') !== null",
+        "@axe",
+        "@dark",
+        "matchMedia('(prefers-color-scheme: dark)').matches",
+        "@axe",
+        &plot,
+        "@axe",
+        &log,
+        "document.querySelector('#log .row.open') !== null",
+        "@axe",
+        "(() => { const filter = document.getElementById('filter'); filter.value = 'o1';
+            filter.dispatchEvent(new Event('input')); return true; })()",
+        "document.querySelectorAll('#log .row').length < 10",
+        "document.getElementById('pause').click(), true",
+        "@axe",
+        "'all of it'",
+    ];
+    report(open(Chromium, &program.url("/"), &steps)).assert_value("all of it");
+}
