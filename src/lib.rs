@@ -25,13 +25,15 @@
 //! 1. `input::reader` waits at `feed::gate` until the pace allows it, then reads what one `read` gives.
 //! 2. `input::source` takes it apart: `input::records` into lines, and `input::json` or `wire::event_stream` into parts.
 //! 3. `input::encoder` writes each record into a `log::batch::Draft` as its final bytes: one event, one chunk.
-//! 4. `input::publish` has `feed::publisher` make room (the gate moves the eviction bound) and finish the batch.
-//! 5. The batch, an `Arc`, goes into the inbox of every worker, and each is woken.
-//! 6. `serve::worker` appends it to its `log::Log` and puts every stream on its ready list.
+//! 4. `input::publish` has `feed::publisher` make room in the shared log (old batches are evicted if they must) and finish
+//!    the batch.
+//! 5. `feed::gate` appends the batch, an `Arc`, to the shared log; the workers that have streams are woken.
+//! 6. `serve::worker` follows: its own `log::Log` gets the pointer, and every stream goes on its ready list.
 //! 7. `http::connection` says which slices of the log are pending from the client's cursor on.
 //! 8. `serve::client` writes them with one system call; the cursor moves by what the socket took.
-//! 9. At the end of the turn the worker reports its cursors to the gate, and trims its log to clients and history.
-//! 10. When the last worker drops the batch, its memory returns to `log::memory`, and the gate may let the reader go on.
+//! 9. At the end of the turn the worker trims its log to what its clients need, and reports their cursors to the gate, which
+//!    trims the shared log to clients and history.
+//! 10. When nobody holds the batch any more, its memory returns to `log::memory`, and the gate may let the reader go on.
 //!
 //! # A request's way
 //!
@@ -41,8 +43,8 @@
 //! 4. `http::answer` asks `http::access` (Host, Origin) and `http::token` whether the client may read at all,
 //! 5. then gives the request to the room that answers: `stream`, `assets`, `metrics`, `replies`;
 //! 6. a file of `--page` is looked up by `serve::files`, and `http::file` makes the answer.
-//! 7. A stream starts where `log::Log::resume` or `start_new` says; `feed::gate`'s admission keeps that place from being
-//!    evicted meanwhile.
+//! 7. A stream starts where `resume` or `start_new` of the shared log says; `feed::gate`'s admission keeps that place from
+//!    being evicted meanwhile.
 //! 8. Head and first chunk are staged in the connection and go out before anything of the log.
 //! 9. A short answer is closed in stages: the write side first, then what the client sends is read away until it closes.
 //! 10. `serve::drain` knows who is still owed something, so that the program doesn't end too early.

@@ -3,8 +3,8 @@
 use crate::browser;
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::feed::gate::Gate;
-use crate::feed::publisher::Publisher;
+use crate::feed::gate::{Bounds, Gate};
+use crate::feed::publisher::{Publisher, Wake};
 use crate::input::encoder::EncoderConfig;
 use crate::input::reader::{Reader, ReaderConfig};
 use crate::input::source::{Format, Pointers};
@@ -47,9 +47,10 @@ pub fn run(config: Config, files: usize, report: &Arc<Report>) -> Result<(Finish
     let capacity = Capacity { clients: config.listen.max_clients.unwrap_or(room.clients), ..room };
     // Small beside the buffer, for the log lets go of whole batches.
     let memory = Arc::new(Memory::new(BLOCK.min(config.delivery.buffer / 8)));
-    let shared = Arc::new(share(&config, &memory, waker, report));
     let ids = ids(&config.input.format);
-    let inboxes = start_workers(run, &ids, &shared, &threads)?;
+    let log = || Log::new(run, ids.clone());
+    let shared = Arc::new(share(&config, log(), &memory, waker, report));
+    let inboxes = start_workers(log, &shared, &threads)?;
     let server = Server::new(poll, listeners, inboxes.clone(), messages, Arc::clone(&shared), capacity, config.at_eof)?;
 
     announce(&config, &addresses, capacity, room, &shared);
@@ -62,17 +63,19 @@ pub fn run(config: Config, files: usize, report: &Arc<Report>) -> Result<(Finish
     Ok((finish, went_well && shared.counters.is_whole()))
 }
 
-fn share(config: &Config, memory: &Arc<Memory>, server: Arc<mio::Waker>, report: &Arc<Report>) -> Shared {
+fn share(config: &Config, log: Log, memory: &Arc<Memory>, server: Arc<mio::Waker>, report: &Arc<Report>) -> Shared {
     let delivery = &config.delivery;
+    let counters = Arc::new(Counters::default());
+    let bounds = Bounds { pace: delivery.pace, buffer: delivery.buffer, history: delivery.history };
+    let gate = Gate::new(bounds, log, Arc::clone(memory), Arc::clone(&counters), delivery.threads);
     Shared {
         service: config.service.clone(),
         page: config.page.clone(),
-        history: delivery.history,
         heartbeat: delivery.heartbeat,
         stall: delivery.stall,
         retry: delivery.retry,
-        gate: Arc::new(Gate::new(delivery.pace, delivery.buffer, Arc::clone(memory), delivery.threads)),
-        counters: Arc::new(Counters::default()),
+        gate: Arc::new(gate),
+        counters,
         drain: Mutex::new(Drain::new(delivery.retry.1)),
         report: Arc::clone(report),
         loads: (0..delivery.threads).map(|_| AtomicUsize::new(0)).collect(),
@@ -92,10 +95,9 @@ fn ids(format: &Format) -> Ids {
 }
 
 /// Starts the workers, each with its own view of the log.
-fn start_workers(run: Run, ids: &Ids, shared: &Arc<Shared>, threads: &Threads) -> Result<Vec<Inbox>> {
+fn start_workers(view: impl Fn() -> Log, shared: &Arc<Shared>, threads: &Threads) -> Result<Vec<Inbox>> {
     let start = |index| {
-        let log = Log::new(run, ids.clone());
-        let (worker, inbox) = Worker::new(index, log, Arc::clone(shared)).context("cannot start a worker")?;
+        let (worker, inbox) = Worker::new(index, view(), Arc::clone(shared)).context("cannot start a worker")?;
         threads.spawn("worker", move || Some(ServerMessage::Died(died("a worker", worker.run()))))?;
         Ok(inbox)
     };
@@ -165,8 +167,12 @@ fn reader(
         Ids::Run => Draft::new(memory),
         Ids::OwnElseRun(index) | Ids::Own(index) => Draft::new(memory).with_own_ids(index),
     };
-    let subscribers = inboxes.iter().map(Inbox::subscriber).collect();
-    let publisher = Publisher::new(Arc::clone(&shared.gate), subscribers, input.wait);
+    let wake = |inbox: &Inbox| -> Wake {
+        let inbox = inbox.clone();
+        Box::new(move || inbox.wake())
+    };
+    let wakes = inboxes.iter().map(wake).collect();
+    let publisher = Publisher::new(Arc::clone(&shared.gate), wakes, input.wait);
     Ok(Reader::new(reading, tee, draft, publisher, Arc::clone(&shared.counters), Arc::clone(&shared.report)))
 }
 

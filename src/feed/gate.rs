@@ -1,35 +1,69 @@
-//! The gate between the reader and the workers: it holds the reader back until the pace, the memory or the number of
-//! clients allows it to go on, and it says what must be evicted.
+//! The gate between the reader and the workers: it keeps the log that all of them share, and holds the reader back until
+//! the pace, the memory or the number of clients allows it to go on.
 //!
-//! One reader, any number of workers. Workers publish numbers and never block; the reader blocks on a condition. No
-//! wake-up is lost: the reader announces that it waits *before* it asks again, and a worker stores its numbers *before*
-//! it looks whether the reader waits (all sequentially consistent). The lock serves three ends: it pairs with the
-//! condition, it keeps the eviction bound and the log's end where they are while a client is let in ([`Admission`]), and
-//! publishing takes it for the same reason.
+//! The shared log has everything that anybody may still need: the history for newcomers, and what the slowest client has
+//! not taken yet. A worker copies pointers from it when it is woken ([`Gate::follow`]), so a worker without clients costs
+//! nothing.
+//!
+//! One reader, any number of workers. Workers publish numbers and never wait for anything long; the reader blocks on a
+//! condition. No wake-up is lost: the reader announces that it waits *before* it asks again, and a worker stores its
+//! numbers *before* it looks whether the reader waits (all sequentially consistent). While a client is let in
+//! ([`Admission`]) the log is locked: nothing is published and nothing evicted.
 
 use super::pace::{Pace, Progress};
+use crate::counters::Counters;
 use crate::log::memory::Memory;
+use crate::log::{Batch, Log};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// By default this many past events are kept for newcomers, once a client has joined.
+const DEFAULT_HISTORY: u64 = 1000;
+/// Clients that take nothing for this long don't hold the reader while the buffer has room.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// What a batch costs a worker that holds it: its place in a list that may have just grown.
+const PLACE_COST: usize = 2 * size_of::<Arc<Batch>>();
+
+/// How much is kept, and who sets the pace.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Who sets the pace.
+    pub pace: Pace,
+    /// Most memory that batches may take, in bytes.
+    pub buffer: usize,
+    /// How many past events are kept; `None`: 1000, and all until the first client has joined.
+    pub history: Option<u64>,
+}
 
 /// What reader and workers share.
 #[derive(Debug)]
 pub struct Gate {
-    pace: Pace,
-    /// Most memory that batches may take, in bytes.
-    buffer: usize,
+    bounds: Bounds,
     /// The memory of all batches.
     memory: Arc<Memory>,
+    counters: Arc<Counters>,
+    /// Everything that anybody may still need.
+    log: Mutex<Log>,
+    /// Offset just after its last byte.
+    end: AtomicU64,
+    /// Offset just after its oldest batch, which may go once the slowest client and the history are beyond it.
+    oldest_end: AtomicU64,
+    /// Where the history began when that was last looked at.
+    history_start: AtomicU64,
     /// What lies before this offset must be evicted, even if a client needs it. A worker may not have come this far yet.
     evict_before: AtomicU64,
     stopped: AtomicBool,
     /// Where each worker's clients are.
     progress: Vec<Progress>,
+    /// How often clients have taken something.
+    moves: AtomicU64,
+    /// The value of `moves` since which nothing was taken for so long that clients count as stalled.
+    stalled_at: AtomicU64,
     /// Whether the reader waits for a change.
     waiting: AtomicBool,
     /// What the reader waits for, if it is the pace alone.
     step: Step,
-    lock: Mutex<()>,
     changed: Condvar,
 }
 
@@ -42,41 +76,77 @@ struct Step {
 }
 
 impl Gate {
-    /// A gate for this many workers, whose batches take at most `buffer` bytes of `memory`.
-    pub fn new(pace: Pace, buffer: usize, memory: Arc<Memory>, workers: usize) -> Gate {
+    /// A gate for this many workers, around `log`, which is empty, and whose batches take `memory`.
+    pub fn new(bounds: Bounds, log: Log, memory: Arc<Memory>, counters: Arc<Counters>, workers: usize) -> Gate {
         Gate {
-            pace,
-            buffer,
+            bounds,
             memory,
+            counters,
+            log: Mutex::new(log),
+            end: AtomicU64::new(0),
+            oldest_end: AtomicU64::new(u64::MAX),
+            history_start: AtomicU64::new(0),
             evict_before: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             progress: (0..workers).map(|_| Progress::default()).collect(),
+            moves: AtomicU64::new(0),
+            stalled_at: AtomicU64::new(u64::MAX),
             waiting: AtomicBool::new(false),
             step: Step::default(),
-            lock: Mutex::default(),
             changed: Condvar::default(),
         }
     }
 
-    /// A worker has finished a turn: its number of streams, the largest and the smallest cursor.
-    pub fn advance(&self, worker: usize, streams: usize, fastest: u64, slowest: u64) {
+    /// A worker has finished a turn: its number of streams, the largest and the smallest cursor, and whether its clients
+    /// have taken anything.
+    pub fn advance(&self, worker: usize, streams: usize, fastest: u64, slowest: u64, moved: bool) {
         self.progress[worker].publish(streams, fastest, slowest);
+        if moved {
+            self.moves.fetch_add(1, Ordering::SeqCst);
+        }
+        let needed = self.slowest().unwrap_or(u64::MAX).min(self.history_start.load(Ordering::SeqCst));
+        if needed >= self.oldest_end.load(Ordering::SeqCst) {
+            self.trim(&mut self.log());
+        }
         // A turn that changes nothing for the reader need not wake it: a slow client takes many of them.
         if !self.step.wanted.load(Ordering::SeqCst) || self.allows_step() {
             self.notify();
         }
     }
 
-    /// The right to let a client in. While it is held nothing is published and the eviction bound stays where it is. So a
-    /// client that joins is known before the bound moves on (or it would be dropped by a decision that did not know of
-    /// it), and what it asks for is looked up in everything that any client has been sent.
+    /// Brings a worker's view up to date: it goes on as far as the shared log does, and holds what it held. `false`: there
+    /// is nothing new.
+    pub fn follow(&self, view: &mut Log) -> bool {
+        if self.end.load(Ordering::SeqCst) == view.end_offset() {
+            return false;
+        }
+        let needed = view.start_offset();
+        view.follow(&self.log(), needed);
+        true
+    }
+
+    /// The right to let a client in.
     pub fn admission(&self) -> Admission<'_> {
-        Admission { gate: self, _all_stays: self.hold() }
+        Admission { gate: self, log: self.log() }
+    }
+
+    /// How many past events count as the history at the moment.
+    pub fn history(&self) -> u64 {
+        match self.bounds.history {
+            Some(entries) => entries,
+            None if self.counters.has_joined() => DEFAULT_HISTORY,
+            None => u64::MAX,
+        }
     }
 
     /// What lies before this offset must be evicted.
     pub fn evict_before(&self) -> u64 {
         self.evict_before.load(Ordering::SeqCst)
+    }
+
+    /// Whether anything was evicted because the buffer was full.
+    pub fn has_overflowed(&self) -> bool {
+        self.evict_before() > 0
     }
 
     /// Where the slowest client is; `None` without clients.
@@ -102,29 +172,32 @@ impl Gate {
 
     /// Blocks until this many streams are open.
     pub(super) fn wait_for_streams(&self, least: usize) {
-        self.wait_until(|| self.progress.iter().map(Progress::streams).sum::<usize>() >= least);
+        self.wait_until(None, || self.progress.iter().map(Progress::streams).sum::<usize>() >= least);
     }
 
-    /// Blocks until the pace allows publishing behind `end` when what lies before `evict_before` is evicted.
-    pub(super) fn wait_for_pace(&self, end: u64, evict_before: u64) {
-        self.step.end.store(end, Ordering::SeqCst);
-        self.step.evict_before.store(evict_before, Ordering::SeqCst);
-        self.step.wanted.store(true, Ordering::SeqCst);
-        self.wait_until(|| self.allows_step());
-        self.step.wanted.store(false, Ordering::SeqCst);
+    /// Blocks until the pace allows going on without evicting anything more.
+    pub(super) fn wait_for_pace(&self) {
+        self.wait_for_step(self.end.load(Ordering::SeqCst), self.evict_before());
     }
 
-    /// Moves the eviction bound once the pace allows it. `false`: the program ends.
-    pub(super) fn evict(&self, end: u64, evict_before: u64) -> bool {
+    /// Evicts as many of the oldest batches as a batch of this `cost` needs, once the pace allows it. `false`: the program
+    /// ends.
+    pub(super) fn evict_for(&self, cost: usize) -> bool {
         loop {
-            self.wait_for_pace(end, evict_before);
+            let (end, start) = {
+                let log = self.log();
+                (log.end_offset(), self.start_with(&log, cost))
+            };
+            self.wait_for_step(end, start);
             if self.is_stopped() {
                 return false;
             }
-            let _nobody_joins = self.hold();
-            // A client may have joined since: asked once more.
-            if self.pace.allows(end, evict_before, self.progress.iter()) {
-                self.evict_before.store(evict_before, Ordering::SeqCst);
+            // A client may have joined since: asked once more while none can.
+            let mut log = self.log();
+            let start = self.start_with(&log, cost);
+            if self.allows(end, start) {
+                self.evict_before.store(start, Ordering::SeqCst);
+                self.trim(&mut log);
                 return true;
             }
         }
@@ -132,68 +205,134 @@ impl Gate {
 
     /// Whether a batch of this cost fits into the buffer.
     pub(super) fn fits(&self, cost: usize) -> bool {
-        self.memory.held() + cost <= self.buffer
+        self.memory.held() + cost <= self.bounds.buffer
     }
 
     /// Blocks until a batch of this cost fits into the buffer.
     pub(super) fn wait_for_memory(&self, cost: usize) {
-        self.wait_until(|| self.fits(cost));
+        self.wait_until(None, || self.fits(cost));
     }
 
-    /// Most memory that batches may take, in bytes.
-    pub(super) fn buffer(&self) -> usize {
-        self.buffer
+    /// Adds a batch to the shared log, and lets go of what nobody needs any more.
+    pub(super) fn append(&self, batch: Batch) {
+        let mut log = self.log();
+        batch.enter_own_ids();
+        log.append(Arc::new(batch));
+        self.trim(&mut log);
+        self.end.store(log.end_offset(), Ordering::SeqCst);
     }
 
-    /// While this is held no client is let in.
-    pub(super) fn hold(&self) -> MutexGuard<'_, ()> {
-        self.lock.lock().expect("nobody panics with it")
+    /// The workers that have streams.
+    pub(super) fn with_streams(&self) -> impl Iterator<Item = usize> {
+        self.progress.iter().enumerate().filter(|(_, progress)| progress.streams() > 0).map(|(worker, _)| worker)
+    }
+
+    /// Where the log must begin for a batch of this `cost` to fit.
+    fn start_with(&self, log: &Log, cost: usize) -> u64 {
+        let places = self.with_streams().count() * PLACE_COST;
+        self.evict_before().max(log.start_within(self.bounds.buffer, cost, places))
+    }
+
+    fn trim(&self, log: &mut Log) {
+        let history = log.entry_start(log.first_of_latest(self.history()));
+        let needed = history.min(self.slowest().unwrap_or(u64::MAX));
+        log.evict(needed.max(self.evict_before()));
+        self.history_start.store(history, Ordering::SeqCst);
+        self.oldest_end.store(log.oldest_end(), Ordering::SeqCst);
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().expect("nobody panics with it")
+    }
+
+    fn allows(&self, end: u64, evict_before: u64) -> bool {
+        let stalled = self.stalled_at.load(Ordering::SeqCst) == self.moves.load(Ordering::SeqCst);
+        self.bounds.pace.allows(end, evict_before, stalled, self.progress.iter())
     }
 
     fn allows_step(&self) -> bool {
-        let Step { end, evict_before, .. } = &self.step;
-        self.pace.allows(end.load(Ordering::SeqCst), evict_before.load(Ordering::SeqCst), self.progress.iter())
+        self.allows(self.step.end.load(Ordering::SeqCst), self.step.evict_before.load(Ordering::SeqCst))
+    }
+
+    /// Blocks until the pace allows publishing behind `end` when what lies before `evict_before` is evicted.
+    fn wait_for_step(&self, end: u64, evict_before: u64) {
+        self.step.end.store(end, Ordering::SeqCst);
+        self.step.evict_before.store(evict_before, Ordering::SeqCst);
+        self.step.wanted.store(true, Ordering::SeqCst);
+        self.wait_until(Some(PATIENCE), || self.allows_step());
+        self.step.wanted.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the reader waits for the pace to let it evict what lies before this offset.
+    #[cfg(test)]
+    pub(super) fn is_waiting_for(&self, evict_before: u64) -> bool {
+        self.waiting.load(Ordering::SeqCst) && self.step.evict_before.load(Ordering::SeqCst) == evict_before
     }
 
     fn notify(&self) {
         if self.waiting.load(Ordering::SeqCst) {
-            drop(self.hold()); // the reader has asked and sleeps, or has not asked yet
+            drop(self.log()); // the reader has asked and sleeps, or has not asked yet
             self.changed.notify_one();
         }
     }
 
-    /// Blocks until `ready`, which is asked again at each change, or until the gate is stopped.
-    fn wait_until(&self, ready: impl Fn() -> bool) {
+    /// Blocks until `ready`, which is asked again at each change, or until the gate is stopped. Clients that take nothing
+    /// for all of `patience` count as stalled.
+    fn wait_until(&self, patience: Option<Duration>, ready: impl Fn() -> bool) {
         if ready() || self.is_stopped() {
             return;
         }
-        let mut guard = self.hold();
+        let mut log = self.log();
         // Announced before it asks again: a change after this is a change that wakes.
         self.waiting.store(true, Ordering::SeqCst);
         while !ready() && !self.is_stopped() {
-            guard = self.changed.wait(guard).expect("nobody panics with it");
+            let moves = self.moves.load(Ordering::SeqCst);
+            let waited = self.changed.wait_timeout(log, patience.unwrap_or(Duration::MAX));
+            let (lock, timeout) = waited.expect("nobody panics with it");
+            log = lock;
+            if timeout.timed_out() && moves == self.moves.load(Ordering::SeqCst) {
+                self.stalled_at.store(moves, Ordering::SeqCst);
+            }
         }
         self.waiting.store(false, Ordering::SeqCst);
     }
 }
 
-/// The right to let a client in; see [`Gate::admission`].
+/// The right to let a client in. While it is held nothing is published and nothing evicted. So what the client asks for is
+/// looked up in everything that any client has been sent, and it is known before any of that can go.
 #[derive(Debug)]
 pub struct Admission<'a> {
     gate: &'a Gate,
-    _all_stays: MutexGuard<'a, ()>,
+    log: MutexGuard<'a, Log>,
 }
 
 impl Admission<'_> {
-    /// A client of this worker begins at `cursor`.
-    pub fn join(self, worker: usize, cursor: u64) {
-        self.gate.progress[worker].join(cursor);
+    /// The shared log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// A client of this worker begins at `cursor`, and finds in `view` what it needs. Returns whether there is something
+    /// new in it for other clients.
+    pub fn join(self, worker: usize, cursor: u64, view: &mut Log) -> bool {
+        let progress = &self.gate.progress[worker];
+        let needed = if progress.streams() > 0 { cursor.min(view.start_offset()) } else { cursor };
+        let is_new = view.end_offset() < self.log.end_offset();
+        view.follow(&self.log, needed);
+        progress.join(cursor);
+        self.gate.moves.fetch_add(1, Ordering::SeqCst);
+        // The first one makes the history shorter: looked at again after this turn.
+        self.gate.history_start.store(u64::MAX, Ordering::SeqCst);
+        is_new
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Ids;
+    use crate::log::batch::{BATCH_COST, Draft, Entry, INDEX_COST};
+    use crate::log::id::Run;
     use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
     use std::thread;
     use std::time::Duration;
@@ -203,7 +342,25 @@ mod tests {
     const BUFFER: usize = 1000;
 
     fn gate(pace: Pace, workers: usize) -> Arc<Gate> {
-        Arc::new(Gate::new(pace, BUFFER, Arc::new(Memory::new(100)), workers))
+        gate_of(pace, workers, BUFFER)
+    }
+
+    fn gate_of(pace: Pace, workers: usize, buffer: usize) -> Arc<Gate> {
+        let bounds = Bounds { pace, buffer, history: None };
+        let (memory, counters) = (Arc::new(Memory::new(100)), Arc::default());
+        Arc::new(Gate::new(bounds, view(), memory, counters, workers))
+    }
+
+    fn view() -> Log {
+        Log::new(Run::new(1), Ids::Run)
+    }
+
+    /// Adds this many entries of ten bytes, each a batch.
+    fn append(gate: &Gate, draft: &mut Draft, entries: usize) {
+        for _ in 0..entries {
+            draft.push(Entry::Event, |out| out.extend_from_slice(b"0123456789"));
+            gate.append(draft.finish().expect("has an entry"));
+        }
     }
 
     /// Runs `body` as the reader; what it returns comes out of the channel.
@@ -221,7 +378,7 @@ mod tests {
             assert!(start.elapsed() < DEADLINE, "the reader never waits");
             thread::yield_now();
         }
-        drop(gate.hold()); // it holds the lock until it sleeps
+        drop(gate.log()); // it holds the lock until it sleeps
     }
 
     fn still_waits<T>(returned: &Receiver<T>) -> bool {
@@ -233,24 +390,28 @@ mod tests {
         let gate = gate(Pace::Fastest, 2);
         let returned = reader(&gate, |gate| gate.wait_for_streams(3));
         until_it_waits(&gate);
-        gate.admission().join(0, 0);
-        gate.admission().join(1, 0);
-        gate.advance(0, 1, 0, 0);
+        gate.admission().join(0, 0, &mut view());
+        gate.admission().join(1, 0, &mut view());
+        gate.advance(0, 1, 0, 0, true);
         assert!(still_waits(&returned), "two are not three");
-        gate.advance(1, 2, 0, 0);
+        gate.advance(1, 2, 0, 0, true);
         assert_eq!(returned.recv_timeout(DEADLINE), Ok(()));
     }
 
     #[test]
     fn a_turn_that_gives_the_pace_wakes_the_reader() {
-        let gate = gate(Pace::Slowest, 2);
-        gate.advance(0, 2, 100, 40);
-        gate.advance(1, 1, 100, 100);
-        let returned = reader(&gate, |gate| gate.evict(100, 50));
+        // Ten batches fill the buffer; for the next one the first five must go.
+        let each = 10 + INDEX_COST + BATCH_COST + 2 * PLACE_COST;
+        let gate = gate_of(Pace::Slowest, 2, 10 * each + 2 * PLACE_COST);
+        append(&gate, &mut Draft::new(Arc::clone(&gate.memory)), 10);
+        gate.advance(0, 2, 100, 40, true);
+        gate.advance(1, 1, 100, 100, true);
+        let cost = 5 * each;
+        let returned = reader(&gate, move |gate| gate.evict_for(cost));
         until_it_waits(&gate);
-        gate.advance(0, 2, 100, 49);
+        gate.advance(0, 2, 100, 49, true);
         assert!(still_waits(&returned), "one client would fall off the log");
-        gate.advance(0, 2, 100, 50);
+        gate.advance(0, 2, 100, 50, true);
         assert_eq!(returned.recv_timeout(DEADLINE), Ok(true));
         assert_eq!(gate.evict_before(), 50);
     }
@@ -261,10 +422,10 @@ mod tests {
         gate.memory.count(BUFFER);
         let returned = reader(&gate, |gate| gate.wait_for_memory(1));
         until_it_waits(&gate);
-        gate.advance(0, 0, 0, 0);
+        gate.advance(0, 0, 0, 0, false);
         assert!(still_waits(&returned), "nothing was given back");
         gate.memory.give_back(Default::default(), 1);
-        gate.advance(0, 0, 0, 0);
+        gate.advance(0, 0, 0, 0, false);
         assert_eq!(returned.recv_timeout(DEADLINE), Ok(()));
     }
 
@@ -272,13 +433,14 @@ mod tests {
     fn stopping_wakes_the_reader_whatever_it_waits_for() {
         let waits: [fn(&Gate); 4] = [
             |gate| gate.wait_for_streams(2),
-            |gate| gate.wait_for_pace(10, 0),
+            |gate| gate.wait_for_step(10, 1),
             |gate| gate.wait_for_memory(BUFFER + 1),
-            |gate| assert!(!gate.evict(10, 10), "nothing is evicted for a program that ends"),
+            |gate| assert!(!gate.evict_for(BUFFER), "nothing is evicted for a program that ends"),
         ];
         for wait in waits {
             let gate = gate(Pace::Slowest, 1);
-            gate.advance(0, 1, 0, 0);
+            append(&gate, &mut Draft::new(Arc::clone(&gate.memory)), 1);
+            gate.advance(0, 1, 0, 0, true);
             let returned = reader(&gate, wait);
             until_it_waits(&gate);
             gate.stop();
@@ -288,16 +450,34 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_stays_while_a_client_is_let_in_and_counts_it_afterwards() {
+    fn nothing_is_evicted_while_a_client_is_let_in_nor_what_it_needs_afterwards() {
         let gate = gate(Pace::Slowest, 1);
+        append(&gate, &mut Draft::new(Arc::clone(&gate.memory)), 3);
         let admission = gate.admission();
-        let returned = reader(&gate, |gate| gate.evict(100, 60));
-        assert!(still_waits(&returned), "nobody may be let in and left behind at once");
-        admission.join(0, 30);
+        let returned = reader(&gate, |gate| gate.evict_for(BUFFER));
+        assert!(still_waits(&returned), "no client may be let in and left behind at once");
+        let mut view = view();
+        admission.join(0, 10, &mut view);
         until_it_waits(&gate);
-        assert_eq!(gate.evict_before(), 0, "the newcomer still needs what would go");
-        gate.advance(0, 1, 100, 100);
+        assert_eq!((gate.evict_before(), view.start_offset(), view.end_offset()), (0, 10, 30));
+        gate.advance(0, 1, 30, 30, true);
         assert_eq!(returned.recv_timeout(DEADLINE), Ok(true));
+        assert_eq!(gate.evict_before(), 30);
+    }
+
+    #[test]
+    fn a_view_that_was_left_behind_begins_where_the_log_does() {
+        let gate = gate(Pace::Input, 1);
+        let mut draft = Draft::new(Arc::clone(&gate.memory));
+        append(&gate, &mut draft, 2);
+        let mut view = view();
+        gate.admission().join(0, 0, &mut view);
+        assert_eq!((view.start_offset(), view.end_offset()), (0, 20));
+        assert!(gate.evict_for(BUFFER), "input waits for nobody");
+        append(&gate, &mut draft, 1);
+        assert!(gate.follow(&mut view));
+        view.evict(gate.evict_before());
+        assert_eq!((view.start_offset(), view.end_offset()), (20, 30), "the client was at 0, as its worker can see");
     }
 
     /// Without a sleep anywhere: the reader and two workers race for thousands of steps, and every wake-up must arrive.
@@ -305,8 +485,8 @@ mod tests {
     fn no_wake_up_is_lost_in_a_race() {
         const STEPS: u64 = 20_000;
         let gate = gate(Pace::Slowest, 2);
-        gate.advance(0, 1, 0, 0);
-        gate.advance(1, 1, 0, 0);
+        gate.advance(0, 1, 0, 0, true);
+        gate.advance(1, 1, 0, 0, true);
         let end = Arc::new(AtomicU64::new(0));
         let workers: Vec<_> = (0..2)
             .map(|worker| {
@@ -314,7 +494,7 @@ mod tests {
                 thread::spawn(move || {
                     while !gate.is_stopped() {
                         let end = end.load(Ordering::SeqCst);
-                        gate.advance(worker, 1, end, end);
+                        gate.advance(worker, 1, end, end, true);
                     }
                 })
             })
@@ -322,12 +502,11 @@ mod tests {
         let returned = reader(&gate, move |gate| {
             for step in 1..=STEPS {
                 end.store(step, Ordering::SeqCst);
-                assert!(gate.evict(step, step));
+                gate.wait_for_step(step, step);
             }
         });
         assert_eq!(returned.recv_timeout(DEADLINE), Ok(()), "the reader sleeps for good");
         gate.stop();
         workers.into_iter().for_each(|worker| worker.join().expect("it has not panicked"));
-        assert_eq!(gate.evict_before(), STEPS);
     }
 }

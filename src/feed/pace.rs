@@ -50,19 +50,28 @@ impl Progress {
 }
 
 impl Pace {
-    /// Whether more may be published behind `end`, when everything before `evict_before` must go for it.
+    /// Whether more may be published behind `end`, when everything before `evict_before` must go for it. `stalled`: for a
+    /// while no client has taken anything.
     ///
     /// Nobody but `input` runs ahead of the fastest client: what is sent is then still in the processor's cache, and
-    /// what comes meanwhile is one batch, for one write to each.
-    pub fn allows<'a>(self, end: u64, evict_before: u64, workers: impl Iterator<Item = &'a Progress> + Clone) -> bool {
+    /// what comes meanwhile is one batch, for one write to each. Clients that are all stalled don't hold the input for
+    /// that: it goes on as long as nothing has to be evicted that one of them needs.
+    pub fn allows<'a>(
+        self,
+        end: u64,
+        evict_before: u64,
+        stalled: bool,
+        workers: impl Iterator<Item = &'a Progress> + Clone,
+    ) -> bool {
         let with_clients = workers.filter(|worker| worker.streams() > 0);
         let fastest = with_clients.clone().map(|worker| worker.fastest.load(Ordering::SeqCst)).max();
         let mut slowest = with_clients.map(|worker| worker.slowest.load(Ordering::SeqCst));
         let one_has_all = fastest.is_none_or(|cursor| cursor >= end);
+        let mut nobody_loses = || slowest.all(|cursor| cursor >= evict_before);
         match self {
             Pace::Input => true,
-            Pace::Fastest => one_has_all,
-            Pace::Slowest => one_has_all && slowest.all(|cursor| cursor >= evict_before),
+            Pace::Fastest => one_has_all || stalled && nobody_loses(),
+            Pace::Slowest => (one_has_all || stalled) && nobody_loses(),
         }
     }
 }
@@ -83,19 +92,23 @@ mod tests {
             };
             cursors.iter().map(progress).collect()
         };
-        for (cursors, fastest, slowest) in [
-            (&[&[][..], &[]][..], true, true),                // no client: as fast as it comes
-            (&[&[100 * MIB][..], &[]], true, true),           // all caught up
-            (&[&[99 * MIB][..], &[]], false, false),          // nobody has what there is
-            (&[&[90 * MIB, 100 * MIB][..], &[]], true, true), // one is fast enough
-            (&[&[36 * MIB][..], &[100 * MIB]], true, false),  // one, of another worker, would fall off the log
-            (&[&[38 * MIB, 37 * MIB][..], &[100 * MIB]], true, true),
+        // Each pace, with clients that take something and with stalled ones.
+        for (cursors, fastest, slowest, stalled) in [
+            (&[&[][..], &[]][..], true, true, true),       // no client: as fast as it comes
+            (&[&[100 * MIB][..], &[]], true, true, true),  // all caught up
+            (&[&[99 * MIB][..], &[]], false, false, true), // nobody has what there is, but there is room
+            (&[&[90 * MIB, 100 * MIB][..], &[]], true, true, true), // one is fast enough
+            (&[&[36 * MIB][..], &[99 * MIB]], false, false, false), // one, of another worker, would fall off the log
+            (&[&[36 * MIB][..], &[100 * MIB]], true, false, false), // the same, and the fastest has everything
+            (&[&[38 * MIB, 37 * MIB][..], &[100 * MIB]], true, true, true),
         ] {
             let workers = workers(cursors);
-            let allows = |pace: Pace| pace.allows(100 * MIB, 37 * MIB, workers.iter());
-            assert_eq!(allows(Pace::Fastest), fastest, "fastest: {cursors:?}");
-            assert_eq!(allows(Pace::Slowest), slowest, "slowest: {cursors:?}");
-            assert!(allows(Pace::Input));
+            let allows = |pace: Pace, stalled| pace.allows(100 * MIB, 37 * MIB, stalled, workers.iter());
+            assert_eq!(allows(Pace::Fastest, false), fastest, "fastest: {cursors:?}");
+            assert_eq!(allows(Pace::Slowest, false), slowest, "slowest: {cursors:?}");
+            assert_eq!(allows(Pace::Fastest, true), fastest || stalled, "fastest, stalled: {cursors:?}");
+            assert_eq!(allows(Pace::Slowest, true), stalled, "slowest, stalled: {cursors:?}");
+            assert!(allows(Pace::Input, false));
         }
     }
 }

@@ -1,55 +1,33 @@
-//! The reader's end of the feed: it gives each batch to every worker, and makes room for it first.
+//! The reader's end of the feed: it adds each batch to the shared log, makes room for it first, and wakes the workers that
+//! have clients.
 
 use super::gate::Gate;
-use crate::log::batch::{Batch, Draft};
-use std::collections::VecDeque;
+use crate::log::batch::Draft;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
-/// A worker as the publisher sees it: where its batches go, and how it is woken.
-#[derive(Clone)]
-pub struct Subscriber {
-    batches: Sender<Arc<Batch>>,
-    wake: Arc<dyn Fn() + Send + Sync>,
-}
-
-impl Subscriber {
-    /// A worker that finds its batches at the other end of `batches`, and looks for them when `wake` is called.
-    pub fn new(batches: Sender<Arc<Batch>>, wake: impl Fn() + Send + Sync + 'static) -> Subscriber {
-        Subscriber { batches, wake: Arc::new(wake) }
-    }
-
-    fn wake(&self) {
-        (self.wake)();
-    }
-}
-
-impl fmt::Debug for Subscriber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Subscriber")
-    }
-}
+/// What wakes a worker: it then looks for what is new in the shared log.
+pub type Wake = Box<dyn Fn() + Send>;
 
 /// The reader's end of the feed.
-#[derive(Debug)]
 pub struct Publisher {
     gate: Arc<Gate>,
-    subscribers: Vec<Subscriber>,
+    /// One for each worker.
+    wakes: Vec<Wake>,
     /// No byte is read before this many streams are open (`--wait`).
     least_streams: usize,
-    /// End offset and cost of each batch behind the eviction bound, oldest first.
-    recent: VecDeque<(u64, usize)>,
-    /// The sum of their costs.
-    recent_cost: usize,
-    /// Offset just after the last byte that was published.
-    end: u64,
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("gate", &self.gate).finish_non_exhaustive()
+    }
 }
 
 impl Publisher {
-    /// The end of the feed that leads through `gate` to these workers.
-    pub fn new(gate: Arc<Gate>, subscribers: Vec<Subscriber>, least_streams: usize) -> Publisher {
-        Publisher { gate, subscribers, least_streams, recent: VecDeque::new(), recent_cost: 0, end: 0 }
+    /// The end of the feed that leads through `gate` to the workers that `wakes` wakes.
+    pub fn new(gate: Arc<Gate>, wakes: Vec<Wake>, least_streams: usize) -> Publisher {
+        Publisher { gate, wakes, least_streams }
     }
 
     /// Blocks until enough clients are connected to begin.
@@ -59,7 +37,7 @@ impl Publisher {
 
     /// Blocks until the pace allows reading on. `false`: the program ends, read no more.
     pub fn wait_for_pace(&self) -> bool {
-        self.gate.wait_for_pace(self.end, self.gate.evict_before());
+        self.gate.wait_for_pace();
         !self.gate.is_stopped()
     }
 
@@ -68,99 +46,143 @@ impl Publisher {
         if draft.is_empty() {
             return true;
         }
-        if !self.make_room(draft.cost()) {
+        let cost = draft.cost();
+        if !self.gate.evict_for(cost) {
             return false;
         }
-        let Some(batch) = draft.finish() else { return true };
-        self.end = batch.end();
-        self.recent.push_back((batch.end(), batch.cost()));
-        self.recent_cost += batch.cost();
-        let batch = Arc::new(batch);
-        let nobody_joins = self.gate.hold();
-        batch.enter_own_ids();
-        for subscriber in &self.subscribers {
-            // A worker that is gone has ended the program already.
-            let _ = subscriber.batches.send(Arc::clone(&batch));
+        if !self.gate.fits(cost) {
+            // Workers drop what has been evicted within a turn.
+            self.wake_workers();
+            self.gate.wait_for_memory(cost);
         }
-        drop(nobody_joins);
-        self.subscribers.iter().for_each(Subscriber::wake);
+        if self.gate.is_stopped() {
+            return false;
+        }
+        if let Some(batch) = draft.finish() {
+            self.gate.append(batch);
+            self.wake_workers();
+        }
         true
     }
 
     /// Whether anything was evicted because the buffer was full.
     pub fn has_overflowed(&self) -> bool {
-        self.gate.evict_before() > 0
+        self.gate.has_overflowed()
     }
 
-    /// Evicts the oldest batches, as many as a batch of this `cost` needs.
-    fn make_room(&mut self, cost: usize) -> bool {
-        let (mut evict_before, mut freed, mut gone) = (self.gate.evict_before(), 0, 0);
-        for &(end, cost_of_old) in &self.recent {
-            if self.recent_cost - freed + cost <= self.gate.buffer() {
-                break;
-            }
-            (evict_before, freed, gone) = (end, freed + cost_of_old, gone + 1);
-        }
-        if !self.gate.evict(self.end, evict_before) {
-            return false;
-        }
-        self.recent.drain(..gone);
-        self.recent_cost -= freed;
-        if !self.gate.fits(cost) {
-            // Workers drop what lies before the bound within a turn.
-            self.subscribers.iter().for_each(Subscriber::wake);
-            self.gate.wait_for_memory(cost);
-        }
-        !self.gate.is_stopped()
+    /// One that gets its first client just now has looked at the shared log, or will.
+    fn wake_workers(&self) {
+        self.gate.with_streams().for_each(|worker| self.wakes[worker]());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::gate::Bounds;
     use super::super::pace::Pace;
     use super::*;
-    use crate::log::batch::{BATCH_COST, Entry};
+    use crate::counters::Counters;
+    use crate::log::batch::{BATCH_COST, Entry, INDEX_COST};
+    use crate::log::id::Run;
     use crate::log::memory::Memory;
+    use crate::log::{Ids, Log};
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::mpsc::channel;
+
+    const EVENT: usize = 100;
+    /// What an event costs that is a batch of its own.
+    const COST: usize = EVENT + INDEX_COST + BATCH_COST;
+
+    struct Feed {
+        publisher: Publisher,
+        draft: Draft,
+        gate: Arc<Gate>,
+        /// How often each worker was woken.
+        woken: [Arc<AtomicUsize>; 2],
+    }
+
+    impl Feed {
+        fn new(bounds: Bounds) -> Feed {
+            let memory = Arc::new(Memory::new(10));
+            let log = Log::new(Run::new(1), Ids::Run);
+            let gate = Arc::new(Gate::new(bounds, log, Arc::clone(&memory), Arc::new(Counters::default()), 2));
+            let woken = [(); 2].map(|()| Arc::<AtomicUsize>::default());
+            let wake = |count: &Arc<AtomicUsize>| -> Wake {
+                let count = Arc::clone(count);
+                Box::new(move || _ = count.fetch_add(1, Ordering::SeqCst))
+            };
+            let wakes = woken.iter().map(wake).collect();
+            Feed { publisher: Publisher::new(Arc::clone(&gate), wakes, 0), draft: Draft::new(memory), gate, woken }
+        }
+
+        fn publish(&mut self) -> bool {
+            self.draft.push(Entry::Event, |out| out.resize(EVENT, b'x'));
+            self.publisher.publish(&mut self.draft)
+        }
+
+        fn woken(&self) -> [usize; 2] {
+            self.woken.each_ref().map(|count| count.load(Ordering::SeqCst))
+        }
+    }
+
+    fn view() -> Log {
+        Log::new(Run::new(1), Ids::Run)
+    }
 
     #[test]
-    fn every_worker_is_given_every_batch_and_then_woken_and_the_buffer_is_kept_to() {
-        const EVENT: usize = 100;
-        let memory = Arc::new(Memory::new(10));
-        let buffer = 5 * (EVENT + 4 + BATCH_COST);
-        let gate = Arc::new(Gate::new(Pace::Input, buffer, Arc::clone(&memory), 2));
-        let wakes = Arc::new(AtomicUsize::new(0));
-        let (subscribers, inboxes): (Vec<_>, Vec<_>) = (0..2)
-            .map(|_| {
-                let ((sender, inbox), wakes) = (channel(), Arc::clone(&wakes));
-                let wake = move || {
-                    wakes.fetch_add(1, Ordering::SeqCst);
-                };
-                (Subscriber::new(sender, wake), inbox)
-            })
-            .unzip();
-        let mut publisher = Publisher::new(Arc::clone(&gate), subscribers, 0);
-        let mut draft = Draft::new(memory);
-        let mut held: VecDeque<Arc<Batch>> = VecDeque::new();
+    fn the_shared_log_keeps_to_the_buffer_and_wakes_nobody_without_clients() {
+        let mut feed = Feed::new(Bounds { pace: Pace::Fastest, buffer: 5 * COST, history: None });
         for nth in 1..=20_u64 {
-            draft.push(Entry::Event, |out| out.resize(EVENT, b'x'));
-            // What a worker does within a turn, done beforehand: nobody else runs here.
-            let bound = (EVENT as u64) * nth.saturating_sub(5);
-            held.retain(|batch| batch.end() > bound);
-            assert!(publisher.publish(&mut draft));
-            let [one, other] = [&inboxes[0], &inboxes[1]].map(|inbox| inbox.try_recv().expect("a batch"));
-            assert!(Arc::ptr_eq(&one, &other) && one.first() == nth);
-            assert_eq!(wakes.load(Ordering::SeqCst), 2 * nth as usize);
-            drop(other);
-            held.push_back(one);
-            assert_eq!(gate.evict_before(), bound, "after {nth}");
-            assert!(gate.held() <= buffer);
+            assert!(feed.publish());
+            let held = nth.min(5);
+            assert_eq!(feed.gate.admission().log().first(), nth + 1 - held);
+            assert_eq!(feed.gate.held(), held as usize * COST);
         }
-        assert!(publisher.has_overflowed());
-        gate.stop();
-        draft.push(Entry::Event, |out| out.push(b'x'));
-        assert!(!publisher.publish(&mut draft), "nothing is published by a program that ends");
-        assert!(inboxes[0].try_recv().is_err());
+        assert!(feed.publisher.has_overflowed());
+        assert_eq!(feed.woken(), [0, 0]);
+        feed.gate.stop();
+        assert!(!feed.publish(), "nothing is published by a program that ends");
+    }
+
+    #[test]
+    fn a_worker_is_woken_while_it_has_clients_and_finds_what_they_need() {
+        let mut feed = Feed::new(Bounds { pace: Pace::Input, buffer: 50 * COST, history: Some(3) });
+        (0..10).for_each(|_| assert!(feed.publish()));
+        let mut view = view();
+        let admission = feed.gate.admission();
+        let start = admission.log().start_new(2);
+        assert_eq!(start.entry, 9);
+        admission.join(1, start.cursor, &mut view);
+        assert_eq!((view.start_offset(), view.end_offset()), (start.cursor, 10 * EVENT as u64));
+        assert_eq!(feed.gate.held(), 3 * COST, "the history");
+        (0..10).for_each(|_| assert!(feed.publish()));
+        assert_eq!(feed.woken(), [0, 10]);
+        assert!(feed.gate.follow(&mut view) && !feed.gate.follow(&mut view));
+        assert_eq!((view.start_offset(), view.end_offset()), (start.cursor, 20 * EVENT as u64));
+        assert_eq!(feed.gate.held(), 12 * COST, "what its client has not taken yet");
+        view.evict(view.end_offset());
+        feed.gate.advance(1, 1, view.end_offset(), view.end_offset(), true);
+        assert_eq!(feed.gate.held(), 3 * COST, "the history");
+        feed.gate.advance(1, 0, 0, 0, false);
+        assert!(feed.publish());
+        assert_eq!(feed.woken(), [0, 10], "its client has gone");
+    }
+
+    #[test]
+    fn a_stalled_client_does_not_stop_the_input_while_the_buffer_has_room() {
+        for pace in [Pace::Fastest, Pace::Slowest] {
+            let places = 2 * size_of::<usize>();
+            let mut feed = Feed::new(Bounds { pace, buffer: 5 * (COST + places), history: Some(0) });
+            feed.gate.admission().join(0, 0, &mut view());
+            (0..5).for_each(|nth| assert!(feed.publish(), "{nth}"));
+            assert_eq!((feed.gate.held(), feed.gate.evict_before()), (5 * COST, 0));
+            // Now the buffer is full, and the reader waits for good.
+            let gate = Arc::clone(&feed.gate);
+            let sixth = std::thread::spawn(move || feed.publish().then_some(feed));
+            while !gate.is_waiting_for(EVENT as u64) {
+                std::thread::yield_now();
+            }
+            gate.advance(0, 1, 5 * EVENT as u64, 5 * EVENT as u64, true); // it has taken all
+            assert!(sixth.join().expect("it has not panicked").is_some());
+        }
     }
 }

@@ -185,7 +185,7 @@ impl Draft {
     #[inline]
     pub fn has_room(&self, size: usize) -> bool {
         let own_ids = self.own_ids.as_ref().map_or(0, Drafted::cost); // they may cost more than short events
-        self.block.bytes.len() + size + own_ids <= self.memory.block()
+        self.block.bytes.len() + size + own_ids <= self.block.bytes.capacity().min(self.memory.block())
     }
 
     /// The memory that the finished batch will take, in bytes.
@@ -206,7 +206,10 @@ impl Draft {
         // A flood fills drafts, and each goes out as it is. A trickle makes small batches, which may be kept for long:
         // they are copies, so that they take what they are counted for, and the draft serves again.
         let block = match self.memory.is_well_filled(&self.block) {
-            true => std::mem::replace(&mut self.block, self.memory.take()),
+            true => {
+                let next = self.memory.take_after(&self.block);
+                std::mem::replace(&mut self.block, next)
+            }
             false => self.memory.copy(&self.block),
         };
         let batch = Batch {

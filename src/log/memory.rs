@@ -1,7 +1,8 @@
-//! The memory of batches: how much of it is held, and blocks that came back and can be filled again.
+//! The memory of batches: how much of it is held, and blocks that were returned and can be filled again.
 //!
 //! Under a flood a thousand batches a second come and go. Fresh memory would cost a page fault for every 4 KiB and
-//! would be in no cache; a block that has just been sent is.
+//! would be in no cache; a block that has just been sent is. A block is as large as the latest batches were, so that a
+//! batch that is kept for long takes hardly more than its bytes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -12,6 +13,8 @@ pub const BLOCK: usize = 5 << 18;
 const SPARES: usize = 4;
 /// Blocks are filled to so many eighths at least, or else what is in them goes to a smaller one.
 const WELL_FILLED: usize = 3;
+/// Sizes of blocks are multiples of this, so that one that came back serves for another.
+const STEP: usize = 64 << 10;
 /// What is smaller is left to the allocator.
 const LEAST: usize = 16 << 10;
 
@@ -41,8 +44,10 @@ fn most_for(len: usize) -> usize {
 pub struct Memory {
     /// What the batches that are alive cost, in bytes.
     held: AtomicUsize,
-    /// The size of a block: what a batch under a flood has for its entries.
+    /// The largest size of a usual block: what a batch under a flood has for its entries.
     block: usize,
+    /// How many bytes the largest of the latest batches had that filled blocks.
+    latest: AtomicUsize,
     /// Empty blocks, the latest used last.
     spare: Mutex<Vec<Block>>,
 }
@@ -50,7 +55,7 @@ pub struct Memory {
 impl Memory {
     /// Nothing is held yet; blocks will have `block` bytes.
     pub fn new(block: usize) -> Memory {
-        Memory { held: AtomicUsize::new(0), block, spare: Mutex::default() }
+        Memory { held: AtomicUsize::new(0), block, latest: AtomicUsize::new(block), spare: Mutex::default() }
     }
 
     /// What the batches that are alive cost, in bytes, their index included.
@@ -58,14 +63,26 @@ impl Memory {
         self.held.load(Ordering::SeqCst)
     }
 
-    /// The size of a block in bytes.
+    /// The largest size of a usual block in bytes.
     pub fn block(&self) -> usize {
         self.block
     }
 
-    /// An empty block of the usual size, to be filled.
+    /// An empty block of the largest usual size, to be filled.
     pub fn take(&self) -> Block {
         self.take_of(self.block, 2 * self.block)
+    }
+
+    /// An empty block for the batch that comes after one that has filled `block`: about as large as the latest ones, or of
+    /// the largest usual size if that one was full.
+    pub fn take_after(&self, block: &Block) -> Block {
+        let (len, capacity) = (block.bytes.len(), block.bytes.capacity());
+        let was_full = capacity - len < capacity / 16;
+        let before = self.latest.load(Ordering::Relaxed);
+        let latest = if was_full { self.block } else { len.max(before - before / 8) };
+        self.latest.store(latest, Ordering::Relaxed);
+        let size = (latest + latest / 8).next_multiple_of(STEP).min(self.block);
+        if size == self.block { self.take() } else { self.take_of(size, size + STEP) }
     }
 
     /// Whether `block` is worth to be kept as it is. Never one that a large record has made: it may take twice as much as
@@ -166,6 +183,24 @@ mod tests {
         let again: Vec<_> = (0..SPARES).map(|_| memory.take()).collect();
         assert!(again.iter().all(|block| block.bytes.as_ptr() != first), "the first came back first, and had to go");
         assert!(memory.spare().is_empty());
+    }
+
+    #[test]
+    fn blocks_are_as_large_as_the_latest_batches_were() {
+        const MIB: usize = 1 << 20;
+        let memory = Memory::new(BLOCK);
+        let mut block = memory.take();
+        // A producer that always writes as much: the blocks become well filled.
+        for _ in 0..20 {
+            block = memory.take_after(&filled(block, MIB / 2));
+        }
+        assert!((MIB / 2..MIB * 2 / 3).contains(&block.bytes.capacity()), "{}", block.bytes.capacity());
+        let full = block.bytes.capacity();
+        block = memory.take_after(&filled(block, full));
+        assert_eq!(block.bytes.capacity(), BLOCK, "then it writes more");
+        block = memory.take_after(&filled(block, BLOCK - 100));
+        block = memory.take_after(&filled(block, MIB / 2));
+        assert!(block.bytes.capacity() > MIB, "one smaller batch means little");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! One worker's view of the log: the batches that it still holds, oldest first, and the places in them.
+//! A view of the log: the batches that it still holds, oldest first, and the places in them.
 //!
-//! All views hold the same batches, so that appending and evicting cost a pointer, and reading costs no lock.
+//! One view has everything that anybody may still need; each worker has one of its own, of what its clients need. All hold
+//! the same batches, so that appending and evicting cost a pointer, and reading costs no lock.
 
 use super::batch::Batch;
 use super::id::Run;
@@ -26,6 +27,8 @@ pub struct Log {
     run: Run,
     ids: Ids,
     batches: VecDeque<Arc<Batch>>,
+    /// What they cost, in bytes.
+    cost: usize,
     /// Offset just after the last byte that was ever appended.
     end_offset: u64,
     /// Number of the last entry that was ever appended; 0 before the first.
@@ -61,7 +64,7 @@ pub enum Missed {
 impl Log {
     /// An empty log of `run`, whose entries have these IDs.
     pub fn new(run: Run, ids: Ids) -> Log {
-        Log { run, ids, batches: VecDeque::new(), end_offset: 0, last: 0, last_event: 0, last_own_id: 0 }
+        Log { run, ids, batches: VecDeque::new(), cost: 0, end_offset: 0, last: 0, last_event: 0, last_own_id: 0 }
     }
 
     /// Takes the batch that follows the last one.
@@ -69,14 +72,55 @@ impl Log {
         debug_assert_eq!((batch.start(), batch.first()), (self.end_offset, self.last + 1), "batches come in order");
         (self.end_offset, self.last, self.last_event) = (batch.end(), batch.last(), batch.last_event());
         self.last_own_id = batch.last_own_id();
+        self.cost += batch.cost();
         self.batches.push_back(batch);
     }
 
     /// Lets go of every batch that lies before `offset` as a whole.
     pub fn evict(&mut self, offset: u64) {
-        while self.batches.front().is_some_and(|batch| batch.end() <= offset) {
+        while let Some(batch) = self.batches.front().filter(|batch| batch.end() <= offset) {
+            self.cost -= batch.cost();
             self.batches.pop_front();
         }
+    }
+
+    /// Goes on as far as `other`, another view of the same log, does, and holds what lies behind `offset`, as far as either
+    /// has it.
+    pub fn follow(&mut self, other: &Log, offset: u64) {
+        self.evict(offset);
+        let goes_on = self.start_offset() <= offset && self.end_offset >= other.start_offset();
+        if !goes_on {
+            self.batches.clear();
+            self.cost = 0;
+        }
+        let from = if self.batches.is_empty() { offset } else { self.end_offset };
+        let nth = other.batches.partition_point(|batch| batch.end() <= from);
+        for batch in other.batches.range(nth..) {
+            self.cost += batch.cost();
+            self.batches.push_back(Arc::clone(batch));
+        }
+        (self.end_offset, self.last, self.last_event) = (other.end_offset, other.last, other.last_event);
+        self.last_own_id = other.last_own_id;
+    }
+
+    /// Where the log begins once enough of the oldest batches are evicted for the others and `more` to fit into `most`
+    /// bytes, each batch taking `each` bytes beside what it costs.
+    pub fn start_within(&self, most: usize, more: usize, each: usize) -> u64 {
+        let mut taken = self.cost + more + (self.batches.len() + 1) * each;
+        let mut start = self.start_offset();
+        for batch in &self.batches {
+            if taken <= most {
+                break;
+            }
+            taken -= batch.cost() + each;
+            start = batch.end();
+        }
+        start
+    }
+
+    /// Offset just after the oldest batch; `u64::MAX` if none is held.
+    pub fn oldest_end(&self) -> u64 {
+        self.batches.front().map_or(u64::MAX, |batch| batch.end())
     }
 
     /// Offset just after the last byte.

@@ -1,19 +1,17 @@
-//! One worker's inbox: messages from the server, batches from the reader, and the bell beside it.
+//! One worker's inbox: messages from the server, and the bell beside it.
 
 use super::socket::{Peer, Socket};
-use crate::feed::publisher::Subscriber;
 use crate::http::service::{Accepted, Phase};
-use crate::log::Batch;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-/// What a worker finds in its inbox beside the batches.
+/// What a worker finds in its inbox.
 #[derive(Debug)]
 pub enum WorkerMessage {
     /// A client that has just connected, from where, and how it was accepted.
     Client(Socket, Peer, Accepted),
-    /// No batch will come any more; all that there are have been put in.
+    /// No batch will come any more.
     End(Phase),
     /// The program ends: deliver what can be delivered until then.
     Stop(Instant),
@@ -22,8 +20,6 @@ pub enum WorkerMessage {
 /// The way into one worker's inbox.
 #[derive(Clone, Debug)]
 pub struct Inbox {
-    /// Puts batches in.
-    pub(super) batches: Sender<Arc<Batch>>,
     /// Puts messages in.
     pub(super) messages: Sender<WorkerMessage>,
     /// Wakes the worker, which otherwise sleeps until a socket or a timer does.
@@ -41,11 +37,5 @@ impl Inbox {
     pub fn wake(&self) {
         // It fails only if the kernel is out of memory for a few bytes.
         let _ = self.waker.wake();
-    }
-
-    /// The inbox as the reader's end of the feed sees it.
-    pub fn subscriber(&self) -> Subscriber {
-        let inbox = self.clone();
-        Subscriber::new(self.batches.clone(), move || inbox.wake())
     }
 }

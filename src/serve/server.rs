@@ -22,6 +22,10 @@ const LAST_SECOND: Duration = Duration::from_secs(1);
 /// When there are no files left, accepting is tried again after so long, if no connection ends before.
 const RETRY_ACCEPT: Duration = Duration::from_millis(500);
 
+/// Workers are put to work one after the other, for each this many clients: every event wakes each worker that has any,
+/// which costs more than some clients more do.
+const FEW_CLIENTS: usize = 32;
+
 /// Bytes may stay unacknowledged for so long at least, on a network that loses some.
 const SILENT_PEER: Duration = Duration::from_secs(10);
 /// A peer that has not been heard for so long is asked by the kernel whether it is still there. Longer than the default
@@ -183,7 +187,8 @@ impl Server {
                             self.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
                         }
                         let load = |&worker: &usize| loads[worker].load(Ordering::Relaxed);
-                        let worker = (0..loads.len()).min_by_key(load).expect("there is a worker");
+                        let workers = loads.len().min(held / FEW_CLIENTS + 1);
+                        let worker = (0..workers).min_by_key(load).expect("there is a worker");
                         loads[worker].fetch_add(1, Ordering::Relaxed);
                         self.inboxes[worker].put(WorkerMessage::Client(socket, peer, accepted));
                         to_wake[worker] = true;

@@ -19,15 +19,13 @@ pub struct Shared {
     pub service: Service,
     /// The user's own page, if there is one.
     pub page: Option<PathBuf>,
-    /// The history: so many events, or (`None`) 1000, and all until the first client has joined.
-    pub history: Option<u64>,
     /// A comment after so long without an event.
     pub heartbeat: Option<Duration>,
     /// A client that takes nothing for so long while something waits for it is dropped.
     pub stall: Duration,
     /// The shortest and the longest reconnection time that clients are told.
     pub retry: (Duration, Duration),
-    /// What holds the reader back.
+    /// The shared log, and what holds the reader back.
     pub gate: Arc<Gate>,
     /// What has happened so far.
     pub counters: Arc<Counters>,
@@ -45,19 +43,7 @@ pub struct Shared {
     pub server: Arc<mio::Waker>,
 }
 
-/// By default so many past events are kept for newcomers, once a client has joined.
-const DEFAULT_HISTORY: u64 = 1000;
-
 impl Shared {
-    /// How many past events count as the history at the moment.
-    pub fn history(&self) -> u64 {
-        match self.history {
-            Some(entries) => entries,
-            None if self.counters.has_joined() => DEFAULT_HISTORY,
-            None => u64::MAX,
-        }
-    }
-
     /// Who is still owed something; held for a moment, never across anything that takes time.
     pub fn drain(&self) -> MutexGuard<'_, Drain> {
         self.drain.lock().expect("nobody panics with it")
@@ -81,7 +67,7 @@ impl Shared {
         Gauges {
             connections: self.connections() as u64,
             lag: self.gate.slowest().map_or(0, |slowest| log.end_offset().saturating_sub(slowest)),
-            history: log.first_of_latest(0) - log.first_of_latest(self.history()),
+            history: log.first_of_latest(0) - log.first_of_latest(self.gate.history()),
             log: self.gate.held() as u64,
         }
     }

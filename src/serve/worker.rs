@@ -12,9 +12,10 @@ use super::inbox::{Inbox, WorkerMessage};
 use super::reports;
 use super::shared::Shared;
 use super::socket::{Peer, Socket};
+use crate::feed::gate::Admission;
 use crate::http::connection::{Action, CloseReason, Connection};
 use crate::http::service::{Accepted, Phase, RequestContext};
-use crate::log::{Batch, Log};
+use crate::log::Log;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use std::io::{self, ErrorKind, Read};
@@ -40,7 +41,6 @@ pub struct Worker {
     index: usize,
     shared: Arc<Shared>,
     poll: Poll,
-    batches: Receiver<Arc<Batch>>,
     messages: Receiver<WorkerMessage>,
     log: Log,
     /// Whether the log has grown since clients were last written to.
@@ -71,13 +71,11 @@ impl Worker {
     pub fn new(index: usize, log: Log, shared: Arc<Shared>) -> io::Result<(Worker, Inbox)> {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
-        let (to_batches, batches) = channel();
         let (to_messages, messages) = channel();
         let worker = Worker {
             index,
             shared,
             poll,
-            batches,
             messages,
             log,
             fresh: false,
@@ -94,7 +92,7 @@ impl Worker {
             date: Date::unwritten(),
             scratch: vec![0; SCRATCH],
         };
-        Ok((worker, Inbox { batches: to_batches, messages: to_messages, waker }))
+        Ok((worker, Inbox { messages: to_messages, waker }))
     }
 
     /// Works until the program ends.
@@ -149,9 +147,9 @@ impl Worker {
     }
 
     fn take_batches(&mut self) {
-        let before = self.log.end_offset();
-        self.batches.try_iter().for_each(|batch| self.log.append(batch));
-        self.fresh |= self.log.end_offset() > before;
+        if self.cursors.streams > 0 {
+            self.fresh |= self.shared.gate.follow(&mut self.log);
+        }
     }
 
     fn take_messages(&mut self, now: Instant) {
@@ -209,28 +207,22 @@ impl Worker {
             match client.socket.read(&mut self.scratch) {
                 Ok(0) => return client.connection.handle_eof(),
                 Ok(n) => {
-                    // What a client asks for is looked up in all there is, and it is known before any of that can go.
                     let admission = (!client.connection.is_owed()).then(|| shared.gate.admission());
-                    if admission.is_some() {
-                        self.take_batches();
-                        self.evict();
-                        self.trim(); // or one who comes before this turn ends would get more than the history
-                    }
-                    let client = self.clients.get_mut(key).expect("nothing removes it here");
+                    let log = admission.as_ref().map_or(&self.log, Admission::log);
                     let context = RequestContext {
-                        log: &self.log,
-                        history: self.shared.history(),
+                        log,
+                        history: self.shared.gate.history(),
                         phase: self.phase,
                         date: self.date.at(now),
                         retry: spread(self.shared.retry, self.retries),
                         counters: &self.shared.counters,
-                        gauges: self.shared.gauges(&self.log),
+                        gauges: self.shared.gauges(log),
                     };
                     let bytes = &self.scratch[..n];
                     let action = client.connection.handle_input(bytes, &self.shared.service, &context, now);
                     match (&action, admission) {
                         (Some(Action::Joined { start, .. }), Some(admission)) => {
-                            admission.join(self.index, start.cursor);
+                            self.fresh |= admission.join(self.index, start.cursor, &mut self.log);
                             self.cursors.join(start.cursor);
                         }
                         (_, admission) => drop(admission),
@@ -251,7 +243,7 @@ impl Worker {
                             let page = self.shared.page.as_deref().unwrap_or(Path::new(""));
                             let (found, file) = files::look_up(page, &request.target);
                             client.file = file;
-                            let (head, content) = request.answer(found, &self.shared.service, context.date);
+                            let (head, content) = request.answer(found, &self.shared.service, self.date.at(now));
                             client.connection.handle_reply(head, content, now);
                         }
                         Some(Action::Joined { event_source, returning, start }) => {
@@ -282,12 +274,11 @@ impl Worker {
         }
     }
 
-    /// Lets go of what the reader wants to have gone; whoever still stood in it is dropped. The reader may want more to
-    /// go than has come here yet: the log itself tells what went.
+    /// Lets go of what had to be evicted; clients that still need it are dropped.
     fn evict(&mut self) {
-        let before = self.log.start_offset();
         self.log.evict(self.shared.gate.evict_before());
-        if self.log.start_offset() > before {
+        if self.cursors.streams > 0 && self.log.start_offset() > self.cursors.slowest {
+            self.cursors.recount = true;
             for (key, client) in &mut self.clients {
                 client.connection.handle_eviction(&self.log);
                 if client.connection.poll_closed().is_some() && !std::mem::replace(&mut client.queued, true) {
@@ -403,29 +394,17 @@ impl Worker {
         shared.notify_server();
     }
 
-    /// The end of a turn: the log is trimmed to what clients and history need, and the reader is told how far they are.
+    /// The end of a turn: the view of the log is trimmed to what clients need, and the gate hears how far they are.
     fn finish_turn(&mut self) {
         if std::mem::take(&mut self.cursors.recount) {
             let all = self.clients.iter().filter_map(|(_, client)| client.connection.cursor());
             self.cursors.count(all);
         }
-        self.trim();
-        let Cursors { streams, fastest, .. } = self.cursors;
-        let slowest = self.slowest();
+        let Cursors { streams, fastest, slowest, .. } = self.cursors;
+        self.log.evict(if streams > 0 { slowest } else { self.log.end_offset() });
         // Before all have had their turn nobody counts as ahead: those at the end must not fall behind for it.
         let fastest = if self.interrupted { slowest } else { fastest };
-        self.shared.gate.advance(self.index, streams, fastest, slowest);
-    }
-
-    /// Lets go of what neither clients nor the history need.
-    fn trim(&mut self) {
-        let history = self.log.entry_start(self.log.first_of_latest(self.shared.history()));
-        self.log.evict(self.slowest().min(history));
-    }
-
-    /// Where the slowest client is, or a place before it; the head without clients.
-    fn slowest(&self) -> u64 {
-        if self.cursors.streams == 0 { self.log.end_offset() } else { self.cursors.slowest }
+        self.shared.gate.advance(self.index, streams, fastest, slowest, self.written > 0);
     }
 
     fn queue(&mut self, key: usize) {

@@ -36,3 +36,4 @@ mod viewer_connection;
 mod viewer_log;
 mod viewer_views;
 mod wire;
+mod workers;
