@@ -20,9 +20,12 @@ type Lengths = [u8; PIECE + SEQUENCE];
 
 /// Appends `bytes` to `out`, with U+FFFD in the place of whatever is no UTF-8.
 ///
-/// Binary input is to be fast, too, where every second branch would be a wrong guess. So it is found out for all bytes
-/// of a piece at once what each becomes, in a loop that vectorises; the few sequences of three and four bytes are
-/// looked at one by one; then everything is written, again without a branch.
+/// This is here for `--tee`'s speed on binary input, where every second branch would be a wrong guess: 1.8 ns for a random
+/// byte, and 7.0 with `[u8]::utf8_chunks`, which would hold a pipe to a quarter of `tee`'s speed. Text in Latin-1 costs
+/// 1.5 ns a byte with either.
+///
+/// So it is found out for all bytes of a piece at once what each becomes, in a loop that vectorises; the few sequences of
+/// three and four bytes are looked at one by one; then everything is written, again without a branch.
 pub fn write_lossy(mut bytes: &[u8], out: &mut Vec<u8>) {
     let mut piece = [0; 1 + PIECE + SEQUENCE];
     // Four bytes are written for each, whatever it becomes, and the next overwrites what is too much.
