@@ -78,6 +78,7 @@ fn slowest_waits_for_a_throttled_reader_and_it_gets_everything() {
         let due = Duration::from_secs_f64(content.len() as f64 / throttle() as f64);
         std::thread::sleep(due.saturating_sub(start.elapsed())); // this is the throttle, not a wait for something
     }
+    drop(slow); // or the program would wait for the close, and as long as this test waits for the program
     let fed = feeder.join().expect("no panic");
     let text = String::from_utf8(content).expect("is text");
     let numbers = text.lines().filter_map(|line| line.strip_prefix("data: ")?.get(..9)?.parse::<usize>().ok());
