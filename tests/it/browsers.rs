@@ -120,11 +120,13 @@ fn served_by_us(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_shows_a_page_of_ones_own_that_is_served_by_us_to_the_end() {
     served_by_us(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_shows_a_page_of_ones_own_that_is_served_by_us_to_the_end() {
     served_by_us(Firefox);
 }
@@ -138,11 +140,13 @@ fn opened_as_a_file(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_shows_a_page_that_is_opened_as_a_file_where_that_is_allowed() {
     opened_as_a_file(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_shows_a_page_that_is_opened_as_a_file_where_that_is_allowed() {
     opened_as_a_file(Firefox);
 }
@@ -164,11 +168,13 @@ fn refused_as_a_file(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_shows_nothing_in_a_page_opened_as_a_file_and_the_terminal_says_once_what_helps() {
     refused_as_a_file(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_shows_nothing_in_a_page_opened_as_a_file_and_the_terminal_says_once_what_helps() {
     refused_as_a_file(Firefox);
 }
@@ -205,11 +211,13 @@ fn survives_a_restart(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_shows_the_next_run_in_a_page_that_is_still_open() {
     survives_a_restart(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_shows_the_next_run_in_a_page_that_is_still_open() {
     survives_a_restart(Firefox);
 }
@@ -242,11 +250,13 @@ fn together(own: Browser, built_in: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium, firefox and curl: tests/run"]
 fn a_page_in_chromium_and_the_built_in_one_in_firefox_and_curl_get_the_same() {
     together(Chromium, Firefox);
 }
 
 #[test]
+#[ignore = "needs chromium, firefox and curl: tests/run"]
 fn a_page_in_firefox_and_the_built_in_one_in_chromium_and_curl_get_the_same() {
     together(Firefox, Chromium);
 }
@@ -273,11 +283,13 @@ fn with_token(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_shows_the_built_in_page_to_whoever_opens_the_url_with_the_token() {
     with_token(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_shows_the_built_in_page_to_whoever_opens_the_url_with_the_token() {
     with_token(Firefox);
 }
@@ -315,11 +327,13 @@ fn own_folder_with_token(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_shows_a_folder_of_ones_own_to_whoever_opens_the_url_with_the_token() {
     own_folder_with_token(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_shows_a_folder_of_ones_own_to_whoever_opens_the_url_with_the_token() {
     own_folder_with_token(Firefox);
 }

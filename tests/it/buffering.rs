@@ -2,6 +2,7 @@
 //! for no other.
 
 use crate::support::client::Client;
+use crate::support::files::folder;
 use crate::support::program::Program;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -35,6 +36,7 @@ fn pipe(producer: &str, args: &[&str]) -> (Producer, Program) {
 const PYTHON: &str = "python3 -c '\nimport time, itertools\nfor n in itertools.count():\n    print(\"a line of text with a number:\", n, time.time())\n    time.sleep(0.002)\n'";
 
 #[test]
+#[ignore = "needs python3: tests/run"]
 fn it_is_given_for_python_that_prints_in_a_loop() {
     let (_producer, mut program) = pipe(PYTHON, &[]);
     let told = program.wait_for(HINT);
@@ -49,6 +51,7 @@ fn it_is_given_for_python_that_prints_in_a_loop() {
 }
 
 #[test]
+#[ignore = "needs python3: tests/run"]
 fn it_is_given_for_grep() {
     let python = PYTHON.replace("python3", "python3 -u");
     let (_producer, mut program) = pipe(&format!("{python} | grep text"), &[]);
@@ -56,6 +59,7 @@ fn it_is_given_for_grep() {
 }
 
 #[test]
+#[ignore = "needs python3: tests/run"]
 fn it_is_given_for_an_event_stream_too() {
     let awk = r#"{ print "id: " NR "\ndata: " $0 "\n" }"#;
     let python = PYTHON.replace("python3", "python3 -u");
@@ -65,21 +69,21 @@ fn it_is_given_for_an_event_stream_too() {
 
 #[test]
 fn it_is_not_given_for_what_is_only_large() {
-    let file = std::env::temp_dir().join(format!("sse-pipe-buffering-{}", std::process::id()));
+    let file = folder("buffering-large").join("lines");
     let lines: String = (0..300_000).map(|n| format!("line {n} of a large file\n")).collect();
     std::fs::write(&file, lines).expect("can be written");
-    let cat = format!("cat {}", file.display());
-    let rest = format!("tail -c 3000000 {}", file.display());
+    let cat = format!("cat '{}'", file.display());
+    let rest = format!("tail -c 3000000 '{}'", file.display());
     for producer in ["seq 1000000", cat.as_str(), rest.as_str(), "seq 1000000 | grep 1", "seq 300000 | tee /dev/null"] {
         let (_producer, program) = pipe(producer, &["--at-eof", "exit"]);
         let told = program.end().told;
         assert!(told.iter().any(|line| line.contains("events to")), "{producer}: {told:#?}");
         assert!(!told.iter().any(|line| line.contains(HINT)), "{producer}: {told:#?}");
     }
-    std::fs::remove_file(file).expect("it is there");
 }
 
 /// Whether this client gets `n` events of a program that gives no hint meanwhile.
+#[track_caller]
 fn unhinted(program: &mut Program, client: &mut Client, n: usize) {
     client.data(n);
     program.signal("USR1");
@@ -89,9 +93,9 @@ fn unhinted(program: &mut Program, client: &mut Client, n: usize) {
 
 #[test]
 fn it_is_not_given_for_a_log_that_is_followed() {
-    let file = std::env::temp_dir().join(format!("sse-pipe-followed-{}", std::process::id()));
+    let file = folder("buffering-followed").join("log");
     let mut log = std::fs::File::create(&file).expect("can be written");
-    let (_producer, mut program) = pipe(&format!("exec tail -n +1 -F {}", file.display()), &[]);
+    let (_producer, mut program) = pipe(&format!("exec tail -n +1 -F '{}'", file.display()), &[]);
     let mut client = program.stream();
     // Some lines at a time, as servers log, and each time a silence before.
     for burst in 1..=12_usize {
@@ -102,10 +106,10 @@ fn it_is_not_given_for_a_log_that_is_followed() {
         log.write_all(text.as_bytes()).expect("can be written");
         unhinted(&mut program, &mut client, lines);
     }
-    std::fs::remove_file(file).expect("it is there");
 }
 
 #[test]
+#[ignore = "needs python3: tests/run"]
 fn it_is_not_given_for_a_fast_even_stream_or_a_slow_one() {
     for (pause, lines) in [("0.0005", 3000), ("0.15", 12)] {
         let python = PYTHON.replace("python3", "python3 -u").replace("0.002", pause);

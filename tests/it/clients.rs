@@ -2,6 +2,7 @@
 //! ID over as it reads its line, and PyPI's httpx-sse, which makes an event of a blank line that others pass over.
 
 use crate::support::files::at;
+use crate::support::places::busy;
 use crate::support::process::{Finished, INSTALL, Process};
 use crate::support::program::Program;
 use serde_json::json;
@@ -100,6 +101,7 @@ impl Clients {
 }
 
 /// The client has got these events, with these IDs, and nothing else.
+#[track_caller]
 fn got_events(client: Process, want: &[Want], id: impl Fn(usize) -> String) {
     let client = client.finish();
     let line = |want: &Want| json!([want.event, want.data, id(want.number)]).to_string() + "\n";
@@ -109,6 +111,7 @@ fn got_events(client: Process, want: &[Want], id: impl Fn(usize) -> String) {
 }
 
 /// Shows the first line that differs; thousands of lines show nobody anything.
+#[track_caller]
 fn assert_same(got: &str, want: &str, client: &Finished) {
     let (mut got, mut want) = (got.split_inclusive('\n'), want.split_inclusive('\n'));
     for number in 1.. {
@@ -152,6 +155,7 @@ fn all_get(options: &[&str], input: &[u8], want: &[Want], status: i32) -> [Vec<S
 }
 
 #[test]
+#[ignore = "needs curl, node and python3: tests/run"]
 fn every_client_makes_one_event_of_each_line_and_nothing_else() {
     let input = AWKWARD.join("\n");
     for (event, options) in [
@@ -166,13 +170,16 @@ fn every_client_makes_one_event_of_each_line_and_nothing_else() {
 }
 
 #[test]
+#[ignore = "needs curl, node and python3: tests/run"]
 fn every_client_gets_thousands_of_events_in_order() {
+    let _places = busy();
     let records: Vec<String> = (1..=5000).map(|n| format!("event {n}")).collect();
     let records: Vec<&str> = records.iter().map(String::as_str).collect();
     all_get(&[], (records.join("\n") + "\n").as_bytes(), &wanted("message", &records), 0);
 }
 
 #[test]
+#[ignore = "needs curl, node and python3: tests/run"]
 fn every_client_makes_one_event_of_a_record_with_many_lines() {
     let records = ["one\ntwo", "\n", "cr\rlf\ncrlf\r\nend", "\n\nafter\n\n", "", "\r", "id: 7\nevent: x\n\ndata: y"];
     let input = records.map(|record| format!("{record}\0")).concat();
@@ -183,6 +190,7 @@ fn every_client_makes_one_event_of_a_record_with_many_lines() {
 }
 
 #[test]
+#[ignore = "needs curl, node and python3: tests/run"]
 fn no_client_makes_an_event_of_a_record_that_was_left_out() {
     let input = b"eleven char\none\nlong, too long\nlonger still and last but one\ntwo\nmuch too long at the end";
     let want = [("one", 2), ("two", 5)].map(|(data, number)| Want { event: "message", data: data.into(), number });
@@ -196,6 +204,7 @@ fn no_client_makes_an_event_of_a_record_that_was_left_out() {
 }
 
 #[test]
+#[ignore = "needs curl, node and python3: tests/run"]
 fn every_client_sees_the_end_event_last() {
     let mut want = wanted("message", &["one", "two"]);
     want.push(Want { event: "end", data: "2".into(), number: 3 });
@@ -203,6 +212,7 @@ fn every_client_sees_the_end_event_last() {
 }
 
 #[test]
+#[ignore = "needs curl, node and python3: tests/run"]
 fn no_client_makes_an_event_of_a_heartbeat() {
     const BEATS: usize = 3;
     let mut program = Program::start(&["-v", "--retry", "50ms", "--heartbeat", "50ms"]);
@@ -283,6 +293,7 @@ fn head(mut socket: &TcpStream) -> std::io::Result<Vec<u8>> {
 }
 
 #[test]
+#[ignore = "needs node: tests/run"]
 fn an_eventsource_loses_and_repeats_nothing_wherever_a_connection_is_cut_that_it_can_survive() {
     let records: Vec<String> = (1..=300).map(|n| format!("event {n}")).collect();
     let records: Vec<&str> = records.iter().map(String::as_str).collect();

@@ -85,6 +85,7 @@ fn the_kernels_table_of_open_files_is_large_from_the_start() {
 }
 
 /// Waits until the program has so many connections open.
+#[track_caller]
 fn until_taken(program: &Program, n: usize) {
     let deadline = Instant::now() + DEADLINE;
     let mut open = 0;

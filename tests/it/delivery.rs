@@ -1,10 +1,11 @@
 //! Delivery (behaviour 5): every client gets every event, in order, whatever the others do.
 
 use crate::support::client::{Client, DEADLINE, End};
-use crate::support::linux::{files, memory_peak};
+use crate::support::linux::{files, memory_peak, raise_own_limit_on_files};
+use crate::support::places::busy;
 use crate::support::program::Program;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ fn stream_of(records: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_thousand_clients_get_200_000_records_byte_for_byte() {
+    let _places = busy();
+    raise_own_limit_on_files();
     const CLIENTS: usize = 1000;
     const RECORDS: usize = 200_000;
     let mut program = Program::start(&["--no-id", "--retry", "1s", "--wait", "1000", "--at-eof", "exit"]);
@@ -46,7 +49,9 @@ fn a_thousand_clients_get_200_000_records_byte_for_byte() {
 
     let mut sockets: Vec<TcpStream> = Vec::new();
     for _ in 0..CLIENTS {
-        let mut socket = modest_client(&program);
+        // A thousand that the kernel lets grow to 32 MiB each would take all the memory that it has for sockets, and
+        // lose packets for half a minute.
+        let mut socket = program.connect_from(Ipv4Addr::LOCALHOST, 128 << 10);
         write!(socket, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it takes a request");
         sockets.push(socket);
     }
@@ -67,17 +72,6 @@ fn a_thousand_clients_get_200_000_records_byte_for_byte() {
     let ended = program.end();
     assert_eq!(whole.iter().sum::<usize>(), CLIENTS, "{whole:?} {:?}", ended.told);
     assert_eq!(ended.code(), Some(0));
-}
-
-/// A client whose kernel keeps little for it. A thousand clients on one machine would else take all the memory
-/// that the kernel has for sockets (it lets each grow to 32 MiB), and lose packets for half a minute.
-fn modest_client(program: &Program) -> TcpStream {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    socket.set_recv_buffer_size(128 << 10).expect("is valid");
-    socket.connect(&program.address().into()).expect("it listens");
-    let socket = TcpStream::from(socket);
-    socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
-    socket
 }
 
 /// Reads all sockets to their ends, a little of each in turn, and compares every byte after the head.
@@ -110,6 +104,7 @@ fn check_all(sockets: Vec<TcpStream>, want: &[u8]) -> usize {
 
 #[test]
 fn one_that_does_not_read_or_dies_changes_nothing_for_the_others() {
+    let _places = busy();
     let mut program = Program::start(&[]);
     let stuck = program.stream();
     let dying = program.stream();
@@ -200,6 +195,7 @@ fn once_a_client_has_joined_a_thousand_events_are_kept_for_newcomers() {
 
 #[test]
 fn a_flood_without_clients_keeps_to_the_buffer() {
+    let _places = busy();
     let mut program = Program::start(&["--max-record", "1KiB"]);
     let mut stdin = program.take_stdin();
     let block = records(50_000); // 10 MB

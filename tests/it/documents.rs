@@ -129,6 +129,7 @@ fn completions_name_every_option_for_every_shell() {
 }
 
 /// Fails with what is only in `--help`, and what only in this file.
+#[track_caller]
 fn same(file: &str, found: &BTreeSet<String>) {
     let help = options_in_help(&help());
     let missing: Vec<_> = help.difference(found).collect();
@@ -146,6 +147,7 @@ fn option(head: &str, default: Option<&str>) -> String {
 }
 
 /// clap's: `  -p, --port <PORT>  Text [default: 6502]`, further lines of text far to the right.
+#[track_caller]
 fn options_in_help(help: &str) -> BTreeSet<String> {
     let (_, list) = help.split_once("\nOptions:\n").expect("help has a list of options");
     let mut options: Vec<String> = Vec::new();
@@ -163,6 +165,7 @@ fn options_in_help(help: &str) -> BTreeSet<String> {
 }
 
 /// mdoc's: `.It Fl p , Fl -port Ar PORT`, and in the text below it `The default is` and `.Ql 6502 .`.
+#[track_caller]
 fn options_in_manual(manual: &str) -> BTreeSet<String> {
     let (_, section) = manual.split_once("\n.Sh OPTIONS\n").expect("the manual has a section OPTIONS");
     let section = section.split("\n.Sh ").next().expect("there is a first part");
@@ -201,6 +204,7 @@ fn mentioned(text: &str) -> BTreeSet<String> {
 }
 
 /// The run's token in the first `id` of a stream.
+#[track_caller]
 fn run_token(stream: &str) -> &str {
     let id = stream.lines().find_map(|line| line.strip_prefix("id: ")).unwrap_or_else(|| panic!("no id: {stream}"));
     id.split_once('-').unwrap_or_else(|| panic!("not RUN-N: {id}")).0

@@ -1,6 +1,8 @@
 //! Endings (behaviour 1.8 to 1.10): the end of the input, goodbyes, signals, exit statuses.
 
 use crate::support::client::{Client, DEADLINE, End};
+use crate::support::linux::raise_own_limit_on_files;
+use crate::support::places::alone;
 use crate::support::program::{BINARY, Program, run};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -195,6 +197,7 @@ fn a_signal_delivers_what_there_is_closes_and_kills() {
 
 #[test]
 fn a_client_that_takes_nothing_delays_an_interrupt_by_a_second_at_most() {
+    let _places = alone();
     let mut program = Program::start(&[]);
     let mut reader = program.stream();
     let stuck = program.stream(); // its socket buffers fill, for it reads nothing more
@@ -215,6 +218,7 @@ fn a_client_that_takes_nothing_delays_an_interrupt_by_a_second_at_most() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
+    let _places = alone();
     let mut program = Program::start(&[]);
     let _stuck = program.stream();
     program.write(vec![b'\n'; 1 << 20]);
@@ -254,6 +258,8 @@ fn usr1_prints_one_line_of_statistics() {
 
 #[test]
 fn a_thousand_clients_don_t_hold_up_an_interrupt() {
+    let _places = alone();
+    raise_own_limit_on_files();
     let mut program = Program::start(&[]);
     let clients: Vec<_> = (0..1000).map(|_| program.stream()).collect();
     program.write("a\n");

@@ -3,6 +3,7 @@
 use crate::support::client::{End, Event};
 use crate::support::example::Example;
 use crate::support::files::Folder;
+use crate::support::places::busy;
 use crate::support::process::{INSTALL, Process};
 use crate::support::program::{BINARY, Program};
 use crate::support::servers::Redis;
@@ -51,6 +52,7 @@ fn a_log_of_json_comes_with_types_of_its_own_though_it_is_rotated() {
 }
 
 #[test]
+#[ignore = "needs curl: tests/run"]
 fn a_relay_keeps_types_and_ids() {
     has("curl");
     let mut origin = Program::start(&["-e", "tick"]);
@@ -65,6 +67,7 @@ fn a_relay_keeps_types_and_ids() {
 }
 
 #[test]
+#[ignore = "needs curl: tests/run"]
 fn a_relay_takes_a_lost_stream_up_again_and_its_clients_go_on() {
     has("curl");
     let origin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
@@ -97,6 +100,7 @@ fn a_relay_takes_a_lost_stream_up_again_and_its_clients_go_on() {
 }
 
 #[test]
+#[ignore = "needs kcat and python3: tests/run"]
 fn kafka_comes_with_keys_as_types_and_offsets_as_ids_that_hold_at_every_instance() {
     has("kcat");
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-python/bin/python3");
@@ -124,6 +128,7 @@ fn kafka_comes_with_keys_as_types_and_offsets_as_ids_that_hold_at_every_instance
 }
 
 #[test]
+#[ignore = "needs redis-server and python3: tests/run"]
 fn a_redis_stream_comes_with_its_ids_which_hold_at_every_instance() {
     has("redis-server");
     let mut redis = Redis::start();
@@ -146,7 +151,9 @@ fn a_redis_stream_comes_with_its_ids_which_hold_at_every_instance() {
 }
 
 #[test]
+#[ignore = "needs gpsd and chromium: tests/run"]
 fn a_page_with_a_map_shows_the_recorded_track() {
+    let _places = busy();
     has("gpspipe");
     let mut command = Command::new("examples/gps-map.sh");
     command.args([BINARY, "--port", "0", "--page", "examples/map.html"]).env("GPS_CYCLE", "0");
@@ -179,6 +186,7 @@ fn recorded_fixes() -> Vec<(f64, f64)> {
 }
 
 /// The number behind `"name":` in a JSON text of gpsd's.
+#[track_caller]
 fn member(json: &str, name: &str) -> f64 {
     let (_, rest) = json.split_once(&format!("\"{name}\":")).unwrap_or_else(|| panic!("no {name} in {json}"));
     let end = rest.find([',', '}']).expect("it goes on");
@@ -186,6 +194,7 @@ fn member(json: &str, name: &str) -> f64 {
 }
 
 #[test]
+#[ignore = "needs gpsd: tests/run"]
 fn a_recorded_track_comes_through_gpsd_fix_by_fix() {
     assert!(Command::new("gpspipe").arg("-V").output().is_ok(), "no gpspipe: run tests/run, which installs it");
     let mut command = Command::new("examples/gps-map.sh");

@@ -4,31 +4,27 @@
 use crate::support::client::{Client, DEADLINE, End, Event};
 use crate::support::files::folder;
 use crate::support::linux::{
-    cpu_time, files, in_own_network, limit_files, listening_port, memory, run, threads, unshare,
+    cpu_time, files, in_own_network, limit_files, listening_port, memory, raise_own_limit_on_files, run, threads,
+    unshare,
 };
+use crate::support::places::{alone, busy};
 use crate::support::process::Process;
 use crate::support::program::{BINARY, Program};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A client from this address, for which the kernel keeps little, so that what it does not read is soon felt.
-fn connect_from(program: &Program, source: Ipv4Addr) -> TcpStream {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    socket.set_recv_buffer_size(16 << 10).expect("is valid");
-    socket.bind(&SocketAddr::from((source, 0)).into()).expect("all of 127.0.0.0/8 is ours");
-    socket.connect(&program.address().into()).unwrap_or_else(|error| panic!("it listens: {error}"));
-    let socket = TcpStream::from(socket);
-    socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
-    socket
-}
+/// A client for which the kernel keeps little, so that what it does not read is soon felt.
+const LITTLE: usize = 16 << 10;
 
+#[track_caller]
 fn connect(program: &Program) -> TcpStream {
-    connect_from(program, Ipv4Addr::LOCALHOST)
+    program.connect_from(Ipv4Addr::LOCALHOST, LITTLE)
 }
 
+#[track_caller]
 fn send(mut socket: &TcpStream, text: &str) {
     socket.write_all(text.as_bytes()).unwrap_or_else(|error| panic!("it takes {text:?}: {error}"));
 }
@@ -39,6 +35,7 @@ fn reset(socket: TcpStream) {
 }
 
 /// A client that has had a record. By then the program has opened all that it keeps open: its reader is up.
+#[track_caller]
 fn good_client(program: &mut Program) -> Client {
     let mut good = program.stream();
     program.write("all threads are up\n");
@@ -49,6 +46,7 @@ fn good_client(program: &mut Program) -> Client {
 const GET: &str = "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// Sends one record after the other, which the good client gets, until `done`.
+#[track_caller]
 fn turn_until(program: &mut Program, good: &mut Client, what: &str, time: Duration, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + time;
     while !done() {
@@ -60,6 +58,8 @@ fn turn_until(program: &mut Program, good: &mut Client, what: &str, time: Durati
 
 #[test]
 fn a_thousand_clients_that_send_a_byte_a_second_cost_neither_time_nor_service() {
+    let _places = busy();
+    raise_own_limit_on_files();
     let mut program = Program::start(&[]);
     let pid = program.pid();
     let mut good = good_client(&mut program);
@@ -186,6 +186,7 @@ fn unplug() {
 }
 
 #[test]
+#[ignore = "needs unshare, ip and iptables: tests/run"]
 fn clients_whose_network_is_gone_are_let_go_in_every_state() {
     if !in_own_network("faults::clients_whose_network_is_gone_are_let_go_in_every_state") {
         return;
@@ -199,11 +200,11 @@ fn clients_whose_network_is_gone_are_let_go_in_every_state() {
 
     let mut gone = Vec::new();
     for state in ["", "GET /eve", GET, GET, GET, "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
-        let socket = connect_from(&program, UNPLUGGED);
+        let socket = program.connect_from(UNPLUGGED, LITTLE);
         send(&socket, state);
         gone.push(if state.ends_with("\r\n\r\n") { Client::read_head(socket, state).into_socket() } else { socket });
     }
-    let idle = connect_from(&silent, UNPLUGGED);
+    let idle = silent.connect_from(UNPLUGGED, LITTLE);
     send(&idle, GET);
     gone.push(Client::read_head(idle, GET).into_socket());
     program.write("everyone is there\n");
@@ -238,6 +239,7 @@ fn clients_whose_network_is_gone_are_let_go_in_every_state() {
 
 #[test]
 fn at_the_file_limit_the_processor_rests_and_a_free_file_is_used_at_once() {
+    let _places = alone();
     const ROOM: usize = 20;
     let mut program = Program::start(&[]);
     let pid = program.pid();
@@ -283,7 +285,9 @@ fn curl(program: &Program, time: Duration) -> Process {
 }
 
 #[test]
+#[ignore = "needs curl: tests/run"]
 fn clients_that_are_stopped_are_dropped_and_those_that_go_on_in_time_get_everything() {
+    let _places = busy();
     let mut program = Program::start(&["-v", "--stall", "5s", "--buffer", "64MiB", "--history", "0"]);
     let frozen: Vec<Process> = (0..5).map(|_| curl(&program, DEADLINE)).collect();
     for _ in &frozen {
@@ -353,13 +357,14 @@ fn a_program_that_was_stopped_for_longer_than_the_stall_time_drops_nobody_who_re
 
 #[test]
 fn ten_thousand_connections_in_a_row_leave_nothing_behind() {
+    let _places = busy();
     let mut program = Program::start(&["-n", "0"]);
     let pid = program.pid();
     let mut good = good_client(&mut program);
     let come_and_go = |program: &mut Program, good: &mut Client, connections: u32| {
         for n in 0..connections {
             // From many addresses: each has only so many ports, and a closed connection keeps its own for a minute.
-            let socket = connect_from(program, Ipv4Addr::new(127, 0, 1, (n % 250) as u8 + 1));
+            let socket = program.connect_from(Ipv4Addr::new(127, 0, 1, (n % 250) as u8 + 1), LITTLE);
             match n % 8 {
                 0 => drop(socket),
                 1 => reset(socket),
@@ -409,6 +414,7 @@ fn ten_thousand_connections_in_a_row_leave_nothing_behind() {
 }
 
 #[test]
+#[ignore = "needs unshare: tests/run"]
 fn a_disk_that_is_full_ends_the_copy_and_nothing_else() {
     const DISK: usize = 64 << 10;
     let folder = folder("full-disk");

@@ -1,6 +1,7 @@
 //! Formats (behaviour 3.1 to 3.3): JSON records that bring parts of their event, and an event stream as input.
 
 use crate::support::client::{End, Event};
+use crate::support::places::busy;
 use crate::support::program::{Program, run};
 use std::io::Write;
 use std::process::Stdio;
@@ -102,6 +103,7 @@ fn what_a_record_lacks_has_its_default_and_is_told_once_and_counted() {
 
 #[test]
 fn no_record_is_too_hostile() {
+    let _places = busy();
     let args = &["--event-from", "/type", "--id-from", "/a/b/c", "--data-from", "/data"];
     let deep = 300_000;
     let long = "x".repeat(10 << 20);

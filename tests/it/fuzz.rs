@@ -4,22 +4,26 @@
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
+use crate::support::places::busy;
 use crate::support::random::Random;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 #[test]
 fn no_request_head_breaks_a_promise() {
+    let _places = busy();
     run("request_head", targets::request_head::check, 200_000);
 }
 
 #[test]
 fn no_event_stream_breaks_a_promise() {
+    let _places = busy();
     run("event_stream", targets::event_stream::check, 200_000);
 }
 
 #[test]
 fn no_script_makes_a_connection_break_a_promise() {
+    let _places = busy();
     run("connection", targets::connection::check, 200_000);
 }
 

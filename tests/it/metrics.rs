@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// Reads `/metrics`: each sample by its name with its labels. Every line has to be one that Prometheus takes.
+#[track_caller]
 fn metrics(program: &Program) -> BTreeMap<String, u64> {
     let mut client = program.get("/metrics", "Accept: text/plain;version=0.0.4;q=0.5\r\n");
     assert_eq!(client.status, 200);
@@ -29,6 +30,7 @@ fn metrics(program: &Program) -> BTreeMap<String, u64> {
 }
 
 /// Asks until a sample has this value.
+#[track_caller]
 fn until(program: &Program, name: &str, want: u64) -> BTreeMap<String, u64> {
     let deadline = Instant::now() + DEADLINE;
     loop {

@@ -7,11 +7,13 @@ const COMMENT: &str = ":\n";
 const EVENT: &str = "event: heartbeat\ndata: \n\n";
 
 /// The next chunk as text.
+#[track_caller]
 fn chunk(client: &mut Client) -> String {
     String::from_utf8(client.next_chunk().unwrap_or_else(|| panic!("ended: {client:?}"))).expect("is text")
 }
 
 /// The next chunk that is no heartbeat of this form.
+#[track_caller]
 fn chunk_after(client: &mut Client, heartbeat: &str) -> String {
     loop {
         let chunk = chunk(client);
@@ -22,6 +24,7 @@ fn chunk_after(client: &mut Client, heartbeat: &str) -> String {
 }
 
 /// The run, as `id` has it.
+#[track_caller]
 fn run_of(id: &str) -> &str {
     id.rsplit_once('-').unwrap_or_else(|| panic!("an ID is RUN-N: {id:?}")).0
 }
@@ -30,6 +33,7 @@ fn run_of(id: &str) -> &str {
 type Id = fn(&str) -> String;
 
 /// The fields of a chunk without its first line, the reconnection time.
+#[track_caller]
 fn without_retry(chunk: &str) -> &str {
     match chunk.split_once('\n') {
         Some((retry, rest)) if retry.starts_with("retry: ") => rest,

@@ -29,6 +29,7 @@ impl Folder {
     }
 
     /// What the script has written, once it has.
+    #[track_caller]
     fn wait_for(&self, name: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         while Instant::now() < deadline {

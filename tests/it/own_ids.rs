@@ -21,6 +21,7 @@ fn stream(events: &[(&str, Option<&str>)]) -> String {
 }
 
 /// A program that has read all of that: a first client, still there, has it.
+#[track_caller]
 fn fed(args: &[&str], input: &str, events: usize) -> (Program, Client) {
     let mut program = Program::start(args);
     let mut first = program.stream();
@@ -30,6 +31,7 @@ fn fed(args: &[&str], input: &str, events: usize) -> (Program, Client) {
 }
 
 /// The data of the next `n` events that come to a client with this last event ID, and what it is told before.
+#[track_caller]
 fn resumed(program: &Program, id: &str, n: usize) -> (Vec<String>, Vec<String>) {
     let mut client = program.stream_with("/events", &format!("Last-Event-ID: {id}\r\n"));
     (client.data(n), std::mem::take(&mut client.comments))

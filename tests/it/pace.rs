@@ -1,10 +1,11 @@
 //! The pace (behaviour 5.4), stalling, and memory (5.3): what slow clients cost, and whom.
 
-use crate::support::client::{Client, DEADLINE, End};
+use crate::support::client::{Client, End};
 use crate::support::linux::memory_peak;
+use crate::support::places::busy;
 use crate::support::program::Program;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsFd;
 use std::process::ChildStdin;
 use std::thread::JoinHandle;
@@ -24,21 +25,20 @@ fn feed(mut stdin: ChildStdin, bytes: usize) -> JoinHandle<Instant> {
 }
 
 /// A client whose kernel keeps little for it, so that what it does not read is soon felt.
-fn modest_client(program: &Program, fields: &str) -> TcpStream {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-    socket.set_recv_buffer_size(64 << 10).expect("is valid");
-    socket.connect(&program.address().into()).expect("it listens");
-    let mut socket = TcpStream::from(socket);
-    socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
-    write!(socket, "GET /events HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").expect("it takes a request");
+#[track_caller]
+fn modest_client(program: &Program) -> TcpStream {
+    let mut socket = program.connect_from(Ipv4Addr::LOCALHOST, 64 << 10);
+    write!(socket, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it takes a request");
     socket
 }
 
+#[track_caller]
 fn stream(program: &Program) -> Client {
-    Client::read_head(modest_client(program, ""), "GET /events")
+    Client::read_head(modest_client(program), "GET /events")
 }
 
 /// Reads to the end; the numbers must go up by one each. Tells how many there were.
+#[track_caller]
 fn count(client: &mut Client) -> usize {
     let mut last = 0;
     while let Some(event) = client.next_event() {
@@ -60,9 +60,10 @@ fn throttle() -> usize {
 
 #[test]
 fn slowest_waits_for_a_throttled_reader_and_it_gets_everything() {
+    let _places = busy();
     const ALL: usize = 100_000_000;
     let mut program = Program::start(&["--pace", "slowest", "--buffer", "4MiB", "--wait", "2", "--at-eof", "exit"]);
-    let mut slow = modest_client(&program, "");
+    let mut slow = modest_client(&program);
     let mut fast = stream(&program);
     let start = Instant::now();
     let feeder = feed(program.take_stdin(), ALL);
@@ -93,6 +94,7 @@ fn slowest_waits_for_a_throttled_reader_and_it_gets_everything() {
 
 #[test]
 fn fastest_drops_one_that_stalls_and_never_slows_one_that_reads() {
+    let _places = busy();
     let args = ["-v", "--buffer", "4MiB", "--stall", "1h", "--wait", "2", "--at-eof", "exit"];
     let mut program = Program::start(&args);
     let stalled = stream(&program);
@@ -110,6 +112,7 @@ fn fastest_drops_one_that_stalls_and_never_slows_one_that_reads() {
 
 #[test]
 fn the_fastest_client_is_never_dropped_however_large_the_records_are() {
+    let _places = busy();
     let mut program = Program::start(&["--buffer", "1MiB", "--wait", "1", "--at-eof", "exit"]);
     let mut only = stream(&program);
     let mut stdin = program.take_stdin();
@@ -125,6 +128,7 @@ fn the_fastest_client_is_never_dropped_however_large_the_records_are() {
 
 #[test]
 fn records_about_as_large_as_the_buffer_never_stop_the_input() {
+    let _places = busy();
     for history in ["all", "5"] {
         let args = ["--buffer", "4KiB", "--pace", "input", "--history", history, "--threads", "2", "--at-eof", "exit"];
         let mut program = Program::start(&args);
@@ -143,6 +147,7 @@ fn records_about_as_large_as_the_buffer_never_stop_the_input() {
 
 #[test]
 fn a_record_of_any_size_that_the_buffer_holds_never_stops_the_input() {
+    let _places = busy();
     const BUFFER: usize = 1 << 20;
     for part in 1..=32 {
         let size = BUFFER * part / 32 - 1000;
@@ -159,6 +164,7 @@ fn a_record_of_any_size_that_the_buffer_holds_never_stops_the_input() {
 
 #[test]
 fn one_that_was_dropped_resumes_and_is_told_of_the_gap() {
+    let _places = busy();
     let args = ["--buffer", "1MiB", "--history", "all", "--wait", "2", "--stall", "1h", "-v", "--at-eof", "serve"];
     let mut program = Program::start(&args);
     let mut slow = stream(&program);
@@ -180,6 +186,7 @@ fn one_that_was_dropped_resumes_and_is_told_of_the_gap() {
 
 #[test]
 fn input_never_waits_whatever_clients_do() {
+    let _places = busy();
     let mut program = Program::start(&["--pace", "input", "--buffer", "4MiB", "--stall", "1h", "--wait", "2"]);
     let stalled = [stream(&program), stream(&program)];
     let feeder = feed(program.take_stdin(), 200_000_000);
@@ -191,6 +198,7 @@ fn input_never_waits_whatever_clients_do() {
 
 #[test]
 fn a_lone_client_that_stalls_holds_the_producer_for_the_stall_time_and_no_longer() {
+    let _places = busy();
     let mut program = Program::start(&["-v", "--buffer", "4MiB", "--stall", "1s", "--wait", "1"]);
     let stalled = stream(&program);
     let start = Instant::now();
@@ -205,6 +213,7 @@ fn a_lone_client_that_stalls_holds_the_producer_for_the_stall_time_and_no_longer
 
 #[test]
 fn at_the_end_one_that_takes_nothing_is_waited_for_no_longer_than_the_stall_time() {
+    let _places = busy();
     let mut program =
         Program::start(&["--buffer", "32MiB", "--pace", "input", "--stall", "2s", "--at-eof", "exit", "--wait", "2"]);
     let stalled = stream(&program);
@@ -222,11 +231,12 @@ fn at_the_end_one_that_takes_nothing_is_waited_for_no_longer_than_the_stall_time
 
 #[test]
 fn memory_keeps_to_the_buffer_with_200_clients_of_which_50_stall() {
+    let _places = busy();
     const CLIENTS: u64 = 200;
     let args = ["--buffer", "16MiB", "--pace", "input", "--stall", "1h", "--wait", "200", "--at-eof", "exit"];
     let mut program = Program::start(&args);
-    let stalled: Vec<_> = (0..50).map(|_| modest_client(&program, "")).collect();
-    let reading: Vec<_> = (0..150).map(|_| modest_client(&program, "")).collect();
+    let stalled: Vec<_> = (0..50).map(|_| modest_client(&program)).collect();
+    let reading: Vec<_> = (0..150).map(|_| modest_client(&program)).collect();
     let pid = program.pid();
     let stdin = program.take_stdin();
     let held = stdin.as_fd().try_clone_to_owned().expect("a file can be had"); // or it would end before it is measured

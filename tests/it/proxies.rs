@@ -2,6 +2,7 @@
 //! event back, and whatever holds without a proxy holds behind it: the first bytes at once, resuming, the end, the page.
 
 use crate::support::client::{Client, End};
+use crate::support::places::busy;
 use crate::support::process::Process;
 use crate::support::program::Program;
 use crate::support::servers::{NAME, PATH, Proxy, Server};
@@ -26,28 +27,38 @@ const BURSTS: [usize; 40] = [
 ];
 
 #[test]
+#[ignore = "needs nginx: tests/run"]
 fn nginx_holds_no_event_back() {
+    let _places = busy();
     all_holds_behind(Proxy::Nginx);
 }
 
 #[test]
+#[ignore = "needs haproxy: tests/run"]
 fn haproxy_holds_no_event_back() {
+    let _places = busy();
     all_holds_behind(Proxy::Haproxy);
 }
 
 #[test]
+#[ignore = "needs caddy: tests/run"]
 fn caddy_holds_no_event_back() {
+    let _places = busy();
     all_holds_behind(Proxy::Caddy);
 }
 
 #[test]
+#[ignore = "needs apache2: tests/run"]
 fn apache_holds_no_event_back() {
+    let _places = busy();
     all_holds_behind(Proxy::Apache);
 }
 
 /// The measure itself: README says what this option is for.
 #[test]
+#[ignore = "needs haproxy: tests/run"]
 fn haproxy_without_its_option_is_found_to_hold_events_back() {
+    let _places = busy();
     let mut program = Program::start(&["--allow-host", NAME]);
     let proxy = Proxy::Haproxy
         .start_as(|port| Proxy::Haproxy.readme(port, program.port, PATH).replace("option http-no-delay", ""));
@@ -57,7 +68,9 @@ fn haproxy_without_its_option_is_found_to_hold_events_back() {
 }
 
 #[test]
+#[ignore = "needs chromium and nginx: tests/run"]
 fn the_built_in_page_shows_events_at_a_sub_path() {
+    let _places = busy();
     let mut program = Program::start(&[]);
     let server = Proxy::Nginx.start(program.port, PATH);
     program.write("one\ntwo\nthree\n");
@@ -126,6 +139,7 @@ fn all_holds_behind(proxy: Proxy) {
 }
 
 /// Asks a proxy, as a browser would that knows it by its name.
+#[track_caller]
 fn request(server: &Server, path: &str, fields: &str) -> Client {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n{fields}\r\n");
     let mut socket = server.connect();
@@ -134,6 +148,7 @@ fn request(server: &Server, path: &str, fields: &str) -> Client {
 }
 
 /// The same, where the answer must be a 200.
+#[track_caller]
 fn ask(server: &Server, path: &str, fields: &str) -> Client {
     let client = request(server, path, fields);
     assert_eq!(client.status, 200, "GET {path}: {client:?}");
@@ -141,6 +156,7 @@ fn ask(server: &Server, path: &str, fields: &str) -> Client {
 }
 
 /// Sends the bursts, each once the one before has come: how long each event took from standard input to the client.
+#[track_caller]
 fn delays(program: &mut Program, client: &mut Client, bursts: &[usize]) -> Vec<Duration> {
     let mut delays = Vec::new();
     for (number, &burst) in bursts.iter().enumerate() {

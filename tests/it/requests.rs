@@ -4,6 +4,7 @@
 
 use crate::support::client::{Client, DEADLINE};
 use crate::support::linux::cpu_time;
+use crate::support::places::busy;
 use crate::support::program::Program;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -659,6 +660,7 @@ enum Cut {
 }
 
 /// Sends it, and reads all that comes until the close.
+#[track_caller]
 fn exchange(program: &Program, request: &[u8], cut: Cut) -> Vec<u8> {
     let mut socket = program.connect();
     socket.set_nodelay(true).expect("is valid");
@@ -675,6 +677,7 @@ fn exchange(program: &Program, request: &[u8], cut: Cut) -> Vec<u8> {
     read_to_close(socket, request)
 }
 
+#[track_caller]
 fn read_to_close(mut socket: TcpStream, request: &[u8]) -> Vec<u8> {
     let mut answer = Vec::new();
     if let Err(error) = socket.read_to_end(&mut answer) {
@@ -686,6 +689,7 @@ fn read_to_close(mut socket: TcpStream, request: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_request_gets_what_the_rfcs_say_however_it_is_cut_and_nobody_else_notices() {
+    let _places = busy();
     let mut program = Program::start(&["--max-clients", "1000"]);
     let mut good = program.stream();
     let cases = [request_lines(), targets(), hosts(), field_lines(), framing(), other_protocols_and_bounds()].concat();

@@ -3,6 +3,7 @@
 
 use crate::support::client::{Client, End};
 use crate::support::load::Load;
+use crate::support::places::busy;
 use crate::support::program::Program;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -48,6 +49,7 @@ impl Fed {
     }
 
     /// Writes so many more records, and waits until the first client has them: what is written at a time is a batch.
+    #[track_caller]
     fn feed(&mut self, records: u64) {
         let new = self.last + 1..=self.last + records;
         self.program.write(new.clone().map(|n| format!("{n}\n")).collect::<String>());
@@ -67,6 +69,7 @@ impl Fed {
     }
 
     /// Reads up to the latest record.
+    #[track_caller]
     fn read(&self, client: &mut Client) -> Came {
         let mut data: Vec<u64> = Vec::new();
         while data.last() != Some(&self.last) {
@@ -78,6 +81,7 @@ impl Fed {
         Came { comments: std::mem::take(&mut client.comments), data }
     }
 
+    #[track_caller]
     fn check(&self, asking: &Asking, want: Came) {
         let came = self.read(&mut self.ask(asking));
         assert_eq!(came, want, "sse-pipe {:?}, GET {} {:?}", self.args, asking.target, asking.fields);
@@ -99,6 +103,7 @@ fn by_query(name: &str, id: &str) -> Asking {
 
 #[test]
 fn each_id_that_was_ever_given_is_resumed_strictly_after_it_or_with_the_exact_number_of_what_is_missed() {
+    let _places = busy();
     // Whole batches are kept. So with batches of 300 more than the history of 10 is held.
     for (piece, threads) in [(1, "1"), (7, "1"), (300, "1"), (64, "3")] {
         let fed = Fed::new(&["--history", "10", "--threads", threads], 1000, piece);
@@ -267,6 +272,7 @@ fn without_ids_none_is_asked_for() {
 // The tail
 
 /// The first chunk without its first line, the reconnection time.
+#[track_caller]
 fn first_chunk(client: &mut Client) -> String {
     let chunk = String::from_utf8(client.next_chunk().expect("a first chunk")).expect("is text");
     let (retry, rest) = chunk.split_once('\n').unwrap_or_else(|| panic!("no line in {chunk:?}"));
@@ -416,6 +422,7 @@ fn records_that_were_left_out_count_among_the_missed() {
 
 #[test]
 fn clients_that_are_killed_at_random_under_load_get_each_event_once() {
+    let _places = busy();
     let load = Load {
         args: &["--threads", "2", "--history", "all", "--buffer", "64MiB", "--retry", "300ms", "--heartbeat", "0"],
         clients: 200,
@@ -432,6 +439,7 @@ fn clients_that_are_killed_at_random_under_load_get_each_event_once() {
 
 #[test]
 fn where_the_log_is_small_each_hole_is_announced_with_its_size() {
+    let _places = busy();
     let load = Load {
         args: &["--threads", "2", "--buffer", "256KiB", "--pace", "slowest", "--retry", "300ms", "--heartbeat", "0"],
         clients: 40,

@@ -45,6 +45,7 @@ impl Terminal {
     }
 
     /// What a command of tmux prints. Its socket is named within the folder, for the name of one can't be long.
+    #[track_caller]
     fn tmux(&self, args: &[&str]) -> String {
         let mut command = Command::new("tmux");
         command.args(["-S", "socket", "-f", "/dev/null"]).args(args).current_dir(&self.folder);
@@ -65,10 +66,12 @@ impl Terminal {
     }
 
     /// Waits until the last row is this one.
+    #[track_caller]
     fn wait_for(&self, last: &str) {
         self.wait_until(last, |rows| rows.last().is_some_and(|row| row == last));
     }
 
+    #[track_caller]
     fn wait_until(&self, what: &str, is_so: impl Fn(&[String]) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -111,12 +114,14 @@ fn shown(status: &str, columns: usize) -> String {
 }
 
 /// These lines are the listening line, `more`, and `ended`.
+#[track_caller]
 fn assert_told(lines: &[String], more: &[&str], ended: &str) {
     assert!(lines[0].starts_with("sse-pipe: listening on http://localhost:"), "{lines:#?}");
     assert_eq!(lines[1..], [more, &[ended]].concat());
 }
 
 #[test]
+#[ignore = "needs tmux: tests/run"]
 fn a_status_line_leaves_no_trace_however_often_the_terminal_becomes_narrower_and_wider() {
     for environment in ["TERM=xterm-256color", "NO_COLOR=1"] {
         let mut terminal = Terminal::start("status", environment, "--max-record 10");
@@ -145,6 +150,7 @@ fn a_status_line_leaves_no_trace_however_often_the_terminal_becomes_narrower_and
 }
 
 #[test]
+#[ignore = "needs tmux: tests/run"]
 fn quiet_there_is_no_status_line() {
     let mut terminal = Terminal::start("status-quiet", "", "--quiet");
     assert_eq!(terminal.end("ended 0"), ["ended 0"]);

@@ -1,6 +1,7 @@
 //! `--tee` (behaviour 1.7): the pipe goes on, byte for byte.
 
 use crate::support::client::End;
+use crate::support::places::{alone, busy};
 use crate::support::program::{BINARY, Program};
 use crate::support::random::Random;
 use std::fs::File;
@@ -12,6 +13,7 @@ const BLOCK: usize = 1 << 16;
 
 #[test]
 fn random_bytes_come_out_as_they_went_in() {
+    let _places = busy();
     const BLOCKS: usize = (1 << 30) / BLOCK;
     let mut command = Command::new(BINARY);
     command.args(["--port", "0", "-q", "--tee", "--at-eof", "exit"]);
@@ -37,6 +39,7 @@ fn random_bytes_come_out_as_they_went_in() {
 
 #[test]
 fn a_gigabyte_of_random_bytes_takes_at_most_twice_as_long_as_through_tee() {
+    let _places = alone();
     let ours = format!("'{BINARY}' --port 0 -q --tee --at-eof exit");
     let time = |program: &str| {
         let mut command = Command::new("sh");

@@ -21,6 +21,7 @@ fn bind(path: &Path) -> String {
 }
 
 /// Sends a request and reads the answer to its end.
+#[track_caller]
 fn ask(path: &Path, request: &str) -> String {
     let mut socket = UnixStream::connect(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     socket.set_read_timeout(Some(DEADLINE)).expect("is valid");

@@ -72,21 +72,25 @@ fn shows_text_only(browser: Browser, path: &str, options: &[&str]) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_shows_events_live_and_as_text_only() {
     shows_text_only(Chromium, "/", &[]);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_shows_events_live_and_as_text_only() {
     shows_text_only(Firefox, "/", &[]);
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn the_page_is_there_beside_one_of_ones_own_in_chromium() {
     shows_text_only(Chromium, "/viewer", &["--page", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/page.html")]);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn the_page_is_there_beside_one_of_ones_own_in_firefox() {
     shows_text_only(Firefox, "/viewer", &["--page", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/page.html")]);
 }

@@ -45,11 +45,13 @@ fn tabs_share_one_connection(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_has_one_connection_for_all_tabs() {
     tabs_share_one_connection(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_has_one_connection_for_all_tabs() {
     tabs_share_one_connection(Firefox);
 }
@@ -116,16 +118,19 @@ fn notices_silence(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_notices_a_silent_connection_and_goes_on_without_loss() {
     notices_silence(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_notices_a_silent_connection_and_goes_on_without_loss() {
     notices_silence(Firefox);
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn tells_a_refusal_and_why_and_asks_no_more_until_told() {
     let _places = busy();
     // The page is fetched from one name; what answers the stream there knows only others.
@@ -194,11 +199,13 @@ fn works_under_a_sub_path(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium and nginx: tests/run"]
 fn chromium_shows_the_page_under_a_sub_path_of_nginx_and_through_a_restart() {
     works_under_a_sub_path(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox and nginx: tests/run"]
 fn firefox_shows_the_page_under_a_sub_path_of_nginx_and_through_a_restart() {
     works_under_a_sub_path(Firefox);
 }

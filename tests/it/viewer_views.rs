@@ -48,6 +48,7 @@ fn pixels(within: &str, colour: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn the_plot_has_a_series_for_each_number_that_records_carry() {
     let cases = [
         ("1\n-2.5\n+3e2\n", "value: 1 -2.5 300"),
@@ -89,16 +90,19 @@ fn draws_the_plot(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_draws_the_plot() {
     draws_the_plot(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_draws_the_plot() {
     draws_the_plot(Firefox);
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn the_legend_switches_series_and_the_keyboard_views() {
     let records: String = (0..100).map(|n| format!("{{\"a\": {}, \"b\": {}}}\n", n % 9, 1000 - n % 7)).collect();
     let steps = [
@@ -122,6 +126,7 @@ fn the_legend_switches_series_and_the_keyboard_views() {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn a_drag_zooms_the_plot_and_a_button_leads_back() {
     let records: String = (0..200).map(|n| format!("{}\n", (n * 37) % 101)).collect();
     let drag = "(() => {
@@ -141,6 +146,7 @@ fn a_drag_zooms_the_plot_and_a_button_leads_back() {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn the_map_has_a_track_for_each_object_whose_positions_records_carry() {
     let cases = [
         ("{\"lat\": 48.123456, \"lon\": 11.654321}\n{\"lat\": 48.2, \"lon\": 11.7}\n", ": 48.123456 11.654321, 48.2 11.7"),
@@ -178,6 +184,7 @@ fn the_map_has_a_track_for_each_object_whose_positions_records_carry() {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn shapes_that_are_none_and_lists_without_a_bottom_stop_neither_map_nor_log() {
     let deep = |n: usize, open: &str, close: &str| format!("{}1{}", open.repeat(n), close.repeat(n));
     let collection = "{\"type\":\"GeometryCollection\",\"geometries\":[";
@@ -197,6 +204,7 @@ fn shapes_that_are_none_and_lists_without_a_bottom_stop_neither_map_nor_log() {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn a_map_that_could_not_be_loaded_is_there_once_it_can() {
     let _places = busy();
     let mut program = Program::start(&[]);
@@ -236,16 +244,19 @@ fn draws_the_map(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_draws_the_map_without_asking_anybody_else() {
     draws_the_map(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_draws_the_map_without_asking_anybody_else() {
     draws_the_map(Firefox);
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn a_click_on_the_map_shows_the_record_as_text() {
     let records = "{\"name\": \"<img src=x onerror=alert(1)>\", \"lat\": 10, \"lon\": 20, \"note\": \"here\"}\n";
     let click = "(() => {
@@ -272,6 +283,7 @@ fn a_click_on_the_map_shows_the_record_as_text() {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn two_numbers_are_a_position_where_the_person_says_so() {
     let records = "48.1,11.5\n48.2,11.6\n";
     let steps = [
@@ -286,6 +298,7 @@ fn two_numbers_are_a_position_where_the_person_says_so() {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn plot_and_map_can_be_opened_after_the_program_has_ended() {
     let _places = busy();
     let mut program = Program::start(&["--retry", "100ms"]);
@@ -303,6 +316,7 @@ fn plot_and_map_can_be_opened_after_the_program_has_ended() {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn people_can_read_and_use_every_view_in_light_and_in_dark() {
     let _places = busy();
     let mut program = Program::start(&["--at-eof", "serve"]);

@@ -1,6 +1,7 @@
 //! The wire (behaviour 4) and the resources (6), as a client sees them byte by byte.
 
 use crate::support::client::{Client, End};
+use crate::support::files::folder;
 use crate::support::program::Program;
 use std::io::{Read, Write};
 
@@ -93,6 +94,7 @@ fn http_1_0_gets_the_same_stream_without_chunks_until_the_close() {
 }
 
 /// Reads on, without an event to come, until a comment has come.
+#[track_caller]
 fn wait_for_comment(client: &mut Client) {
     let chunk = client.next_chunk().expect("the stream is open");
     assert_eq!(chunk, b":\n", "a heartbeat is the comment line alone");
@@ -169,9 +171,7 @@ fn the_page_comes_with_a_policy_that_runs_nothing_but_its_own_files() {
 
 #[test]
 fn a_page_of_one_s_own_is_read_afresh_each_time() {
-    let folder = std::env::temp_dir().join(format!("sse-pipe-page-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a temporary folder");
-    let file = folder.join("page.html");
+    let file = folder("wire-page").join("page.html");
     let program = Program::start(&["--page", file.to_str().expect("is text")]);
     let html = "Accept: text/html\r\n";
     let mut missing = program.get("/", html);
@@ -183,7 +183,6 @@ fn a_page_of_one_s_own_is_read_afresh_each_time() {
     }
     assert!(program.stream_with("/viewer", html).content().contains("<title>sse-pipe"), "the viewer is still there");
     assert_eq!(program.stream_with("/", "").field("Content-Type").as_deref(), Some("text/event-stream"));
-    std::fs::remove_dir_all(&folder).expect("it is ours");
 }
 
 #[test]

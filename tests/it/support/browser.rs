@@ -20,6 +20,7 @@ pub enum Browser {
 }
 
 /// Opens `url` and goes through `steps`, each an expression that has to come true.
+#[track_caller]
 pub fn open(browser: Browser, url: &str, steps: &[&str]) -> Process {
     open_for(browser, url, steps, PATIENCE)
 }
@@ -55,11 +56,13 @@ pub fn report(browser: Process) -> Report {
 }
 
 impl Report {
-    /// A member that is a list of strings.
+    /// The strings in a member that is a list.
     #[track_caller]
     pub fn strings(&self, member: &str) -> Vec<&str> {
-        let strings = self.0[member].as_array().unwrap_or_else(|| panic!("no {member} in {self}"));
-        strings.iter().map(|text| text.as_str().unwrap_or_else(|| panic!("{text} is no string in {self}"))).collect()
+        match self.0[member].as_array() {
+            Some(list) => list.iter().filter_map(Value::as_str).collect(),
+            None => panic!("no {member} in {self}"),
+        }
     }
 
     /// The last step came to this text.
@@ -69,6 +72,7 @@ impl Report {
     }
 
     /// What was answered to requests for the stream.
+    #[track_caller]
     pub fn stream_statuses(&self) -> Vec<&str> {
         let responses = self.strings("responses").into_iter();
         let streams = responses.filter(|response| response.contains("/events"));

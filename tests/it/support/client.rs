@@ -55,6 +55,7 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// Reads the head of an answer.
+    #[track_caller]
     pub fn read_head(mut socket: TcpStream, request: &str) -> Client {
         let mut raw = Vec::new();
         let mut block = [0; 4096];
@@ -97,10 +98,14 @@ impl Client {
 
     /// The content of the next chunk (or, without chunks, of the next read); `None` at the end.
     pub fn next_chunk(&mut self) -> Option<Vec<u8>> {
-        self.next_chunk_within(DEADLINE).unwrap_or_else(|| panic!("nothing came in {DEADLINE:?}: {self:?}"))
+        match self.next_chunk_within(DEADLINE) {
+            Some(chunk) => chunk,
+            None => panic!("nothing came in {DEADLINE:?}: {self:?}"),
+        }
     }
 
     /// The same, or outer `None` when nothing has come within this time.
+    #[track_caller]
     pub fn next_chunk_within(&mut self, time: Duration) -> Option<Option<Vec<u8>>> {
         let deadline = Instant::now() + time;
         loop {
@@ -130,6 +135,7 @@ impl Client {
         }
     }
 
+    #[track_caller]
     fn take_chunks(&mut self) {
         if !self.chunked {
             if !self.raw.is_empty() {
@@ -160,6 +166,7 @@ impl Client {
     }
 
     /// The next event; `None` at the end.
+    #[track_caller]
     pub fn next_event(&mut self) -> Option<Event> {
         let next = self.next_event_within(DEADLINE);
         assert!(next.is_some() || self.ended.is_some(), "nothing came in {DEADLINE:?}: {self:?}");
@@ -167,6 +174,7 @@ impl Client {
     }
 
     /// The same; also `None` when a part of it has not come within this time after the part before.
+    #[track_caller]
     pub fn next_event_within(&mut self, time: Duration) -> Option<Event> {
         loop {
             while let Some(at) = self.text.find('\n') {
@@ -180,6 +188,7 @@ impl Client {
         }
     }
 
+    #[track_caller]
     fn line(&mut self, line: &str) -> Option<Event> {
         if line.is_empty() {
             let event = std::mem::take(&mut self.pending);
@@ -210,10 +219,18 @@ impl Client {
 
     /// The data of the next `n` events.
     pub fn data(&mut self, n: usize) -> Vec<String> {
-        (0..n).map(|_| self.next_event().unwrap_or_else(|| panic!("the stream ended: {self:?}")).data).collect()
+        let mut all = Vec::with_capacity(n);
+        while all.len() < n {
+            match self.next_event() {
+                Some(event) => all.push(event.data),
+                None => panic!("the stream ended after {} of {n} events: {self:?}", all.len()),
+            }
+        }
+        all
     }
 
     /// Everything to the end: the data of all events, and how it ended. Our side is closed then, as clients do.
+    #[track_caller]
     pub fn rest(&mut self) -> (Vec<String>, End) {
         let mut all = Vec::new();
         while let Some(event) = self.next_event() {
@@ -224,6 +241,7 @@ impl Client {
     }
 
     /// The whole content of a short answer.
+    #[track_caller]
     pub fn content(&mut self) -> String {
         let mut all = Vec::new();
         while let Some(chunk) = self.next_chunk() {

@@ -17,6 +17,7 @@ pub struct Example(Program);
 
 impl Example {
     /// Starts it, and waits until its sse-pipe listens. `script` may have pipes.
+    #[track_caller]
     pub fn start(script: &str, environment: &[(&str, &str)]) -> Example {
         let binaries = Path::new(BINARY).parent().expect("is in a folder").to_owned();
         let mut path = Vec::from([binaries, at("target/test-python/bin"), at("examples")]);

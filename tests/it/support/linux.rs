@@ -57,7 +57,16 @@ pub fn limit_files(pid: u32, files: usize) {
     rustix::process::prlimit(pid, Resource::Nofile, limit).expect("it runs, and has no fewer");
 }
 
+/// Lets this process, which is all the tests, have a thousand files open for one of them: many systems let it have 1024
+/// unless it asks for more.
+pub fn raise_own_limit_on_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let all = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(Resource::Nofile, all).expect("up to the maximum it is free");
+}
+
 /// A port that it listens on at 127.0.0.1, where it could not tell which.
+#[track_caller]
 pub fn listening_port(pid: u32) -> Option<u16> {
     let files = read_dir(format!("/proc/{pid}/fd")).ok()?;
     let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());

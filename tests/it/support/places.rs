@@ -3,10 +3,11 @@
 //! A test that keeps the processors busy (a flood, a browser) takes a place of the few that there are. One that measures
 //! takes all of them, and so has no such neighbour. The others take none: they are over in no time.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
+use std::thread::available_parallelism;
 
-/// Two busy tests at once are enough for two processors.
-const PLACES: usize = 2;
+/// A place for each processor; two at least, which some tests take for two browsers.
+static PLACES: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(2, |n| n.get().max(2)));
 
 static LINE: Mutex<Line> = Mutex::new(Line { taken: 0, arrived: 0, let_in: 0 });
 static CHANGED: Condvar = Condvar::new();
@@ -27,7 +28,7 @@ pub fn places(n: usize) -> Places {
     let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
     let number = line.arrived;
     line.arrived += 1;
-    let free = CHANGED.wait_while(line, |line| line.let_in != number || line.taken + n > PLACES);
+    let free = CHANGED.wait_while(line, |line| line.let_in != number || line.taken + n > *PLACES);
     let mut line = free.unwrap_or_else(PoisonError::into_inner);
     line.let_in += 1;
     line.taken += n;
@@ -42,7 +43,7 @@ pub fn busy() -> Places {
 
 /// All places, for a test that measures.
 pub fn alone() -> Places {
-    places(PLACES)
+    places(*PLACES)
 }
 
 impl Drop for Places {

@@ -32,6 +32,7 @@ pub struct Finished {
 
 impl Process {
     /// Starts `command`, which has so long until it must have ended.
+    #[track_caller]
     pub fn start(mut command: Command, time: Duration) -> Process {
         let shown = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -51,6 +52,7 @@ impl Process {
     }
 
     /// Waits until a line of its standard error is `text`.
+    #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
         if self.says(|line| line == text).is_none() {
             let said = self.output();
@@ -59,6 +61,7 @@ impl Process {
     }
 
     /// Waits until it says such a line on its standard error; `None` where it ended before.
+    #[track_caller]
     pub fn says(&mut self, such: impl Fn(&str) -> bool) -> Option<String> {
         loop {
             match self.stderr.recv_timeout(self.left()) {
@@ -84,6 +87,7 @@ impl Process {
     }
 
     /// Waits until it has ended by itself.
+    #[track_caller]
     pub fn finish(mut self) -> Finished {
         let stdout = self.stdout.recv_timeout(self.left());
         let in_time = stdout.is_ok();

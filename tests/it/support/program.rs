@@ -3,8 +3,9 @@
 
 use super::client::{Client, DEADLINE};
 use super::process::{lines_of, send_signal};
+use socket2::{Domain, Socket, Type};
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ pub struct Ended {
 }
 
 impl Ended {
+    #[track_caller]
     pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
@@ -39,6 +41,7 @@ impl Ended {
 
 impl Program {
     /// Starts `sse-pipe --port 0` with more arguments and waits until it listens.
+    #[track_caller]
     pub fn start(args: &[&str]) -> Program {
         Program::start_with(args, Stdio::piped())
     }
@@ -51,6 +54,7 @@ impl Program {
     }
 
     /// Starts any command that becomes sse-pipe, and waits until it listens.
+    #[track_caller]
     pub fn start_command(mut command: Command, stdin: Stdio) -> Program {
         let shown = format!("{command:?}");
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -80,12 +84,16 @@ impl Program {
     }
 
     /// Writes to its standard input.
+    #[track_caller]
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let stdin = self.stdin.as_mut().expect("standard input is still open");
-        stdin.write_all(bytes.as_ref()).unwrap_or_else(|error| panic!("{}: cannot write: {error}", self.command));
+        if let Err(error) = stdin.write_all(bytes.as_ref()) {
+            panic!("{}: cannot write: {error}", self.command);
+        }
     }
 
     /// Its standard input, to be written by another thread.
+    #[track_caller]
     pub fn take_stdin(&mut self) -> ChildStdin {
         self.stdin.take().expect("standard input is still open")
     }
@@ -101,6 +109,7 @@ impl Program {
     }
 
     /// Waits until a line of standard error contains `text`, and returns it.
+    #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -122,6 +131,7 @@ impl Program {
     }
 
     /// Waits until it has ended by itself.
+    #[track_caller]
     pub fn end(self) -> Ended {
         self.end_within(DEADLINE)
     }
@@ -147,19 +157,39 @@ impl Program {
     }
 
     /// Whether it still runs.
+    #[track_caller]
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
     }
 
     /// A connection to it.
     pub fn connect(&self) -> TcpStream {
-        let socket = TcpStream::connect(self.address()).unwrap_or_else(|e| panic!("{}: {e}", self.command));
+        let socket = match TcpStream::connect(self.address()) {
+            Ok(socket) => socket,
+            Err(error) => panic!("{}: {error}", self.command),
+        };
         socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
         socket.set_write_timeout(Some(DEADLINE)).expect("is valid");
         socket
     }
 
+    /// A connection from `source`, any address of 127.0.0.0/8, for which the kernel keeps no more than about `bytes`:
+    /// what is not read there is soon felt.
+    #[track_caller]
+    pub fn connect_from(&self, source: Ipv4Addr, bytes: usize) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(bytes).expect("is valid");
+        socket.bind(&SocketAddr::from((source, 0)).into()).expect("all of 127.0.0.0/8 is ours");
+        if let Err(error) = socket.connect(&self.address().into()) {
+            panic!("{}: {error}", self.command);
+        }
+        let socket = TcpStream::from(socket);
+        socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
+        socket
+    }
+
     /// Asks for `/events` and reads the head, which must be a 200.
+    #[track_caller]
     pub fn stream(&self) -> Client {
         self.stream_with("/events", "")
     }
@@ -177,6 +207,7 @@ impl Program {
     }
 
     /// Asks for `path` again and again until the answer has this status.
+    #[track_caller]
     pub fn get_until(&self, path: &str, status: u16) -> Client {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -189,6 +220,7 @@ impl Program {
     }
 
     /// Sends these very bytes and reads the head of the answer.
+    #[track_caller]
     pub fn request(&self, request: &str) -> Client {
         let mut socket = self.connect();
         socket.write_all(request.as_bytes()).expect("it takes a request");
@@ -204,6 +236,7 @@ impl Drop for Program {
 }
 
 /// Runs sse-pipe with these arguments and this input to its end: exit status, standard output, standard error.
+#[track_caller]
 pub fn run(args: &[&str], input: impl Into<Stdio>) -> (Option<i32>, String, String) {
     let output = Command::new(BINARY).args(args).stdin(input).output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -32,6 +32,7 @@ pub enum Proxy {
 
 impl Proxy {
     /// README's configuration, for a server at these ports: `path` instead of its own, which may be empty.
+    #[track_caller]
     pub fn readme(self, port: u16, upstream: u16, path: &str) -> String {
         let (language, old, new) = match self {
             Proxy::Nginx => ("nginx", "listen 80;", format!("listen 127.0.0.1:{port};")),
@@ -47,6 +48,7 @@ impl Proxy {
     }
 
     /// Starts it as README has it, in front of the server at `upstream`.
+    #[track_caller]
     pub fn start(self, upstream: u16, path: &str) -> Server {
         self.start_as(|port| self.readme(port, upstream, path))
     }
@@ -125,6 +127,7 @@ pub struct Server {
 
 impl Server {
     /// Starts what `command` makes of a free port and an empty folder; it listens once it has said `ready`.
+    #[track_caller]
     pub fn start(command: impl Fn(u16, &Path) -> Command, ready: &str) -> Server {
         let mut told = Vec::new();
         for _ in 0..TRIES {
@@ -141,6 +144,7 @@ impl Server {
         panic!("it never said {ready:?}, but: {told:#?}");
     }
 
+    #[track_caller]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
@@ -160,6 +164,7 @@ pub struct Redis {
 }
 
 impl Redis {
+    #[track_caller]
     pub fn start() -> Redis {
         let configuration = |port: u16, folder: &Path| {
             let mut command =
@@ -177,6 +182,7 @@ impl Redis {
     }
 
     /// Adds an entry to a stream (both without blanks), and returns its ID.
+    #[track_caller]
     pub fn add(&mut self, stream: &str, field: &str, value: &str) -> String {
         // An inline command, and the answer as a bulk string (Redis serialization protocol).
         let command = format!("XADD {stream} * {field} {value}\r\n");
