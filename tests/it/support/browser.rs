@@ -25,7 +25,7 @@ pub fn open(browser: Browser, url: &str, steps: &[&str]) -> Process {
     open_for(browser, url, steps, PATIENCE)
 }
 
-/// The same for steps that take longer: so many seconds for all of them.
+/// The same for steps that take longer: this many seconds for all of them.
 pub fn open_for(browser: Browser, url: &str, steps: &[&str], patience: u32) -> Process {
     let folder = at("tests/browser");
     let (name, variable, path) = match browser {

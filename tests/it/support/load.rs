@@ -14,13 +14,13 @@ pub struct Load {
     pub args: &'static [&'static str],
     pub clients: usize,
     pub drivers: usize,
-    /// Records are written for so long.
+    /// For how long records are written.
     pub time: Duration,
     /// Records a second; `None`: as fast as they are taken.
     pub rate: Option<f64>,
     /// Bytes that are added to each record.
     pub padding: u64,
-    /// A client stays away for at most so many records.
+    /// For how many records a client stays away at most.
     pub away: u64,
 }
 
@@ -39,7 +39,7 @@ pub struct Tally {
     pub events: u64,
     /// Resumes with a last event ID that missed nothing.
     pub whole: u64,
-    /// Resumes that were told of a gap.
+    /// Resumes to which a gap was reported.
     pub gaps: u64,
     /// Connections that were cut within an event.
     pub cut_within: u64,
@@ -116,7 +116,7 @@ impl Load {
 struct Puller {
     address: SocketAddr,
     connection: Option<Connection>,
-    /// It comes back when so many records are written, or all.
+    /// It reconnects when this many records are written, or all.
     returns: u64,
     /// Number of the last event, once there was one.
     last: Option<u64>,
@@ -128,7 +128,7 @@ struct Puller {
 /// One connection of it: a chunked event stream, parsed as it comes.
 struct Connection {
     socket: TcpStream,
-    /// It is killed after so many more bytes.
+    /// It is killed after this many more bytes.
     life: usize,
     place: Place,
     /// What is not yet complete: the head, a chunk-size.
@@ -147,13 +147,13 @@ struct Connection {
 enum Place {
     Head,
     ChunkSize,
-    /// So many bytes of chunk-data are left.
+    /// This many bytes of chunk-data are left.
     ChunkData(usize),
-    /// So many bytes of the CRLF after it are left.
+    /// This many bytes of the CRLF after it are left.
     AfterData(usize),
     /// The last-chunk has been read.
     End,
-    /// It was told that there is no more.
+    /// It has the 204: there is no more.
     Farewell,
 }
 

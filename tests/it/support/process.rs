@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::spawn;
 use std::time::{Duration, Instant};
 
-/// What a person is told who has not installed what the tests need.
+/// What to do if something is missing that the tests need.
 pub const INSTALL: &str = "run tests/run, which installs what the tests need";
 /// A program that was asked to end is killed after this.
 const GRACE: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ pub struct Finished {
 }
 
 impl Process {
-    /// Starts `command`, which has so long until it must have ended.
+    /// Starts `command`, which must have ended after this time.
     #[track_caller]
     pub fn start(mut command: Command, time: Duration) -> Process {
         let shown = format!("{command:?}");

@@ -136,7 +136,7 @@ impl Program {
         self.end_within(DEADLINE)
     }
 
-    /// Waits at most so long until it has ended by itself.
+    /// Waits at most this long until it has ended by itself.
     pub fn end_within(mut self, time: Duration) -> Ended {
         if !self.has_ended_within(time) {
             panic!("{}: has not ended in {time:?}; it said {:#?}", self.command, self.told);
@@ -145,7 +145,7 @@ impl Program {
         Ended { status, told: std::mem::take(&mut self.told) }
     }
 
-    /// Waits at most so long until it, and what it has started, says no more: its standard error is closed then.
+    /// Waits at most this long until it, and what it has started, says no more: its standard error is closed then.
     pub fn has_ended_within(&mut self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         loop {
