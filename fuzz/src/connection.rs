@@ -280,6 +280,7 @@ impl Play {
             (Missed::Unknown, false) => ": events missed, nobody knows how many: unknown last event ID\n".to_owned(),
             (Missed::Records(n), true) => format!("event: gap\ndata: {{\"missed\": {n}}}\n\n"),
             (Missed::Unknown, true) => "event: gap\ndata: {\"missed\": null}\n\n".to_owned(),
+            (Missed::Ambiguous, _) => unreachable!("the log's own IDs are never given twice"),
         };
         if !returning && self.service.ids && start.entry > history {
             text += &format!("id: {}-{}\n\n", Run::new(1), start.entry - 1);

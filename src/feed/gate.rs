@@ -213,13 +213,15 @@ impl Gate {
         self.wait_until(None, || self.fits(cost));
     }
 
-    /// Adds a batch to the shared log, and lets go of what nobody needs any more.
-    pub(super) fn append(&self, batch: Batch) {
+    /// Adds a batch to the shared log, and lets go of what nobody needs any more. Returns the number of the first entry
+    /// whose ID another one has, too.
+    pub(super) fn append(&self, mut batch: Batch) -> Option<u64> {
         let mut log = self.log();
-        batch.enter_own_ids();
+        let repeated_id = batch.enter_own_ids();
         log.append(Arc::new(batch));
         self.trim(&mut log);
         self.end.store(log.end_offset(), Ordering::SeqCst);
+        repeated_id
     }
 
     /// The workers that have streams.

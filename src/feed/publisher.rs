@@ -16,6 +16,8 @@ pub struct Publisher {
     wakes: Vec<Wake>,
     /// No byte is read before this many streams are open (`--wait`).
     least_streams: usize,
+    /// Number of the first entry whose ID another one had before it.
+    repeated_id: Option<u64>,
 }
 
 impl fmt::Debug for Publisher {
@@ -27,7 +29,7 @@ impl fmt::Debug for Publisher {
 impl Publisher {
     /// The end of the feed that leads through `gate` to the workers that `wakes` wakes.
     pub fn new(gate: Arc<Gate>, wakes: Vec<Wake>, least_streams: usize) -> Publisher {
-        Publisher { gate, wakes, least_streams }
+        Publisher { gate, wakes, least_streams, repeated_id: None }
     }
 
     /// Blocks until enough clients are connected to begin.
@@ -59,10 +61,16 @@ impl Publisher {
             return false;
         }
         if let Some(batch) = draft.finish() {
-            self.gate.append(batch);
+            let repeated_id = self.gate.append(batch);
+            self.repeated_id = self.repeated_id.or(repeated_id);
             self.wake_workers();
         }
         true
+    }
+
+    /// Number of the first entry that brought an ID which another one, still held then, had before it.
+    pub fn repeated_id(&self) -> Option<u64> {
+        self.repeated_id
     }
 
     /// Whether anything was evicted because the buffer was full.

@@ -59,7 +59,7 @@ pub fn answer(
         Some(id) => log.resume(id, history),
         None => log.start_new(service.tail.unwrap_or(history).min(history)),
     };
-    if request.method == Method::Get && is_over(service, context, &start, event_source, returning) {
+    if request.method == Method::Get && is_over(service, context, &start, event_source, last_event_id) {
         return Answer::Farewell(replies.head(204, Length::NoContent, &[]));
     }
     let mut fields = vec![
@@ -96,7 +96,7 @@ fn is_over(
     context: &RequestContext,
     start: &StartingPoint,
     event_source: bool,
-    returning: bool,
+    last_event_id: Option<&str>,
 ) -> bool {
     let log = context.log;
     if context.phase != Phase::Ended {
@@ -105,12 +105,13 @@ fn is_over(
     if !(service.ids && log.has_ids()) {
         return event_source; // without IDs one that returns looks like a new one, and must not get everything twice
     }
-    let has_all = match (returning, start.missed) {
+    let has_all = match (last_event_id, start.missed) {
         // It has all that it will ever be recognised by.
-        (true, Missed::Nothing | Missed::Records(_)) => log.is_last_id_before(start.entry),
+        (Some(id), _) if log.is_last_id(id) => true,
+        (Some(_), Missed::Nothing | Missed::Records(_)) => log.is_last_id_before(start.entry),
         _ => log.is_last_event_before(start.entry),
     };
-    has_all && (event_source || returning)
+    has_all && (event_source || last_event_id.is_some())
 }
 
 /// `retry`, a notice of what was missed, and for a newcomer whose tail is cut the ID that it starts after.
@@ -127,6 +128,7 @@ fn first_chunk(
         Missed::Nothing => None,
         Missed::Records(n) => Some(Notice::Missed(n)),
         Missed::Unknown => Some(Notice::MissedUnknown),
+        Missed::Ambiguous => Some(Notice::MissedAmbiguous),
     };
     match (notice, notices) {
         (None, _) => {}

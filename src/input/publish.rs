@@ -28,6 +28,8 @@ pub struct EventSink {
     repair_reported: bool,
     /// Whether a full buffer has been told of, or need not be.
     overflow_reported: bool,
+    /// Whether an ID that came twice has been reported.
+    repeat_reported: bool,
     /// The program ends: nothing more goes out.
     stopped: bool,
 }
@@ -52,6 +54,7 @@ impl EventSink {
             report,
             repair_reported: false,
             overflow_reported: !keeps_all,
+            repeat_reported: false,
             stopped: false,
         }
     }
@@ -186,6 +189,13 @@ impl EventSink {
     pub fn publish(&mut self) {
         self.counters.events.fetch_add(std::mem::take(&mut self.events), Ordering::Relaxed);
         self.stopped |= !self.publisher.publish(&mut self.draft);
+        if !self.repeat_reported
+            && let Some(number) = self.publisher.repeated_id()
+        {
+            self.repeat_reported = true;
+            let what = "has an ID that an earlier one has, too; a client that resumes there gets some events twice";
+            self.report.say(format_args!("record {number} {what} (reported once)"));
+        }
         if !self.overflow_reported && self.publisher.has_overflowed() {
             self.overflow_reported = true;
             if !self.counters.has_joined() {

@@ -111,8 +111,8 @@ impl Json {
         let Json { pointers, told } = self;
         let found = json::find(&text, [&pointers.event, &pointers.id, &pointers.data].map(Option::as_ref));
         let [event, id, data] = found.unwrap_or_default().map(|value| value.and_then(part));
-        let event = event.filter(|event| memchr2(b'\r', b'\n', event.as_bytes()).is_none());
-        let id = id.filter(|id| own_ids::can_come_back(id));
+        let event = event.filter(|event| !event.is_empty() && memchr2(b'\r', b'\n', event.as_bytes()).is_none());
+        let id = id.filter(|id| own_ids::can_come_back(id)); // never an empty one
         let asked = [&pointers.event, &pointers.id, &pointers.data];
         let there = [event.is_some(), id.is_some(), data.is_some()];
         let missing = asked.iter().zip(there).position(|(pointer, there)| pointer.is_some() && !there);
@@ -134,9 +134,9 @@ impl Json {
     }
 }
 
-/// The text of a value; `None` and the empty string count as missing.
+/// The text of a value; `null` counts as missing.
 fn part(value: &str) -> Option<Cow<'_, str>> {
-    Some(json::text(value)).filter(|text| value != "null" && !text.is_empty())
+    (value != "null").then(|| json::text(value))
 }
 
 /// Takes events out of an event stream.

@@ -71,11 +71,10 @@ impl Batch {
         self.own_ids.as_ref()?.before(entry)
     }
 
-    /// Makes the IDs that its records brought known; before any client can ask for what is in it.
-    pub fn enter_own_ids(&self) {
-        if let Some(own_ids) = &self.own_ids {
-            own_ids.enter();
-        }
+    /// Makes the IDs that its records brought known; before any client can ask for what is in it. Returns the number of
+    /// the first entry whose ID another entry has already.
+    pub fn enter_own_ids(&mut self) -> Option<u64> {
+        self.own_ids.as_mut().and_then(Held::enter)
     }
 
     /// All bytes.

@@ -2,8 +2,11 @@
 //!
 //! One index serves all views of the log. It knows an ID by its hash and tells a number; whether the entry of that
 //! number has that ID, the log itself tells, so that no ID is kept twice. It changes with whole batches: a batch is
-//! entered before any client can ask for what is in it, and taken out when nobody holds it any more. Of entries with
-//! the same ID the latest counts.
+//! entered before any client can ask for what is in it, and taken out when nobody holds it any more.
+//!
+//! An ID should be given once. One that was given more often stands for its earliest entry, for as long as any entry
+//! with it is held: a client that has the ID may have that entry only. When the earliest is gone, the ID still stands
+//! for it, and so for a place before all that is held.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -12,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// The longest ID, in bytes: a client has to bring it back in its request head, beside all else that stands there.
 pub const LONGEST: usize = 4096;
 /// What an ID costs in the index, whose table is at its emptiest when it has just grown, and in its batch.
-pub const ID_COST: usize = size_of::<Place>() + ((size_of::<Place>() + 1) * 16).div_ceil(7);
+pub const ID_COST: usize = size_of::<Place>() + ((size_of::<(u64, Known)>() + 1) * 16).div_ceil(7);
 
 /// A table that has become so many times too large is made smaller.
 const TOO_LARGE: usize = 8;
@@ -35,7 +38,18 @@ pub fn trim(id: &str) -> &str {
 pub struct OwnIds {
     /// Keys that nobody outside knows, so that nobody can make IDs that meet.
     keys: RandomState,
-    entries: Mutex<HashMap<u64, u64>>,
+    entries: Mutex<HashMap<u64, Known>>,
+}
+
+/// What is known of an ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The number of the earliest entry that has it. It may be gone, if a later one has the same ID.
+    pub entry: u64,
+    /// How many entries with it are held; 2^32 of them would take 300 GB.
+    held: u32,
+    /// Whether it was given more than once.
+    pub repeats: bool,
 }
 
 /// That an entry has an ID.
@@ -46,8 +60,8 @@ struct Place {
 }
 
 impl OwnIds {
-    /// The number of the latest entry that has this ID, or, once in 2^64 times, of one that has another.
-    pub fn find(&self, id: &str) -> Option<u64> {
+    /// What is known of this ID, or, once in 2^64 times, of another.
+    pub fn find(&self, id: &str) -> Option<Known> {
         self.entries().get(&self.hash(id)).copied()
     }
 
@@ -55,7 +69,7 @@ impl OwnIds {
         self.keys.hash_one(trim(id))
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<u64, Known>> {
         self.entries.lock().expect("nobody panics with it")
     }
 }
@@ -85,7 +99,8 @@ impl Drafted {
 
     /// The IDs of the finished batch; goes on with none.
     pub fn finish(&mut self) -> Held {
-        let held = Held { index: Arc::clone(&self.index), places: self.places.as_slice().into() };
+        let places = self.places.as_slice().into();
+        let held = Held { index: Arc::clone(&self.index), places, entered: false };
         self.places.clear();
         held
     }
@@ -97,14 +112,27 @@ pub struct Held {
     index: Arc<OwnIds>,
     /// In the order of the entries.
     places: Box<[Place]>,
+    /// Whether they are in the index.
+    entered: bool,
 }
 
 impl Held {
-    /// Enters them into the index.
-    pub fn enter(&self) {
-        if !self.places.is_empty() {
-            self.index.entries().extend(self.places.iter().map(|place| (place.hash, place.entry)));
+    /// Enters them into the index. Returns the number of the first entry whose ID is there already.
+    pub fn enter(&mut self) -> Option<u64> {
+        if self.places.is_empty() || std::mem::replace(&mut self.entered, true) {
+            return None;
         }
+        let mut entries = self.index.entries();
+        let mut first_repeat = None;
+        for &Place { hash, entry } in &self.places {
+            let known = entries.entry(hash).or_insert(Known { entry, held: 0, repeats: false });
+            if known.held > 0 {
+                known.repeats = true;
+                first_repeat = first_repeat.or(Some(entry));
+            }
+            known.held += 1;
+        }
+        first_repeat
     }
 
     /// The number of the latest entry before `entry` that has an ID.
@@ -121,12 +149,14 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.places.is_empty() {
+        if !self.entered {
             return;
         }
         let mut entries = self.index.entries();
         for place in &self.places {
-            if entries.get(&place.hash) == Some(&place.entry) {
+            let Some(known) = entries.get_mut(&place.hash) else { continue };
+            known.held -= 1;
+            if known.held == 0 {
                 entries.remove(&place.hash);
             }
         }
@@ -146,27 +176,40 @@ mod tests {
         for (entry, id) in ids {
             drafted.note(*entry, id);
         }
-        let held = drafted.finish();
+        let mut held = drafted.finish();
         held.enter();
         assert_eq!(drafted.cost(), 0);
         held
     }
 
     #[test]
-    fn an_id_is_found_at_its_latest_entry_while_that_is_held() {
+    fn an_id_stands_for_its_earliest_entry_while_any_with_it_is_held() {
         let index = Arc::default();
         let first = held(&index, &[(1, "a"), (2, "b"), (4, "c")]);
-        let second = held(&index, &[(5, "a"), (6, "a"), (7, "d")]);
-        let find = |id: &str| index.find(id);
-        assert_eq!(["a", " b\t", "c", "d", "e"].map(find), [Some(6), Some(2), Some(4), Some(7), None]);
+        let mut second = Drafted::new(Arc::clone(&index));
+        for (entry, id) in [(5, "e"), (6, "a"), (7, "a"), (8, "d")] {
+            second.note(entry, id);
+        }
+        let mut second = second.finish();
+        assert_eq!(index.find("d"), None, "it is not entered");
+        assert_eq!((second.enter(), second.enter()), (Some(6), None), "the first repeat, once");
+        let find = |id: &str| index.find(id).map(|known| (known.entry, known.repeats));
+        let once = |entry| Some((entry, false));
+        assert_eq!(["a", " b\t", "c", "d", "x"].map(find), [Some((1, true)), once(2), once(4), once(8), None]);
         assert_eq!(
             [1, 2, 3, 4, 5, 99].map(|entry| first.before(entry)),
             [None, Some(1), Some(2), Some(2), Some(4), Some(4)]
         );
         drop(first);
-        assert_eq!(["a", "b", "c", "d"].map(find), [Some(6), None, None, Some(7)]);
+        assert_eq!(["a", "b", "c", "d"].map(find), [Some((1, true)), None, None, once(8)], "a is known to be gone");
         drop(second);
         assert!(index.entries().is_empty());
+        let mut never_entered = Drafted::new(Arc::clone(&index));
+        let third = held(&index, &[(9, "a")]);
+        never_entered.note(10, "a");
+        drop(never_entered.finish());
+        assert_eq!(find("a"), once(9), "what was not entered takes nothing out");
+        drop(third);
     }
 
     #[test]
@@ -179,7 +222,7 @@ mod tests {
             batches.push(held(&index, &ids));
             let counted: usize = batches.iter().map(Held::cost).sum();
             // hashbrown keeps at most 7 of 8 buckets full; capacity() tells those that may be.
-            let table = index.entries().capacity() * 8 / 7 * (size_of::<Place>() + 1);
+            let table = index.entries().capacity() * 8 / 7 * (size_of::<(u64, Known)>() + 1);
             let own = batches.len() * 50 * size_of::<Place>();
             assert!(table + own <= counted + 4096, "{n}: {table} and {own} bytes are counted as {counted}");
         }

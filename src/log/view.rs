@@ -5,7 +5,7 @@
 
 use super::batch::Batch;
 use super::id::Run;
-use super::own_ids::{self, OwnIds};
+use super::own_ids::{self, Known, OwnIds};
 use crate::wire::{chunk, event};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -59,6 +59,8 @@ pub enum Missed {
     Records(u64),
     /// Its last event ID is none of this run, so nobody can know.
     Unknown,
+    /// Its last event ID was given more than once, and an event with it is not held any more, so nobody can know.
+    Ambiguous,
 }
 
 impl Log {
@@ -156,13 +158,15 @@ impl Log {
         self.start_at(self.first_of_latest(entries), Missed::Nothing)
     }
 
-    /// Where a client starts that brings `last_event_id`: strictly after that event, or with all that is held
-    /// where it is too old, or with the latest `history` entries where it is none of this run.
+    /// Where a client starts that brings `last_event_id`: strictly after the earliest event with that ID, or with all
+    /// that is held if it is too old, or with the latest `history` entries if it is none of this run.
     pub fn resume(&self, last_event_id: &str, history: u64) -> StartingPoint {
-        match self.number(last_event_id) {
+        let first = self.first();
+        match self.known(last_event_id) {
             None => self.start_at(self.first_of_latest(history), Missed::Unknown),
-            Some(number) if number + 1 >= self.first() => self.start_at(number + 1, Missed::Nothing),
-            Some(number) => self.start_at(self.first(), Missed::Records(self.first() - number - 1)),
+            Some((number, _)) if number + 1 >= first => self.start_at(number + 1, Missed::Nothing),
+            Some((_, true)) => self.start_at(first, Missed::Ambiguous),
+            Some((number, false)) => self.start_at(first, Missed::Records(first - number - 1)),
         }
     }
 
@@ -170,17 +174,22 @@ impl Log {
         StartingPoint { cursor: self.entry_start(entry), entry, missed }
     }
 
-    /// The number of the latest entry that this ID was ever given to, as far as that is known.
-    fn number(&self, id: &str) -> Option<u64> {
+    /// The number of the earliest entry that this ID was given to, as far as that is known, and whether it was given
+    /// more than once.
+    fn known(&self, id: &str) -> Option<(u64, bool)> {
         let own = match &self.ids {
             Ids::Run => None,
             Ids::OwnElseRun(index) | Ids::Own(index) => index.find(id),
         };
         // What is not held here any more can't be looked at; then the hash has to do.
-        let is_meant = |&number: &u64| {
-            number < self.first() || self.own_id(number).is_some_and(|own| own_ids::trim(own) == own_ids::trim(id))
-        };
-        own.filter(is_meant).or_else(|| self.run.number(id)).filter(|&number| number <= self.last)
+        let is_meant = |known: &Known| known.entry < self.first() || self.has_own_id(known.entry, id);
+        let own = own.filter(is_meant).map(|known| (known.entry, known.repeats));
+        own.or_else(|| Some((self.run.number(id)?, false))).filter(|&(number, _)| number <= self.last)
+    }
+
+    /// Whether entry `number` is held and has this ID.
+    fn has_own_id(&self, number: u64, id: &str) -> bool {
+        number >= self.first() && self.own_id(number).is_some_and(|own| own_ids::trim(own) == own_ids::trim(id))
     }
 
     /// The ID that entry `number` has, where it is held.
@@ -222,6 +231,11 @@ impl Log {
             Ids::Run | Ids::OwnElseRun(_) => self.last_event < entry,
             Ids::Own(_) => self.last_own_id < entry,
         }
+    }
+
+    /// Whether the last event that has an ID has this one, as others may have, too.
+    pub fn is_last_id(&self, id: &str) -> bool {
+        self.is_last_id_before(self.last_own_id + 1) && self.has_own_id(self.last_own_id, id)
     }
 
     /// Whether there is no event from `entry` on (comments don't count).
@@ -404,6 +418,101 @@ mod tests {
         assert_eq!(memory.held(), 0, "every batch gives back what it took");
     }
 
+    fn push_with_id(draft: &mut Draft, id: Option<&str>) {
+        let event = event::Event { event: None, data: event::Data::Text(b"x"), id };
+        let len = event.encoded_len();
+        draft.push(Entry::Event, |out| chunk::write(out, len, |out| event.write(out)));
+        if let Some(id) = id {
+            draft.note_own_id(id);
+        }
+    }
+
+    /// Publishes what is in the draft. Returns the first entry whose ID is there already.
+    fn append(log: &mut Log, draft: &mut Draft) -> Option<u64> {
+        let mut batch = draft.finish()?;
+        let repeat = batch.enter_own_ids();
+        log.append(Arc::new(batch));
+        repeat
+    }
+
+    #[derive(Clone, Debug)]
+    enum IdStep {
+        /// A batch of entries with these IDs.
+        Append(Vec<Option<u8>>),
+        /// Evict so many batches.
+        Evict(usize),
+        /// Another view begins, or ceases, to hold all that is held here.
+        OtherHolds(bool),
+    }
+
+    fn id_step() -> impl Strategy<Value = IdStep> {
+        prop_oneof![
+            4 => prop::collection::vec(prop::option::of(0..6u8), 1..5).prop_map(IdStep::Append),
+            2 => (1..4usize).prop_map(IdStep::Evict),
+            1 => any::<bool>().prop_map(IdStep::OtherHolds),
+        ]
+    }
+
+    /// The naive model: the IDs of all entries that ever were, and which of them anybody holds.
+    fn play_ids(steps: Vec<IdStep>) {
+        let (memory, index) = (Arc::new(Memory::new(64)), Arc::<OwnIds>::default());
+        let mut log = Log::new(Run::new(7), Ids::Own(Arc::clone(&index)));
+        let mut draft = Draft::new(Arc::clone(&memory)).with_own_ids(index);
+        let mut given: Vec<Option<u8>> = Vec::new();
+        // For each ID the entries with it since any of them was first held, without a break, up to now.
+        let mut runs: [Vec<u64>; 6] = Default::default();
+        let mut other: Vec<Arc<Batch>> = Vec::new();
+        for step in steps {
+            match step {
+                IdStep::Append(ids) => {
+                    let mut repeat = None;
+                    for id in ids {
+                        push_with_id(&mut draft, id.map(|id| format!("k{id}")).as_deref());
+                        given.push(id);
+                        let number = given.len() as u64;
+                        if let Some(run) = id.map(|id| &mut runs[usize::from(id)]) {
+                            repeat = repeat.or((!run.is_empty()).then_some(number));
+                            run.push(number);
+                        }
+                    }
+                    assert_eq!(append(&mut log, &mut draft), repeat);
+                }
+                IdStep::Evict(batches) => {
+                    let gone = log.batches.len().min(batches);
+                    let upto = log.batches.range(..gone).last().map_or(0, |batch| batch.end());
+                    log.evict(upto);
+                }
+                IdStep::OtherHolds(holds) => {
+                    other = if holds { log.batches.iter().cloned().collect() } else { Vec::new() };
+                }
+            }
+            let in_other = |number: &u64| other.iter().any(|batch| (batch.first()..=batch.last()).contains(number));
+            for (id, run) in runs.iter_mut().enumerate() {
+                if !run.iter().any(|number| *number >= log.first() || in_other(number)) {
+                    run.clear();
+                }
+                let start = log.resume(&format!("k{id}"), u64::MAX);
+                let first = log.first();
+                let want = match run.as_slice() {
+                    [] => (first, Missed::Unknown),
+                    [earliest, ..] if earliest + 1 >= first => (earliest + 1, Missed::Nothing),
+                    [only] => (first, Missed::Records(first - only - 1)),
+                    _ => (first, Missed::Ambiguous),
+                };
+                assert_eq!((start.entry, start.missed), want, "k{id}: {run:?}, held from {first} on");
+                // Whichever of them the client has: it gets all that came after, or is told that some is missing.
+                for number in run.iter() {
+                    assert!(start.entry <= number + 1 || start.missed != Missed::Nothing, "k{id}: after {number}");
+                }
+                let is_last = given.iter().rposition(Option::is_some).filter(|&nth| nth as u64 + 1 >= first);
+                let is_last = is_last.is_some_and(|nth| given[nth] == Some(id as u8));
+                assert_eq!(log.is_last_id(&format!("k{id}")), is_last, "k{id}");
+            }
+        }
+        drop((log, other));
+        assert_eq!(memory.held(), 0);
+    }
+
     #[test]
     fn a_million_resumes_cost_no_scan_of_the_log() {
         let run = Run::new(7);
@@ -430,35 +539,26 @@ mod tests {
         let mut log = Log::new(Run::new(7), Ids::Own(Arc::clone(&index)));
         let mut draft = Draft::new(Arc::clone(&memory)).with_own_ids(index);
         for number in 1..=200_000_u64 {
-            // Each ID is given twice, and the latest counts.
-            let id = format!("topic/{}", number % 100_000);
-            let event = event::Event { event: None, data: event::Data::Text(b"x"), id: Some(&id) };
-            let len = event.encoded_len();
-            draft.push(Entry::Event, |out| chunk::write(out, len, |out| event.write(out)));
-            draft.note_own_id(&id);
+            push_with_id(&mut draft, Some(&format!("topic/{number}")));
             if number % 20 == 0 {
-                let batch = draft.finish().expect("has entries");
-                batch.enter_own_ids();
-                log.append(Arc::new(batch));
+                append(&mut log, &mut draft);
             }
         }
         let start = std::time::Instant::now();
         for n in 0..50_000_u64 {
-            let nth = n * 7919 % 100_000;
-            let id = format!(" topic/{nth}");
-            let start = log.resume(&id, 1000);
-            let number = if nth == 0 { 200_000 } else { 100_000 + nth };
+            let number = 1 + n * 7919 % 200_000;
+            let start = log.resume(&format!(" topic/{number}"), 1000);
             assert_eq!((start.entry, start.missed), (number + 1, Missed::Nothing));
         }
         // A scan of 10,000 batches would take minutes.
         assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
-        assert_eq!(log.resume("topic/100000", 1000).missed, Missed::Unknown);
+        assert_eq!(log.resume("topic/200001", 1000).missed, Missed::Unknown);
         // What one view has let go of is known, and so what is missed, as long as another holds it.
         let other: Vec<_> = log.batches.range(8990..9000).cloned().collect();
         log.evict(log.entry_start(180_001));
-        assert_eq!(log.resume("topic/79900", 1000).missed, Missed::Records(100));
+        assert_eq!(log.resume("topic/179900", 1000).missed, Missed::Records(100));
         drop(other);
-        assert_eq!(log.resume("topic/79900", 1000).missed, Missed::Unknown);
+        assert_eq!(log.resume("topic/179900", 1000).missed, Missed::Unknown);
         drop(log);
         assert_eq!(memory.held(), 0);
     }
@@ -467,6 +567,11 @@ mod tests {
         #[test]
         fn every_client_reads_every_entry_from_its_start_on(steps in prop::collection::vec(step(), 1..60)) {
             play(steps);
+        }
+
+        #[test]
+        fn whoever_resumes_with_an_id_that_repeats_loses_nothing(steps in prop::collection::vec(id_step(), 1..40)) {
+            play_ids(steps);
         }
     }
 }

@@ -22,6 +22,7 @@ pub fn joined(shared: &Shared, peer: Option<&Peer>, event_source: bool, returnin
             Missed::Nothing => String::new(),
             Missed::Records(n) => format!(" and has missed {n} events"),
             Missed::Unknown => " with an ID that is unknown here".to_owned(),
+            Missed::Ambiguous => " with an ID that was given more than once".to_owned(),
         };
         shared.report.detail(format_args!("client {peer} {came}{missed}"));
     }

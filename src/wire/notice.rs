@@ -17,6 +17,8 @@ pub enum Notice {
     Missed(u64),
     /// The last event ID is unknown, so nobody knows how many events are missing.
     MissedUnknown,
+    /// The last event ID was given more than once, and not all events with it are held, so nobody knows either.
+    MissedAmbiguous,
     /// A record was skipped; the notice stands in its place.
     Skipped {
         /// The number of the record.
@@ -53,7 +55,7 @@ impl Notice {
     pub fn write_event(&self, out: &mut Vec<u8>) {
         let missed = match self {
             Notice::Missed(events) => events.to_string(),
-            Notice::MissedUnknown => "null".to_owned(),
+            Notice::MissedUnknown | Notice::MissedAmbiguous => "null".to_owned(),
             Notice::Skipped { .. } => "1".to_owned(),
         };
         out.extend_from_slice(format!("event: gap\ndata: {{\"missed\": {missed}}}\n\n").as_bytes());
@@ -77,6 +79,9 @@ impl fmt::Display for Notice {
         match self {
             Notice::Missed(events) => write!(f, "{events} events missed"),
             Notice::MissedUnknown => f.write_str("events missed, nobody knows how many: unknown last event ID"),
+            Notice::MissedAmbiguous => {
+                f.write_str("events missed, nobody knows how many: this last event ID was given more than once")
+            }
             Notice::Skipped { record, why: Skipped::TooLong { size, max } } => {
                 write!(f, "record {record} left out: {size} bytes are more than --max-record {max}")
             }

@@ -34,7 +34,7 @@ pub struct Request {
     pub accept: String,
     /// `Origin`, as it was sent.
     pub origin: Option<String>,
-    /// `Last-Event-ID`, or else the query's `last-event-id`, `last_event_id` or `lastEventId`, decoded.
+    /// `Last-Event-ID`, or else the query's `last-event-id`, `last_event_id` or `lastEventId` in any case, decoded.
     pub last_event_id: Option<String>,
     /// Whether the query has `notices=event`: heartbeats and gaps are wanted as events.
     pub notices_as_events: bool,
@@ -348,7 +348,9 @@ fn body(length: Option<&str>, coding: Option<&str>, version: Version) -> Result<
 fn last_event_id_in_query(query: &str) -> Option<String> {
     query.split('&').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        matches!(name, "last-event-id" | "last_event_id" | "lastEventId")
+        ["last-event-id", "last_event_id", "lasteventid"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
             .then(|| percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
     })
 }
@@ -414,6 +416,10 @@ mod tests {
             ("last-event-id=r-1", "", Some("r-1")),
             ("x&last_event_id=r-2", "", Some("r-2")),
             ("lastEventId=a%20b+%C3%A9", "", Some("a b é")),
+            ("lastEventID=r-5", "", Some("r-5")),
+            ("Last-Event-ID=r-6", "", Some("r-6")),
+            ("LAST_EVENT_ID=r-7&lasteventid=r-8", "", Some("r-7")),
+            ("last-eventid=r-9&lastEvent_Id=r-9&xlastEventId=r-9", "", None),
             ("lastEventId=r-3", "Last-Event-ID: r-4\r\n", Some("r-4")),
             ("last", "", None),
         ] {

@@ -38,11 +38,11 @@ fn resumed(program: &Program, id: &str, n: usize) -> (Vec<String>, Vec<String>) 
 }
 
 #[test]
-fn whoever_brings_an_id_resumes_strictly_after_its_latest_event() {
+fn whoever_brings_an_id_resumes_strictly_after_its_event() {
     let input = stream(&[
         ("1", Some("a")),
         ("2", Some("b/é:\u{1f600} %\"")),
-        ("3", Some("a")),
+        ("3", Some("c")),
         ("4", None),
         ("5", Some("inner\t blank")),
         ("6", Some("5")),
@@ -51,8 +51,8 @@ fn whoever_brings_an_id_resumes_strictly_after_its_latest_event() {
     for threads in ["1", "3"] {
         let (program, _first) = fed(&["-f", "sse", "--threads", threads], &input, 7);
         for (id, want) in [
-            ("a", &["4", "5", "6", "7"][..]),
-            (" \ta ", &["4", "5", "6", "7"]),
+            ("a", &["2", "3", "4", "5", "6", "7"][..]),
+            (" \tc ", &["4", "5", "6", "7"]),
             ("b/é:\u{1f600} %\"", &["3", "4", "5", "6", "7"]),
             ("inner\t blank", &["6", "7"]),
             ("5", &["7"]),
@@ -73,6 +73,63 @@ fn whoever_brings_an_id_resumes_strictly_after_its_latest_event() {
             assert!(told, "{id:?}: {comments:?}");
         }
     }
+}
+
+#[test]
+fn an_id_that_repeats_costs_repeats_and_loses_nothing() {
+    let input = stream(&["100", "101", "101", "102", "100", "103"].map(|id| (id, Some(id))));
+    for threads in ["1", "3"] {
+        let (mut program, first) = fed(&["-f", "sse", "--threads", threads], &input, 6);
+        for (id, want) in [
+            ("100", &["101", "101", "102", "100", "103"][..]),
+            ("101", &["101", "102", "100", "103"]),
+            ("102", &["100", "103"]),
+        ] {
+            let (data, comments) = resumed(&program, id, want.len());
+            assert_eq!((data, comments.len()), (want.iter().map(|data| data.to_string()).collect(), 0), "{id}");
+        }
+        program.write(stream(&[("x", Some("103"))]));
+        program.close_input();
+        drop(first);
+        let told = program.end().told;
+        let repeats: Vec<_> = told.iter().filter(|line| line.contains(" has an ID ")).collect();
+        assert!(repeats.len() == 1 && repeats[0].starts_with("sse-pipe: record 3 has an ID "), "{told:#?}");
+    }
+    let (mut program, first) = fed(&["-f", "sse"], &stream(&[("1", Some("a")), ("2", Some("b"))]), 2);
+    drop(first);
+    program.close_input();
+    let told = program.end().told;
+    assert!(!told.iter().any(|line| line.contains(" has an ID ")), "{told:#?}");
+}
+
+#[test]
+fn once_the_earliest_event_with_an_id_is_gone_whoever_brings_it_gets_all_that_is_held_and_a_notice() {
+    let mut program = Program::start(&["-f", "sse", "--history", "4", "--threads", "1"]);
+    let mut first = program.stream();
+    for n in 1..=7 {
+        let id = if n == 2 || n == 5 { "twice".to_owned() } else { format!("k{n}") };
+        program.write(format!("id: {id}\ndata: {n}\n\n")); // each is a batch, and leaves alone
+        first.data(1);
+    }
+    let (data, comments) = resumed(&program, "twice", 4);
+    assert_eq!(data, ["4", "5", "6", "7"]);
+    assert!(comments.len() == 1 && comments[0].starts_with("events missed, nobody knows how many"), "{comments:?}");
+    let mut page = program.stream_with("/events?notices=event&last-event-id=twice", "");
+    assert_eq!(page.next_event().map(|event| event.data), Some("{\"missed\": null}".to_owned()));
+}
+
+#[test]
+fn after_the_end_the_last_id_gets_204_even_if_it_was_given_before() {
+    let (mut program, first) = fed(&["-f", "sse"], &stream(&[("1", Some("a")), ("2", Some("b")), ("3", Some("a"))]), 3);
+    let mut source = program.stream_with("/events", ACCEPT);
+    source.data(3);
+    drop(first);
+    program.close_input();
+    assert_eq!(source.rest().1, End::Proper);
+    let mut behind = program.stream_with("/events", &format!("{ACCEPT}Last-Event-ID: b\r\n"));
+    assert_eq!(behind.rest(), (vec!["3".to_owned()], End::Proper));
+    assert_eq!(program.get("/events", &format!("{ACCEPT}Last-Event-ID: a\r\n")).status, 204);
+    assert_eq!(program.end().code(), Some(0));
 }
 
 #[test]
