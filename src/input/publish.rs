@@ -11,6 +11,7 @@ use crate::report::Report;
 use crate::sanitize::sanitize;
 use crate::wire::event::FieldValue;
 use crate::wire::notice::Skipped;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -141,6 +142,11 @@ impl EventSink {
             let what = "is no valid UTF-8; what can't be read is sent as U+FFFD (told once)";
             self.report.say(format_args!("record {number} {what}"));
         }
+    }
+
+    /// Says what would help.
+    pub fn hint(&self, hint: impl Display) {
+        self.report.say(hint);
     }
 
     /// The next record lacks something that was asked of it, as `what` says, and is sent with what stands for that.

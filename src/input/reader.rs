@@ -5,6 +5,7 @@
 
 use super::buffering::Buffering;
 use super::encoder::{Encoder, EncoderConfig};
+use super::hints::Encoding;
 use super::pipe::{self, BLOCK};
 use super::publish::EventSink;
 use super::source::{Format, Source};
@@ -95,6 +96,7 @@ impl Reader {
         pipe::enlarge(&input);
         let mut block = Arc::new(vec![0; BLOCK]);
         let mut buffering = Some(Buffering::new(self.source.terminator()));
+        let mut encoding = (self.source.terminator() == b'\n').then(Encoding::default);
         let mut waiting = None;
         while self.sink.wait_for_pace() {
             let asked = *waiting.get_or_insert_with(Instant::now);
@@ -105,6 +107,9 @@ impl Reader {
                     if buffering.as_mut().is_some_and(|buffering| buffering.read(&block[..n], asked.elapsed())) {
                         buffering = None;
                         self.report.say(BUFFERING_HINT);
+                    }
+                    if let Some(hint) = encoding.as_mut().and_then(|encoding| encoding.read(&block[..n])) {
+                        self.report.say(hint);
                     }
                     self.counters.bytes_in.fetch_add(n as u64, Ordering::Relaxed);
                     if let Some(tee) = &self.tee {

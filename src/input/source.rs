@@ -2,6 +2,7 @@
 //! an event stream. Plain records pass through here untouched.
 
 use super::encoder::Parts;
+use super::hints::{EventStreamLines, JsonOverLines};
 use super::json::{self, Pointer};
 use super::publish::EventSink;
 use super::records::{Next, Record, Splitter, Terminator};
@@ -55,10 +56,12 @@ impl Source {
         match format {
             Format::Lines(terminator) => Source::Lines(Splitter::new(terminator, max_record)),
             Format::Json(terminator, pointers) => {
-                Source::Json(Splitter::new(terminator, max_record), Json { pointers, told: false })
+                let lines = (terminator == Terminator::Newline).then(JsonOverLines::default);
+                Source::Json(Splitter::new(terminator, max_record), Json { pointers, told: false, lines })
             }
             Format::EventStream { ids } => {
-                Source::EventStream(EventStream { parser: Parser::new(max_record), ids, told: false })
+                let lines = EventStreamLines::default();
+                Source::EventStream(EventStream { parser: Parser::new(max_record), ids, told: false, lines })
             }
         }
     }
@@ -102,14 +105,21 @@ pub struct Json {
     pointers: Pointers,
     /// Whether a record that lacked something has been told of.
     told: bool,
+    /// Notices JSON over several lines.
+    lines: Option<JsonOverLines>,
 }
 
 impl Json {
     fn record(&mut self, record: Record<'_>, sink: &mut EventSink) {
         let Record::Bytes(bytes) = record else { return sink.record(record) };
         let text = as_text(bytes, sink);
-        let Json { pointers, told } = self;
+        let Json { pointers, told, lines } = self;
         let found = json::find(&text, [&pointers.event, &pointers.id, &pointers.data].map(Option::as_ref));
+        match (lines, &found) {
+            (None, _) => {}
+            (Some(lines), Ok(_)) => lines.is_json(),
+            (Some(lines), Err(_)) => lines.is_not_json(&text).into_iter().for_each(|hint| sink.hint(hint)),
+        }
         let [event, id, data] = found.unwrap_or_default().map(|value| value.and_then(part));
         let event = event.filter(|event| !event.is_empty() && memchr2(b'\r', b'\n', event.as_bytes()).is_none());
         let id = id.filter(|id| own_ids::can_come_back(id)); // never an empty one
@@ -146,11 +156,14 @@ pub struct EventStream {
     ids: bool,
     /// Whether an ID that had to be left out has been told of.
     told: bool,
+    /// Notices what is not an event stream.
+    lines: EventStreamLines,
 }
 
 impl EventStream {
     fn push(&mut self, bytes: &[u8], sink: &mut EventSink) {
-        let EventStream { parser, ids, told } = self;
+        let EventStream { parser, ids, told, lines } = self;
+        lines.read(bytes).into_iter().for_each(|hint| sink.hint(hint));
         parser.push(bytes, |item| match item {
             Item::Event(Dispatched { event, data, id }) => {
                 let event = Some(as_text(event, sink)).filter(|event| !event.is_empty());
@@ -173,6 +186,7 @@ impl EventStream {
     }
 
     fn finish(&mut self, sink: &mut EventSink) {
+        self.lines.finish().into_iter().for_each(|hint| sink.hint(hint));
         sink.upstream_over(self.parser.is_inside_event());
     }
 }

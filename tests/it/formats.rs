@@ -202,6 +202,28 @@ fn what_an_event_stream_leaves_out_is_told() {
 }
 
 #[test]
+fn an_input_that_is_something_else_gets_one_line_that_says_what_takes_it() {
+    let utf_16: Vec<u8> = "\u{feff}a,b\r\n1,2\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (args, input, hint) in [
+        (&["-f", "sse"][..], &b"{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n{\"a\":4}\n"[..], "like JSON lines; --format lines"),
+        (&["-f", "sse"], b"one\n", "like plain lines; --format lines"),
+        (&["-f", "sse"], b"{\n  \"a\": 1\n}\n", "like JSON over several lines; --format json"),
+        (&["--event-from", "/a"], b"{\n  \"a\": 1\n}\n", "the lines of one JSON text; --format json"),
+        (&[], &utf_16, "is UTF-16, not UTF-8; iconv -f utf-16 -t utf-8"),
+        (&["-f", "sse"], &utf_16, "is UTF-16, not UTF-8; iconv -f utf-16 -t utf-8"),
+    ] {
+        let (_, told, status) = sent(args, input);
+        let hints = told.iter().filter(|line| line.contains(hint)).count();
+        let all = told.iter().filter(|line| line.contains("--format") || line.contains("iconv")).count();
+        assert_eq!((hints, all, status), (1, 1, Some(0)), "{args:?} {}: {told:#?}", input.escape_ascii());
+    }
+    // At once, not at the end of what may never end.
+    let mut program = Program::start(&["-f", "sse"]);
+    program.write("one\ntwo\nthree\n");
+    program.wait_for("looks like plain lines; --format lines");
+}
+
+#[test]
 fn options_that_contradict_each_other_are_refused() {
     for (args, told) in [
         (&["--no-id", "--id-from", "/id"][..], "--no-id with --id-from"),
