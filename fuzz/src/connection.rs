@@ -80,11 +80,16 @@ struct Play {
     last_event_id: Option<LastEventId>,
     /// Whether it wants notices as events.
     notices: bool,
+    /// Whether it wants the times of events.
+    times: bool,
     /// Bytes that the client sent before and after its request was answered.
     heard: usize,
     ignored: usize,
     /// Every entry that ever was, and how many each batch that is held has.
     entries: Vec<Vec<u8>>,
+    /// When each of them was read; two batches each at the same time.
+    read_at: Vec<u64>,
+    published: u64,
     batches: std::collections::VecDeque<usize>,
     /// What the client was sent.
     sent: Vec<u8>,
@@ -123,7 +128,7 @@ impl Play {
                 (LastEventId::Number(number), format!("Last-Event-ID: {run}-{number}\r\n"))
             }
         };
-        let line = ["GET /events", "GET /events?notices=event", "GET /", "HEAD /viewer"][flags >> 3 & 3];
+        let line = ["GET /events", "GET /events?notices=event&times=event", "GET /", "HEAD /viewer"][flags >> 3 & 3];
         let accept = ["text/event-stream", "text/html", "*/*", "text/plain"][flags >> 5 & 3];
         let version = if flags & 128 == 0 { "1.1" } else { "1.0" };
         let fields = format!("Host: localhost\r\nAccept: {accept}\r\n{id_line}");
@@ -152,9 +157,12 @@ impl Play {
             request,
             last_event_id: Some(last_event_id),
             notices: line.contains("notices"),
+            times: line.contains("times"),
             heard: 0,
             ignored: 0,
             entries: Vec::new(),
+            read_at: Vec::new(),
+            published: 0,
             batches: Default::default(),
             sent: Vec::new(),
             joined: None,
@@ -293,6 +301,8 @@ impl Play {
             return;
         }
         let mut count = 0;
+        self.published += 1;
+        self.draft.read_at(1000 + self.published / 2);
         for _ in 0..=script.byte() % 4 {
             let length = script.byte() % 64;
             let mut record = script.bytes(length).to_vec();
@@ -307,6 +317,7 @@ impl Play {
             let (start, end) = batch.entry_around(batch.entry_start(number));
             let place = (start - batch.start()) as usize..(end - batch.start()) as usize;
             self.entries.push(batch.bytes()[place].to_vec());
+            self.read_at.push(batch.time());
         }
         self.batches.push_back(count);
         self.log.append(Arc::new(batch));
@@ -315,12 +326,14 @@ impl Play {
     /// Offers at most `most` bytes to the socket, which takes at most `taken` of them. Tells how many.
     fn write(&mut self, most: usize, taken: usize) -> usize {
         self.fetch();
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         if let Some(latest) = self.connection.poll_latest(&self.log) {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = self.connection.poll_write(&self.log, &mut slices, usize::MAX);
             let all: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
             assert_eq!(all, latest, "the short way leads elsewhere");
         }
+        self.connection.stage_time(&self.log);
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = self.connection.poll_write(&self.log, &mut slices, most);
         let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
         assert!(bytes.len() <= most && slices[..count].iter().all(|slice| !slice.is_empty()));
@@ -495,15 +508,21 @@ impl Play {
     }
 
     /// Reads a stream: what it begins with, then the entries from its start on, in order, and between them nothing but
-    /// heartbeats. Tells how many entries are missing to the end; 0 where nobody knows what was asked for.
+    /// heartbeats and the times that were asked for. Tells how many of these and of entries are missing to the end; 0 where nobody knows what was asked for.
     fn entries_missing(&self) -> usize {
         let (chunked, head) = (self.is_chunked(), self.head().expect("has a head"));
         let mut rest = &self.sent[head.len()..];
         let (Some(start), Some(first)) = (self.joined, &self.first) else { return 0 };
-        let first = format!("{:x}\r\n{first}\r\n", first.len());
-        let all = &self.entries[start.entry as usize - 1..];
-        let mut left = std::iter::once(first.as_bytes()).chain(all.iter().map(Vec::as_slice));
-        let mut left = left.by_ref().map(|chunk| payload(chunk, chunked)).peekable();
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len()).into_bytes();
+        let mut all = vec![chunk(first)];
+        let mut told = None;
+        for nth in start.entry as usize - 1..self.entries.len() {
+            if self.times && told.replace(self.read_at[nth]) != Some(self.read_at[nth]) {
+                all.push(chunk(&format!("event: read-at\ndata: {}\n\n", self.read_at[nth])));
+            }
+            all.push(self.entries[nth].clone());
+        }
+        let mut left = all.iter().map(|chunk| payload(chunk, chunked)).peekable();
         let heartbeats = HEARTBEATS.map(|heartbeat| payload(heartbeat.as_bytes(), chunked));
         while !rest.is_empty() {
             if let Some(after) = heartbeats.iter().find_map(|heartbeat| rest.strip_prefix(*heartbeat)) {

@@ -129,7 +129,8 @@ fn read(head: &[u8]) -> Option<Request> {
         return None;
     }
     let in_query = query.split('&').filter_map(|pair| pair.split_once('='));
-    let in_query = in_query.filter(|(name, _)| ["last-event-id", "last_event_id", "lastEventId"].contains(name));
+    let spellings = ["last-event-id", "last_event_id", "lasteventid"];
+    let in_query = in_query.filter(|(name, _)| spellings.contains(&name.to_ascii_lowercase().as_str()));
     Some(Request {
         method,
         path: path.to_owned(),
@@ -151,6 +152,7 @@ fn read(head: &[u8]) -> Option<Request> {
             None => in_query.map(|(_, value)| percent_decoded(&value.replace('+', " "))).next(),
         },
         notices_as_events: query.split('&').any(|pair| pair == "notices=event"),
+        times_as_events: query.split('&').any(|pair| pair == "times=event"),
     })
 }
 

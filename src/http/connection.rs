@@ -14,7 +14,7 @@
 //! [`Connection::handle_eviction`], [`Connection::handle_silence`], [`Connection::handle_end`],
 //! [`Connection::handle_timeout`] when [`Connection::poll_deadline`] has passed. After any of them it asks, in this order:
 //! [`Connection::poll_content`] (read a piece of the file, give it to [`Connection::handle_content`]),
-//! [`Connection::poll_latest`] or [`Connection::poll_write`] (write the slices, say with [`Connection::handle_written`] how
+//! [`Connection::poll_latest`], or [`Connection::stage_time`] and [`Connection::poll_write`] (write the slices, say with [`Connection::handle_written`] how
 //! much was taken; again, until nothing is pending or the socket is full), [`Connection::poll_shutdown`] (shut down the
 //! write side), [`Connection::poll_closed`] (remove it).
 
@@ -25,6 +25,7 @@ use super::service::{Accepted, Phase, RequestContext, Service};
 use super::stream::{NoticeForm, Opening};
 use crate::log::{Log, StartingPoint};
 use crate::wire::chunk;
+use crate::wire::notice;
 use crate::wire::request::{self, Version};
 use std::borrow::Cow;
 use std::fmt;
@@ -83,8 +84,19 @@ struct Stream {
     version: Version,
     event_source: bool,
     notices: NoticeForm,
+    /// What it knows of when events were read, if it wants to know.
+    times: Option<Told>,
     /// Closes when it has everything.
     ending: bool,
+}
+
+/// What a client knows of when events were read (behaviour 4.8).
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    /// The latest time that it was sent.
+    time: u64,
+    /// Everything before this offset was read then, as far as it was not sent before.
+    until: u64,
 }
 
 /// How an answer ends.
@@ -288,11 +300,33 @@ impl Connection {
     #[inline]
     pub fn poll_latest<'a>(&self, log: &'a Log) -> Option<&'a [u8]> {
         match self.state {
-            State::Stream(Stream { cursor, version: Version::Http11, .. }) if self.staged.is_empty() => {
+            State::Stream(Stream { cursor, version: Version::Http11, times: None, .. }) if self.staged.is_empty() => {
                 log.latest_from(cursor)
             }
             _ => None,
         }
+    }
+
+    /// Stages the time at which the next entries were read, for a client that wants to know and doesn't yet. Every entry is
+    /// in a batch, and a batch was read at once: so it stands between entries.
+    pub fn stage_time(&mut self, log: &Log) {
+        let State::Stream(Stream { cursor, version, times: Some(told), .. }) = &mut self.state else { return };
+        if *cursor < told.until || !self.staged.is_empty() {
+            return;
+        }
+        let Some((time, until)) = log.time_at(*cursor) else { return };
+        if time != told.time {
+            let event = notice::read_at(time);
+            let mut staged = Vec::new();
+            match version {
+                Version::Http11 => {
+                    chunk::write(&mut staged, event.len(), |out| out.extend_from_slice(event.as_bytes()))
+                }
+                Version::Http10 => staged.extend_from_slice(event.as_bytes()),
+            }
+            self.staged = Cow::Owned(staged);
+        }
+        *told = Told { time, until };
     }
 
     /// What is to be written, at most `most` bytes; returns how many slices there are.
@@ -310,13 +344,16 @@ impl Connection {
         if !push(&self.staged[self.sent..]) {
             return count;
         }
-        if let State::Stream(Stream { cursor, version, .. }) = self.state {
+        if let State::Stream(Stream { cursor, version, times, .. }) = self.state {
+            // What was read later has its time before it.
+            let until = times.map_or(log.end_offset(), |told| told.until);
             match version {
                 Version::Http11 => {
-                    let _ = log.from(cursor).all(push);
+                    let _ = log.between(cursor, until).all(push);
                 }
                 Version::Http10 => {
-                    let _ = log.payloads_from(cursor).all(|(_, bytes)| push(bytes));
+                    let _ =
+                        log.payloads_from(cursor).take_while(|(from, _)| *from < until).all(|(_, bytes)| push(bytes));
                 }
             }
         }
@@ -408,9 +445,10 @@ impl Connection {
                 self.state = State::Waiting;
                 Some(Action::LookUp(request))
             }
-            Answer::Stream(Opening { bytes, start, version, event_source, returning, notices }) => {
-                let ending = context.phase == Phase::Ended;
-                self.state = State::Stream(Stream { cursor: start.cursor, version, event_source, notices, ending });
+            Answer::Stream(Opening { bytes, start, version, event_source, returning, notices, times }) => {
+                let (cursor, ending) = (start.cursor, context.phase == Phase::Ended);
+                let times = times.then(Told::default);
+                self.state = State::Stream(Stream { cursor, version, event_source, notices, times, ending });
                 self.stage(bytes);
                 Some(Action::Joined { event_source, returning, start })
             }

@@ -31,6 +31,8 @@ pub struct Opening {
     pub returning: bool,
     /// In which form it gets heartbeats and gaps.
     pub notices: NoticeForm,
+    /// Whether it is sent when events were read (behaviour 4.8).
+    pub times: bool,
 }
 
 /// The form in which a client gets what is not a record: heartbeats and gaps (behaviour 4.7).
@@ -87,7 +89,8 @@ pub fn answer(
     }
     let notices = if request.notices_as_events { NoticeForm::Events } else { NoticeForm::Comments };
     content(&first_chunk(service, context, &start, returning, notices));
-    Answer::Stream(Opening { bytes, start, version: request.version, event_source, returning, notices })
+    let times = request.times_as_events;
+    Answer::Stream(Opening { bytes, start, version: request.version, event_source, returning, notices, times })
 }
 
 /// Whether the client has everything that there will ever be.

@@ -29,6 +29,8 @@ pub struct EventSink {
     repair_reported: bool,
     /// Whether a full buffer has been told of, or need not be.
     overflow_reported: bool,
+    /// Whether the input says itself when it was read.
+    has_times: bool,
     /// Whether an ID that came twice has been reported.
     repeat_reported: bool,
     /// The program ends: nothing more goes out.
@@ -55,6 +57,7 @@ impl EventSink {
             report,
             repair_reported: false,
             overflow_reported: !keeps_all,
+            has_times: false,
             repeat_reported: false,
             stopped: false,
         }
@@ -69,6 +72,22 @@ impl EventSink {
     pub fn wait_for_pace(&mut self) -> bool {
         self.stopped = self.stopped || !self.publisher.wait_for_pace();
         !self.stopped
+    }
+
+    /// What comes next was read at `time`, in milliseconds since 1970, unless the input says something else itself.
+    pub fn read_at(&mut self, time: u64) {
+        if !self.has_times && !self.stopped {
+            self.draft.read_at(time);
+        }
+    }
+
+    /// The input says that what comes next was read at `time`, by whoever sent it.
+    pub fn was_read_at(&mut self, time: u64) {
+        self.publish(); // a batch has one time
+        self.has_times = true;
+        if !self.stopped {
+            self.draft.read_at(time);
+        }
     }
 
     /// Whether the program ends, so that nothing more is published.

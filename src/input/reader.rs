@@ -21,7 +21,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// What helps where "nothing arrives".
 const BUFFERING_HINT: &str = "events come late, for the program before sse-pipe collects its output in blocks; \
@@ -79,6 +79,7 @@ impl Reader {
         if sink.is_stopped() {
             return end;
         }
+        sink.read_at(now());
         if !end.tee_gone {
             source.finish(&mut sink); // else its rest has not been read
         }
@@ -115,6 +116,7 @@ impl Reader {
                     if let Some(tee) = &self.tee {
                         tee.begin(&block, n);
                     }
+                    self.sink.read_at(now());
                     self.source.push(&block[..n], &mut self.sink);
                     self.sink.publish();
                     if !self.is_passed_on() {
@@ -145,4 +147,9 @@ impl Reader {
         self.tee = None;
         !self.end.tee_gone
     }
+}
+
+/// Milliseconds since 1970; 0 before that.
+fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis() as u64)
 }

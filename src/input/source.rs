@@ -9,7 +9,7 @@ use super::records::{Next, Record, Splitter, Terminator};
 use crate::log::own_ids;
 use crate::sanitize::sanitize;
 use crate::wire::event_stream::{Dispatched, Item, Parser};
-use crate::wire::notice::Notice;
+use crate::wire::notice::{self, Notice};
 use crate::wire::utf8;
 use memchr::memchr2;
 use std::borrow::Cow;
@@ -166,6 +166,9 @@ impl EventStream {
         lines.read(bytes).into_iter().for_each(|hint| sink.hint(hint));
         parser.push(bytes, |item| match item {
             Item::Event(Dispatched { event, data, id }) => {
+                if let Some(time) = notice::time_in(event, data, id.is_some()) {
+                    return sink.was_read_at(time);
+                }
                 let event = Some(as_text(event, sink)).filter(|event| !event.is_empty());
                 let mut id = id.filter(|_| *ids).map(|id| as_text(id, sink));
                 // An empty one takes the ID back, and so it is passed on.

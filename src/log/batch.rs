@@ -12,6 +12,8 @@ pub struct Batch {
     /// Number of the first entry; the log's first is 1.
     first: u64,
     block: Block,
+    /// When it was read, in milliseconds since 1970.
+    time: u64,
     /// Number of the latest entry up to here that is an event and no comment; 0 where there is none yet.
     last_event: u64,
     /// IDs that records brought with them, where they may.
@@ -77,6 +79,11 @@ impl Batch {
         self.own_ids.as_mut().and_then(Held::enter)
     }
 
+    /// When it was read, in milliseconds since 1970.
+    pub fn time(&self) -> u64 {
+        self.time
+    }
+
     /// All bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.block.bytes
@@ -111,6 +118,7 @@ pub struct Draft {
     start: u64,
     first: u64,
     block: Block,
+    time: u64,
     last_event: u64,
     own_ids: Option<Drafted>,
     last_own_id: u64,
@@ -130,12 +138,18 @@ impl Draft {
     /// The first batch of a log, empty.
     pub fn new(memory: Arc<Memory>) -> Draft {
         let block = memory.take();
-        Draft { start: 0, first: 1, block, last_event: 0, own_ids: None, last_own_id: 0, memory }
+        Draft { start: 0, first: 1, block, time: 0, last_event: 0, own_ids: None, last_own_id: 0, memory }
     }
 
     /// The same for a log whose records may bring IDs of their own.
     pub fn with_own_ids(self, index: Arc<OwnIds>) -> Draft {
         Draft { own_ids: Some(Drafted::new(index)), ..self }
+    }
+
+    /// What is added from now on was read at `time`, in milliseconds since 1970. A batch has one time: the draft is empty.
+    pub fn read_at(&mut self, time: u64) {
+        debug_assert!(self.is_empty(), "what was read before is published before");
+        self.time = time;
     }
 
     /// Adds the entry that `write` appends, whole chunks and at least one byte.
@@ -215,6 +229,7 @@ impl Draft {
             start: self.start,
             first: self.first,
             block,
+            time: self.time,
             last_event: self.last_event,
             own_ids: self.own_ids.as_mut().map(Drafted::finish),
             last_own_id: self.last_own_id,

@@ -21,6 +21,9 @@ pub enum Ids {
     Own(Arc<OwnIds>),
 }
 
+/// Of batches that were read at the same time, this many are looked at in one go.
+const SAME_TIME: usize = 64;
+
 /// A run of batches without a gap.
 #[derive(Debug)]
 pub struct Log {
@@ -254,12 +257,26 @@ impl Log {
 
     /// What is to be written from `cursor` on: slices in order, each to the end of its batch.
     pub fn from(&self, cursor: u64) -> impl Iterator<Item = &[u8]> {
+        self.between(cursor, self.end_offset)
+    }
+
+    /// The same as far as `until`, where a batch ends.
+    pub fn between(&self, cursor: u64, until: u64) -> impl Iterator<Item = &[u8]> {
         debug_assert!(cursor >= self.start_offset(), "what is gone is never skipped");
         let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
-        self.batches.range(nth..).map(move |batch| {
+        self.batches.range(nth..).take_while(move |batch| batch.end() <= until).map(move |batch| {
             let skip = cursor.saturating_sub(batch.start()) as usize;
             &batch.bytes()[skip..]
         })
+    }
+
+    /// When the entry at `cursor` was read, in milliseconds since 1970, and the offset up to which all that follows was
+    /// read then, too, as far as that is looked at. `None` at the end.
+    pub fn time_at(&self, cursor: u64) -> Option<(u64, u64)> {
+        let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
+        let time = self.batches.get(nth)?.time();
+        let same = self.batches.range(nth..).take(SAME_TIME).take_while(|batch| batch.time() == time);
+        Some((time, same.last()?.end()))
     }
 
     /// The entry that the byte at `cursor` is part of, from its first byte to its last: where it begins in the

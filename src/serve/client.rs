@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// One client is given at most this much in one turn, so that one with a long way to go doesn't hold up the others.
 const WRITE_BUDGET: usize = 4 << 20;
+/// And at most this many writes in one turn: one that is sent times gets little with each.
+const MOST_WRITES: u32 = 64;
 /// A full socket is tried again after this time, even if the kernel does not say that it has room.
 const RETRY_FULL: Duration = Duration::from_secs(1);
 
@@ -57,7 +59,7 @@ impl Client {
 
     /// Writes what is pending, as far as the socket takes it and the budget goes. Returns how many bytes that were.
     pub(super) fn write(&mut self, log: &Log, stall: Duration, now: Instant) -> usize {
-        let mut all = 0;
+        let (mut all, mut writes) = (0, 0);
         if self.writable {
             self.fetch(); // one piece a turn
         }
@@ -65,6 +67,7 @@ impl Client {
             let (asked, result) = match self.connection.poll_latest(log) {
                 Some(slice) => (slice.len(), if slice.is_empty() { return all } else { self.socket.write(slice) }),
                 None => {
+                    self.connection.stage_time(log);
                     let mut slices = [IoSlice::new(&[]); MAX_SLICES];
                     let count = self.connection.poll_write(log, &mut slices, WRITE_BUDGET);
                     if count == 0 {
@@ -79,7 +82,8 @@ impl Client {
                     all += written;
                     self.connection.handle_written(written, log, stall, now);
                     self.writable = written == asked;
-                    if all >= WRITE_BUDGET / 2 {
+                    writes += 1;
+                    if all >= WRITE_BUDGET / 2 || writes == MOST_WRITES {
                         break; // enough for this turn; the ready list has it again
                     }
                 }

@@ -74,6 +74,20 @@ impl Notice {
     }
 }
 
+/// The event type by which a client is told when events were read (behaviour 4.8).
+const READ_AT: &[u8] = b"read-at";
+
+/// The event that says that what follows was read at `time`, in milliseconds since 1970.
+pub fn read_at(time: u64) -> String {
+    format!("event: read-at\ndata: {time}\n\n")
+}
+
+/// The time that such an event of another sse-pipe tells; `None` if it is another event.
+pub fn time_in(event: &[u8], data: &[u8], has_id: bool) -> Option<u64> {
+    let is_time = event == READ_AT && !has_id && !data.is_empty() && data.iter().all(u8::is_ascii_digit);
+    if is_time { std::str::from_utf8(data).ok()?.parse().ok() } else { None }
+}
+
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -38,6 +38,8 @@ pub struct Request {
     pub last_event_id: Option<String>,
     /// Whether the query has `notices=event`: heartbeats and gaps are wanted as events.
     pub notices_as_events: bool,
+    /// Whether the query has `times=event`: when events were read is wanted as events.
+    pub times_as_events: bool,
     /// The token of `Authorization: Bearer` (RFC 6750 § 2.1).
     pub bearer: Option<String>,
     /// The query's `access_token` (RFC 6750 § 2.3), decoded.
@@ -149,6 +151,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         origin: None,
         last_event_id: None,
         notices_as_events: query.split('&').any(|pair| pair == "notices=event"),
+        times_as_events: query.split('&').any(|pair| pair == "times=event"),
         bearer: None,
         access_token: access_token_in_query(query),
         preflight: false,
@@ -403,6 +406,7 @@ mod tests {
             origin: Some("null".into()),
             last_event_id: Some("r-7".into()),
             notices_as_events: false,
+            times_as_events: false,
             bearer: None,
             access_token: None,
             preflight: false,

@@ -1,8 +1,10 @@
 //! Notices (behaviour 4.6, 4.7): what is no record comes as comments, or as events to whom `?notices=event` asks for
-//! them.
+//! them. And times (behaviour 4.8): when events were read, for whom `?times=event` asks for them.
 
 use crate::support::client::{Client, End, Event};
 use crate::support::program::Program;
+use std::time::{Duration, UNIX_EPOCH};
+
 const COMMENT: &str = ":\n";
 const EVENT: &str = "event: heartbeat\ndata: \n\n";
 
@@ -232,4 +234,103 @@ fn a_record_that_was_left_out_stays_a_comment_which_is_the_same_for_all() {
         assert_eq!(chunk(client), ": record 2 left out: 11 bytes are more than --max-record 10\n");
         assert!(chunk(client).starts_with("data: b\n"));
     }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    UNIX_EPOCH.elapsed().map_or(0, |time: Duration| time.as_millis() as u64)
+}
+
+/// The time of a `read-at` event.
+fn time_in(event: &Event) -> Option<u64> {
+    (event.event == "read-at").then(|| event.data.parse().expect("a time is a number"))
+}
+
+/// The next `n` records, each with the time that came last before it.
+fn timed(client: &mut Client, n: usize) -> Vec<(String, u64)> {
+    let (mut records, mut time) = (Vec::new(), 0);
+    while records.len() < n {
+        let event = client.next_event().unwrap_or_else(|| panic!("ended: {client:?}"));
+        match time_in(&event) {
+            Some(read_at) => {
+                assert_ne!(read_at, time, "a time comes only when it is another one");
+                time = read_at;
+            }
+            None => records.push((event.data, time)),
+        }
+    }
+    records
+}
+
+/// Writes these records, each read at a time of its own. Returns between which times each was read.
+fn feed(program: &mut Program, client: &mut Client, records: &[&str]) -> Vec<(u64, u64)> {
+    let mut between = Vec::new();
+    for record in records {
+        let before = now();
+        program.write(format!("{record}\n"));
+        assert_eq!(client.data(1), [*record]);
+        between.push((before, now()));
+        while now() == between[between.len() - 1].1 {
+            std::hint::spin_loop(); // to the next millisecond
+        }
+    }
+    between
+}
+
+#[test]
+fn history_and_live_events_have_the_time_at_which_they_were_read_for_whom_asks() {
+    let mut program = Program::start(&["--heartbeat", "0", "--threads", "2"]);
+    let mut first = program.stream();
+    let between = feed(&mut program, &mut first, &["1", "2", "3"]);
+    let mut live = program.stream_with("/events?times=event", "");
+    let mut records = timed(&mut live, 3);
+    let last = records[2].1;
+    let more = feed(&mut program, &mut first, &["4"]);
+    records.extend(timed(&mut live, 1));
+    for ((record, time), (before, after)) in records.iter().zip(between.iter().chain(&more)) {
+        assert!((*before..=*after).contains(time), "{record} was read from {before} to {after}: {time}");
+    }
+    // A client that resumes is sent the time of the first that it gets; its last event ID stays as it is.
+    let id = first.last_id().replace("-4", "-2");
+    let mut resumed = program.stream_with(&format!("/?notices=event&times=event&lastEventId={id}"), "");
+    let event = resumed.next_event().expect("a time");
+    assert_eq!((time_in(&event), event.id.as_str()), (Some(last), ""));
+    assert_eq!(resumed.next_event().map(|event| event.data), Some("3".to_owned()));
+    // Everybody else gets the same bytes without.
+    for target in ["/events", "/events?times", "/events?times=1", "/events?notices=event"] {
+        let mut other = program.stream_with(target, "");
+        chunk(&mut other);
+        let data: String = (1..=4).map(|_| chunk(&mut other).lines().next().unwrap_or_default().to_owned()).collect();
+        assert_eq!(data, "data: 1data: 2data: 3data: 4", "{target}");
+    }
+}
+
+#[test]
+fn a_relay_that_asks_for_times_hands_them_on() {
+    let mut origin = Program::start(&["--heartbeat", "0"]);
+    let mut first = origin.stream();
+    feed(&mut origin, &mut first, &["1", "2", "3"]);
+    origin.close_input();
+    let mut direct = origin.stream_with("/events?times=event", "");
+    let want = timed(&mut direct, 3);
+    let mut stream = String::new();
+    for (data, time) in &want {
+        stream += &format!("event: read-at\ndata: {time}\n\ndata: {data}\nid: k{data}\n\n");
+    }
+    let mut relay = Program::start(&["-f", "sse", "--heartbeat", "0"]);
+    relay.write(&stream);
+    relay.write("data: 4\n\n"); // another read, and no other time
+    relay.write("event: read-at\ndata: noon\n\nevent: read-at\ndata: 5\nid: own\n\n");
+    let mut page = relay.stream_with("/events?times=event", "");
+    let all: Vec<_> =
+        (0..9).map(|_| page.next_event().expect("an event")).map(|event| (event.event, event.data)).collect();
+    let mut wanted = Vec::new();
+    for (data, time) in want {
+        wanted.extend([("read-at".to_owned(), time.to_string()), (String::new(), data)]);
+    }
+    // What only looks like a time is an event like any other.
+    wanted.extend([("", "4"), ("read-at", "noon"), ("read-at", "5")].map(|(event, data)| (event.into(), data.into())));
+    assert_eq!(all, wanted);
+    let mut curl = relay.stream();
+    assert_eq!(curl.data(6), ["1", "2", "3", "4", "noon", "5"], "a time is not an event of the log");
 }

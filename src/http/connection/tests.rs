@@ -53,6 +53,11 @@ impl Play {
     }
 
     fn publish(&mut self, records: &[&str]) {
+        self.publish_at(0, records);
+    }
+
+    fn publish_at(&mut self, time: u64, records: &[&str]) {
+        self.draft.read_at(time);
         for record in records {
             let id = format!("{}-{}", Run::new(1), self.draft.next());
             let event = Event { event: None, data: Data::Text(record.as_bytes()), id: Some(&id) };
@@ -73,6 +78,9 @@ impl Play {
     /// The client takes at most `most` bytes.
     fn take(&mut self, most: usize) -> usize {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        if self.connection.poll_latest(&self.log).is_none() {
+            self.connection.stage_time(&self.log);
+        }
         let count = self.connection.poll_write(&self.log, &mut slices, most);
         let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
         self.sent.extend_from_slice(&bytes);
@@ -218,6 +226,60 @@ fn heartbeats_go_only_to_those_that_have_everything() {
     play.connection.handle_silence(&play.log);
     play.take_all(3);
     assert!(play.content().ends_with("\n\n\r\n2\r\n:\n\r\n"), "one, between events: {}", play.content());
+}
+
+#[test]
+fn a_client_that_asks_gets_the_time_of_reading_before_each_entry_that_was_read_at_another_time() {
+    let run = Run::new(1);
+    let event = |data: &str, n: u32| format!("data: {data}\nid: {run}-{n}\n\n");
+    let time = |time: u64| format!("event: read-at\ndata: {time}\n\n");
+    let from_2 = [event("b", 2), event("c", 3), time(2000), event("d", 4), event("e", 5), time(1500), event("f", 6)];
+    for (query, last_id, want) in [
+        ("?times=event", "", [&[time(1000), event("a", 1)], from_2.as_slice()].concat()),
+        ("?times=event", "-1", [&[time(1000)], from_2.as_slice()].concat()),
+        ("?times=event", "-3", [&[time(2000)], &from_2[3..]].concat()),
+        ("", "-3", vec![event("d", 4), event("e", 5), event("f", 6)]),
+        ("?times=comment", "-4", vec![event("e", 5), event("f", 6)]),
+    ] {
+        for version in ["1.1", "1.0"] {
+            for step in [1, 2, 3, 7, 50, 10_000] {
+                let mut play = Play::new();
+                play.publish_at(1000, &["a", "b"]);
+                play.publish_at(1000, &["c"]);
+                play.publish_at(2000, &["d"]);
+                let id = if last_id.is_empty() { String::new() } else { format!("Last-Event-ID: {run}{last_id}\r\n") };
+                play.input(&format!("GET /events{query} HTTP/{version}\r\nHost: a\r\n{id}\r\n"));
+                play.take_all(step);
+                play.publish_at(2000, &["e"]); // live, at the same time; then the clock was set back
+                play.take(step);
+                play.publish_at(1500, &["f"]);
+                play.take_all(step);
+                play.connection.handle_silence(&play.log);
+                play.take_all(step);
+                let mut all = vec!["retry: 1500\n".to_owned()];
+                all.extend(want.iter().cloned());
+                all.push(":\n".to_owned());
+                let want = match version {
+                    "1.1" => all.iter().map(|content| chunk_of(content)).collect(),
+                    _ => all.concat(),
+                };
+                assert_eq!(play.content(), want, "HTTP/{version} {query} {last_id} by {step}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_that_falls_off_the_log_while_it_is_sent_a_time_is_closed() {
+    let mut play = Play::new();
+    play.input(&GET.replace("/events", "/events?times=event"));
+    play.take_all(1000);
+    play.publish_at(1000, &["a"]);
+    assert_eq!(play.take(10), 10, "part of the time");
+    play.publish_at(2000, &["b"]);
+    play.log.evict(play.log.entry_start(2));
+    play.connection.handle_eviction(&play.log);
+    assert_eq!(play.connection.poll_closed(), Some(CloseReason::Behind));
 }
 
 #[test]
