@@ -62,7 +62,7 @@ fn the_plot_has_a_series_for_each_number_that_records_carry() {
         ("a sentence with 3 words\n<b>7</b>\n8\n", "value: 8"),
     ];
     // By the page's own module, to start one browser instead of many; the last also by the page itself.
-    let find = r"Promise.all([import('./viewer/numbers.js'), import('./viewer/text.js')])
+    let find = r"Promise.all([import('./viewer/recognise/numbers.js'), import('./viewer/text/json.js')])
         .then(([{ Numbers }, { parseJson }]) => RECORDS.map((records) => {
             const numbers = new Numbers();
             const found = new Map();
@@ -165,7 +165,7 @@ fn the_map_has_a_track_for_each_object_whose_positions_records_carry() {
             "3c6444: 50.1 8.6\n4b1812: 47.4 -171.5"),
         ("{\"lat\": 91, \"lon\": 0}\n{\"lat\": null, \"lon\": 5}\n{\"lat\": 9, \"lon\": 10}\n", ": 9 10"),
     ];
-    let find = r"Promise.all([import('./viewer/positions.js'), import('./viewer/text.js')])
+    let find = r"Promise.all([import('./viewer/recognise/positions.js'), import('./viewer/text/json.js')])
         .then(([{ findPositions }, { parseJson }]) => RECORDS.map((records) => {
             const found = new Map();
             for (const record of records.split(records.endsWith('\0') ? '\0' : '\n')) {

@@ -1,9 +1,10 @@
-// The land of the world, from TopoJSON (a compact form of GeoJSON in which shapes share their borders).
+// The land of the world, from TopoJSON (a compact form of GeoJSON in which shapes share their borders). Pure data; it
+// is drawn in map.js.
 
-/** The rings of all polygons of the object `land`, as a GeoJSON MultiPolygon has them, moved by so many degrees. */
+/** The rings of all polygons of the object `land`, as a GeoJSON MultiPolygon has them, shifted by this many degrees. */
 export function land(topology, shift) {
   const { scale, translate } = topology.transform;
-  // Each point is told by its difference to the one before, in steps of the grid that `transform` describes.
+  // Each point is given by its difference from the one before, in steps of the grid that `transform` describes.
   const arcs = topology.arcs.map((arc) => {
     let x = 0;
     let y = 0;
@@ -17,7 +18,7 @@ export function land(topology, shift) {
   );
 }
 
-/** A ring that goes on beyond 180° where it crosses the antimeridian; one around the South Pole is closed there. */
+/** A ring that continues beyond 180° where it crosses the antimeridian; one around the South Pole is closed there. */
 function unbroken(ring) {
   let turn = 0;
   const whole = ring.map(([x, y], i) => {

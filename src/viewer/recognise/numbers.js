@@ -1,29 +1,29 @@
-// The numbers in records, each with a name: what the plot draws.
+// The numbers in records, each with a name: what the plot draws. Pure: no page, no clock.
 //
-// A record carries numbers as a bare number ("value"); as columns separated by commas, semicolons, tabs or spaces
-// (named by a heading such as vmstat's or a CSV file's, where one came before); as members of a JSON object, nested too
-// ("user.id", "load.0"); or as name=number in a text, as ping and logfmt have them.
+// A record may be a bare number ("value"); columns separated by commas, semicolons, tabs or spaces (named by a heading
+// such as vmstat's or a CSV file's, if one came before); a JSON object with numbers, also in nested ones ("user.id",
+// "load.0"); or a text with name=number in it, as ping and logfmt write.
 
-/** From one record at most so many numbers are taken. */
+/** The most numbers that are taken from one record. */
 const MAX_NUMBERS = 32;
 
-/** Texts longer than this are no measurements. */
+/** Texts longer than this, in UTF-16 units, are not measurements. */
 const MAX_LENGTH = 16_384;
 
-/** Objects nested deeper than this are not looked into. */
+/** Objects nested deeper than this are not searched. */
 const MAX_DEPTH = 6;
 
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?%?$/;
 const PAIR = /(?:^|[\s,;([])([A-Za-z_][\w.-]*)=([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.:/-])/g;
 
-/** Times and dates, which often stand before the columns. */
+/** Times and dates, which are often before the columns. */
 const TIME = /^(?:\d{4}-\d\d-\d\d(?:[T ].*)?|\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?|\d{1,2}\/\d{1,2}\/\d{2,4}|[AP]M)$/;
 
 /** Finds the numbers of the records of one stream; it remembers the heading of columns. */
 export class Numbers {
   #heading = null; // the names of the columns, from the last line that may be a heading
 
-  /** The numbers of a record, as [name, value] pairs; `json` is its value where it is a JSON object or array. */
+  /** The numbers of a record, as [name, value] pairs; `json` is its value if it is a JSON object or array. */
   find(text, json) {
     if (json !== undefined) return members(json);
     if (text.length > MAX_LENGTH) return [];
@@ -44,7 +44,7 @@ export class Numbers {
     const values = cells.map(number);
     const heading = this.#heading?.length === cells.length ? this.#heading : null;
     const numeric = values.filter((value) => value !== null).length;
-    // Without a heading only times may stand between the numbers: other words would make it a sentence.
+    // Without a heading, only times may be between the numbers: with other words it is a sentence.
     const rest = cells.filter((cell, i) => values[i] === null && cell !== "" && !TIME.test(cell)).length;
     if (numeric === 0 || (rest > 0 && (!heading || numeric < rest))) return [];
     const found = [];
@@ -55,7 +55,7 @@ export class Numbers {
   }
 }
 
-/** The cells of a line, by the separator that it has. */
+/** The cells of a line, split at the separator that is in it. */
 function columns(text) {
   const line = text.trim();
   for (const separator of ["\t", ";", ","]) {
@@ -87,7 +87,7 @@ function members(json) {
     if (typeof value === "number" && Number.isFinite(value)) {
       found.push([name || "value", value]);
     } else if (typeof value === "object" && value !== null && depth < MAX_DEPTH) {
-      // The coordinates of a geometry are no measurements; the map shows them.
+      // The coordinates of a geometry are not measurements; the map shows them.
       if (Array.isArray(value.coordinates) && typeof value.type === "string") return;
       for (const [key, member] of Object.entries(value)) walk(member, name === "" ? key : `${name}.${key}`, depth + 1);
     }
@@ -96,7 +96,7 @@ function members(json) {
   return found;
 }
 
-/** Of numbers with the same name the later ones get it with their place. */
+/** If numbers have the same name, the later ones get a number after it. */
 function distinct(found) {
   const seen = new Map();
   return found.map(([name, value]) => {

@@ -1,17 +1,18 @@
-// What a page holds of the stream: the newest items, each with its number in the order in which they came.
+// The newest items of the stream, each with its number in the order in which they came. The hub has such a buffer, and
+// every tab has one.
 //
-// An item is an event, or a notice (a comment of the server's, which tells of what is missing):
-// {time, type, id, data, notice}, where `time` is when it came in ms since the epoch.
+// An item is an event, or a notice (a comment from the server that reports what is missing):
+// {time, type, id, data, notice}, where `time` is when it came, in ms since the epoch.
 
-/** So many items are held at most. */
+/** The most items that are kept. */
 export const MAX_ITEMS = 200_000;
 
-/** So much text, in UTF-16 units; 200,000 records of 16 MiB would not fit any tab. */
+/** The most text that is kept, in UTF-16 units: 200,000 records of 16 MiB would not fit in any tab. */
 export const MAX_TEXT = 64 * 1024 * 1024;
 
-export class Held {
+export class ItemBuffer {
   #items = [];
-  #head = 0; // those before it have gone; cut off now and then, not at every push
+  #head = 0; // items before it are gone; the array is cut now and then, not at every push
   #text = 0;
   #slack = 1;
 
@@ -22,12 +23,12 @@ export class Held {
     return this.#items.length - this.#head;
   }
 
-  /** The number of the oldest item that is held. */
+  /** The number of the oldest item that is kept. */
   get first() {
     return this.end - this.length;
   }
 
-  /** Whether the next item may cost an old one its place. */
+  /** Whether the next item may push out an old one. */
   get full() {
     return this.length >= MAX_ITEMS || this.#text >= MAX_TEXT;
   }
@@ -43,13 +44,13 @@ export class Held {
     this.#trim();
   }
 
-  /** While somebody reads among the old ones, twice as much is held before they go. */
+  /** While a person reads among the old items, twice as much is kept before they go. */
   set reading(reading) {
     this.#slack = reading ? 2 : 1;
     this.#trim();
   }
 
-  /** Lets everything go, and counts on from `end`. */
+  /** Drops everything, and counts on from `end`. */
   clear(end = this.end) {
     this.#items = [];
     this.#head = 0;

@@ -1,33 +1,32 @@
-// The plot's data: a table with a row for each record that carried numbers, and a column for each series.
+// The plot's data: a table with a row for each record that has numbers in it, and a column for each series. Pure data.
 //
-// It holds so many rows at most. Once it is full, a quarter of an hour is kept, and where that is more than fits, rows
-// are merged: of those that fall into the same step of time two remain, with the least and the greatest value of each
-// series. So a flood loses its detail evenly, and never its peaks.
+// The number of rows is limited. Once the table is full, a quarter of an hour is kept; if that is more than fits, rows
+// are merged: of those in the same step of time two remain, with the least and the greatest value of each series. So a
+// flood loses its detail evenly, and never its peaks.
 
 /** Rows at most. */
 const MAX_ROWS = 40_000;
 
-/** What is older than this, in ms, makes room first. */
+/** What is older than this, in ms, is dropped first. */
 const KEPT = 15 * 60_000;
 
-/** So many series are told apart. */
-export const MAX_SERIES = 24;
+/** The most series that are kept. */
+const MAX_SERIES = 24;
 
 export class Series {
   /** The names of the series, in the order in which they came. */
   names = [];
-  #columns = new Map(); // for each name its values; NaN where a record had none
+  #columns = new Map(); // the values of each series by its name; NaN if a record had none
   #times = new Float64Array(1024);
   #length = 0;
-  #step = 0; // rows are merged into steps of so many ms; 0: not yet
-
-  /** How many series there were beyond those that fit. */
-  #refused = new Set();
+  #step = 0; // rows are merged into steps of this many ms; 0: not yet
+  #refused = new Set(); // the names of series that did not fit
 
   get length() {
     return this.#length;
   }
 
+  /** How many series did not fit. */
   get refused() {
     return this.#refused.size;
   }
@@ -43,6 +42,10 @@ export class Series {
     this.#refused.clear();
     this.#length = 0;
     this.#step = 0;
+  }
+
+  has(name) {
+    return this.#columns.has(name);
   }
 
   /** Adds the numbers of a record that came at `time`, in ms. */
@@ -115,7 +118,7 @@ export class Series {
       return;
     }
     if (last - first <= 0) {
-      this.#drop(MAX_ROWS / 4); // all at the same moment: there is no time to divide
+      this.#drop(MAX_ROWS / 4); // all at the same moment: there are no steps to merge
       return;
     }
     // Two rows a step, so half of the table is free afterwards.

@@ -1,46 +1,50 @@
-// The one connection that all tabs share: a SharedWorker (where a browser has none, each tab has a Worker of its own).
+// The one connection that all tabs share, in a SharedWorker (if a browser has none, each tab has a Worker of its own).
 //
-// It reads the stream, holds the newest items, and gives each tab what it has not had yet, at the tab's own pace: a
+// It reads the stream, keeps the newest items, and sends each tab what it does not have yet, at the tab's own pace: a
 // tab says {want: N}, "from number N on", and gets one message for it, as soon as there is something. So a tab is never
-// flooded, one that sleeps costs nothing, and a new one gets what the others have, the first of it unasked. While none of those that ask keeps
-// up, the stream is not read on: the server notices, and with it the program before the pipe.
+// flooded, one that sleeps costs nothing, and a new one gets what the others have, the first part without asking. While
+// none of the tabs that ask keeps up, the stream is not read: the server notices, and so does the program before the
+// pipe.
 //
 //     tab to hub    {want: N}       and {want: null}: nothing for now (paused)
-//                   {connect: true} now, whatever is being waited for
+//                   {connect: true} now, without waiting any longer
 //                   {bye: true}     the tab is about to go
 //     hub to tab    {from, items, status}   items, the first of which has the number `from`
 //                   {status}                see status()
+//
+// The tab's side of this is hub-client.js. How the stream is read is left to connection.js and parser.js.
 
-import { Connection } from "./event-stream.js";
-import { Held } from "./held.js";
+import { ItemBuffer } from "../item-buffer.js";
+import { Connection } from "./connection.js";
+import "./parser.js"; // connection.js imports it: this way it is requested at once, not a round trip later
 
-/** One message has at most so many items, and about so much text. */
+/** One message has at most this many items, and about this much text in UTF-16 units. */
 const MAX_MESSAGE = 2_048;
 const MAX_MESSAGE_TEXT = 1024 * 1024;
 
-/** A tab is sent items at most once in so many ms, which is as often as it draws. */
+/** A tab is sent items at most once in this many ms, which is as often as it draws. */
 const PERIOD = 16;
 
-/** How often the figures are sent where they have changed, in ms. */
+/** How often the status is sent if it has changed, in ms. */
 const REFRESH = 250;
 
-/** The rate is that of the last so many ms. */
+/** The rate is that of this many last ms. */
 const RATE_SPAN = 4_000;
 
-/** How many seconds the figures look back. */
+/** How many seconds the figures go back. */
 const SECONDS = 60;
 
-const held = new Held();
+const items = new ItemBuffer();
 const tabs = new Set();
 const figures = { events: 0, gaps: 0, missed: 0, missedUnknown: false };
-let roomMade = null; // called when a tab has made room
+let resumeReading = null; // called when a tab has made room
 
 // The stream
 
 const stream = {
   onEvent({ type, data, id }) {
     figures.events += 1;
-    hold(type, data, id ?? "", false);
+    keep(type, data, id ?? "", false);
   },
 
   onComment(text) {
@@ -48,29 +52,29 @@ const stream = {
     if (missed) gap(Number(missed[1]));
     else if (/^record [0-9]+\b.*\bleft out/.test(text)) gap(1);
     else if (/\bevents?\b.*\bmissed\b/.test(text)) gap(null);
-    hold("", text, "", true);
+    keep("", text, "", true);
   },
 
   onOverlong() {
     gap(1);
-    hold("", "an event too long for this page was left out", "", true);
+    keep("", "an event too long for this page was left out", "", true);
   },
 
   onState() {
-    tellStatus();
+    sendStatus();
   },
 
   room() {
     for (const tab of tabs) tab.send();
-    if (!held.full || ![...tabs].some((tab) => tab.asks) || [...tabs].some((tab) => tab.keepsUp)) return undefined;
+    if (!items.full || ![...tabs].some((tab) => tab.asks) || [...tabs].some((tab) => tab.keepsUp)) return undefined;
     return new Promise((resolve) => {
-      roomMade = resolve;
+      resumeReading = resolve;
     });
   },
 };
 
-function hold(type, data, id, notice) {
-  held.push({ time: Date.now(), type, id, data, notice });
+function keep(type, data, id, notice) {
+  items.push({ time: Date.now(), type, id, data, notice });
 }
 
 function gap(missed) {
@@ -80,8 +84,8 @@ function gap(missed) {
 }
 
 /**
- * The tab's query goes on to the stream (a tail, a token), but for `notices`: this page sees
- * comments as they are, and nobody's own events named "heartbeat" can be taken for one.
+ * The tab's query is passed on to the stream (a tail, a token), except `notices`: this page sees comments as they are,
+ * so that an event that somebody named "heartbeat" is not mistaken for one.
  */
 function eventsUrl() {
   const query = self.location.search
@@ -89,7 +93,7 @@ function eventsUrl() {
     .split("&")
     .filter((pair) => pair !== "" && pair.split("=")[0] !== "notices")
     .join("&");
-  return query === "" ? "../events" : `../events?${query}`;
+  return query === "" ? "../../events" : `../../events?${query}`;
 }
 
 const connection = new Connection(eventsUrl(), stream);
@@ -98,9 +102,9 @@ const connection = new Connection(eventsUrl(), stream);
 
 class Tab {
   #port;
-  #want = 0; // the number of the next item that it has not got
+  #want = 0; // the number of the first item that it does not have
   #waits = true; // for items
-  #sent = -Infinity; // when it last got any
+  #lastSent = -Infinity; // when it was last sent any
   #timer = 0;
   asks = true; // not paused
 
@@ -109,9 +113,9 @@ class Tab {
     port.onmessage = ({ data }) => this.#take(data);
   }
 
-  /** Whether it is in the newer half of what is held. */
+  /** Whether it is in the newer half of the buffer. */
   get keepsUp() {
-    return this.asks && this.#want >= held.first + held.length / 2;
+    return this.asks && this.#want >= items.first + items.length / 2;
   }
 
   #take({ want, connect, bye }) {
@@ -119,51 +123,51 @@ class Tab {
     if (connect) connection.connect();
     if (want === null) this.asks = this.#waits = false;
     if (typeof want === "number") {
-      this.#want = Math.min(want, held.end);
+      this.#want = Math.min(want, items.end);
       this.asks = this.#waits = true;
       this.send();
     }
-    if (roomMade) {
-      const resolve = roomMade;
-      roomMade = null;
-      resolve(stream.room());
+    if (resumeReading) {
+      const resume = resumeReading;
+      resumeReading = null;
+      resume(stream.room());
     }
   }
 
   /** Sends items if the tab waits for any and there are some. */
   send() {
-    if (!this.#waits || this.#timer !== 0 || this.#want === held.end) return;
-    const wait = this.#sent + PERIOD - performance.now();
-    if (wait > 0 && held.end - this.#want < MAX_MESSAGE) {
+    if (!this.#waits || this.#timer !== 0 || this.#want === items.end) return;
+    const wait = this.#lastSent + PERIOD - performance.now();
+    if (wait > 0 && items.end - this.#want < MAX_MESSAGE) {
       this.#timer = setTimeout(() => {
         this.#timer = 0;
         this.send();
       }, wait);
       return;
     }
-    const from = Math.max(this.#want, held.first);
-    const items = [];
+    const from = Math.max(this.#want, items.first);
+    const batch = [];
     let text = 0;
-    for (let n = from; n < held.end && items.length < MAX_MESSAGE && text < MAX_MESSAGE_TEXT; n += 1) {
-      const item = held.get(n);
-      items.push(item);
+    for (let n = from; n < items.end && batch.length < MAX_MESSAGE && text < MAX_MESSAGE_TEXT; n += 1) {
+      const item = items.get(n);
+      batch.push(item);
       text += item.data.length;
     }
-    this.#want = from + items.length;
+    this.#want = from + batch.length;
     this.#waits = false;
-    this.#sent = performance.now();
-    this.#port.postMessage({ from, items, status: status() });
+    this.#lastSent = performance.now();
+    this.#port.postMessage({ from, items: batch, status: status() });
   }
 
-  tell(message) {
-    this.#port.postMessage(message);
+  sendStatus(status) {
+    this.#port.postMessage({ status });
   }
 }
 
 function adopt(port) {
   const tab = new Tab(port);
   tabs.add(tab);
-  tab.tell({ status: status() });
+  tab.sendStatus(status());
   tab.send();
 }
 
@@ -187,7 +191,7 @@ function count() {
   rate = ((figures.events - before) * 1000) / Math.max(now - then, 1000);
 
   seconds[SECONDS - 1] = figures.events - eventsBefore;
-  // A worker that slept has missed some seconds.
+  // A worker that was asleep has missed some seconds.
   for (let n = 0; Date.now() - secondBegan >= 1000; n += 1) {
     if (n === SECONDS) {
       secondBegan = Date.now();
@@ -201,27 +205,28 @@ function count() {
 }
 
 /**
- * How things stand: the connection's state, `events` in all, `gaps` and what they cost, the `rate` and the events in
- * each of the last 60 `seconds`, the `end` of what is held, and how many `tabs` there are.
+ * The state of the connection; how many `events` there were; how many `gaps`, and how many events were `missed` in
+ * them; the `rate`, and the events in each of the last 60 `seconds`; the `first` and the `end` of the buffer; how many
+ * `tabs` there are.
  */
 function status() {
   const { lastEventId, state } = connection;
-  return { ...figures, rate, seconds, lastEventId, state, first: held.first, end: held.end, tabs: tabs.size };
+  return { ...figures, rate, seconds, lastEventId, state, first: items.first, end: items.end, tabs: tabs.size };
 }
 
-let told = "";
+let lastStatus = ""; // that was sent, as JSON
 
-function tellStatus() {
+function sendStatus() {
   const now = status();
   const text = JSON.stringify(now);
-  if (text === told) return;
-  told = text;
-  for (const tab of tabs) tab.tell({ status: now });
+  if (text === lastStatus) return;
+  lastStatus = text;
+  for (const tab of tabs) tab.sendStatus(now);
 }
 
 setInterval(() => {
   count();
-  tellStatus();
+  sendStatus();
 }, REFRESH);
 
 connection.connect(); // the first tab joins in a moment

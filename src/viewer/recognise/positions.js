@@ -1,13 +1,13 @@
-// The positions in records: what the map shows.
+// The positions in records: what the map shows. Pure: no page, no clock.
 //
-// A record carries positions as members lat/lon (latitude/longitude, lng, long; gpsd's TPV among them), nested too; as
-// GeoJSON (RFC 7946: a geometry, a Feature or a FeatureCollection); or, where the person says so, as two numbers
-// "lat,lon". An object is told from another by its id, name, mmsi, hex or device.
+// A record may have members lat/lon (latitude/longitude, lng, long; gpsd's TPV among them), also in nested objects; it
+// may be GeoJSON (RFC 7946: a geometry, a Feature or a FeatureCollection); or, if the person says so, two numbers
+// "lat,lon". Objects are distinguished by their id, name, mmsi, hex or device.
 
-/** From one record at most so many positions are taken. */
+/** The most positions that are taken from one record. */
 const MAX_POSITIONS = 10_000;
 
-/** Objects nested deeper than this are not looked into. */
+/** Objects nested deeper than this are not searched. */
 const MAX_DEPTH = 6;
 
 const LATITUDE = ["lat", "latitude", "Lat", "Latitude", "LAT"];
@@ -16,9 +16,8 @@ const NAMES = ["id", "name", "mmsi", "hex", "device"];
 const TWO_NUMBERS = /^\s*([+-]?\d{1,3}(?:\.\d+)?)\s*[,;\t ]\s*([+-]?\d{1,3}(?:\.\d+)?)\s*$/;
 
 /**
- * The positions of a record, a JSON value: a list of {object, lat, lon, shape}. `object` names whom the position is of
- * ("" where nothing does). `shape` is a GeoJSON geometry where that is more than a point; then lat and lon are those of
- * its first position.
+ * The positions in a record, a JSON value: a list of {object, lat, lon, shape}. `object` is the name of what is there,
+ * or "". `shape` is a GeoJSON geometry if that is more than a point; then lat and lon are those of its first position.
  */
 export function findPositions(json) {
   const found = [];
@@ -26,7 +25,7 @@ export function findPositions(json) {
   return found;
 }
 
-/** The position that two numbers "lat,lon" make, or null. */
+/** The position in a text of two numbers "lat,lon", or null. */
 export function twoNumbers(text) {
   const numbers = TWO_NUMBERS.exec(text);
   return numbers && position(Number(numbers[1]), Number(numbers[2]), "");
@@ -82,7 +81,7 @@ function nameOf(value) {
   return "";
 }
 
-/** The geometries with coordinates, and how deep their positions lie in lists (RFC 7946, section 3.1). */
+/** The geometries with coordinates, and how deep their positions are in lists (RFC 7946, section 3.1). */
 const NESTED = new Map([
   ["Point", 0],
   ["MultiPoint", 1],
@@ -115,7 +114,7 @@ function geometry(value, object, found, depth = 0) {
   else if (isWhole(value.coordinates, NESTED.get(value.type))) push(first, object, value, found);
 }
 
-/** Whether coordinates are positions so deep in lists, all of numbers: a map library would stumble over others. */
+/** Whether coordinates are positions this deep in lists, all of numbers: a map library would stumble over others. */
 function isWhole(coordinates, nested) {
   if (!Array.isArray(coordinates) || coordinates.length === 0) return false;
   if (nested > 0) return coordinates.every((member) => isWhole(member, nested - 1));

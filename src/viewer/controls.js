@@ -1,0 +1,158 @@
+// What a person can do with the events: filter by a text or by event types, pause, clear, save; and the keys.
+//
+// Which view is shown is left to views.js, and what a view offers by itself to the view.
+
+import { $, make, makeButton, setText } from "./dom.js";
+import { makeFilter, UNNAMED } from "./log/filter.js";
+import { cut } from "./text/characters.js";
+
+/** The most event types that are told apart, and the most that get a chip. */
+const MAX_TYPES = 200;
+const MAX_CHIPS = 12;
+
+/** Labels of chips are cut to this. */
+const MAX_LABEL = 40;
+
+export class Controls {
+  #client;
+  #views;
+  #onChange;
+  #types = new Set(); // the event types that came, in the order in which they came
+  #chosen = new Set(); // the types that the log is limited to
+  #chips = ""; // the types for which there are chips
+
+  /** `onChange()` is called when the person has changed something that the page says in words. */
+  constructor(client, views, onChange) {
+    this.#client = client;
+    this.#views = views;
+    this.#onChange = onChange;
+    $("pause").addEventListener("click", () => this.#pause(!client.paused));
+    $("clear").addEventListener("click", () => this.#clear());
+    $("save").addEventListener("click", () => save(views.log.items()));
+    $("newer").addEventListener("click", () => this.#follow());
+    $("filter").addEventListener("input", () => this.#refilter());
+    document.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  // The filter
+
+  /** Whether the log is limited in any way. */
+  get filtering() {
+    return $("filter").value !== "" || this.#chosen.size > 0;
+  }
+
+  /** The filter that is set now, as makeFilter() returns it. */
+  get filter() {
+    return makeFilter($("filter").value, this.#chosen);
+  }
+
+  #refilter() {
+    const { test, error } = this.filter;
+    $("filter").setAttribute("aria-invalid", String(error !== ""));
+    this.#views.log.filter(test);
+    this.#onChange();
+  }
+
+  /** Notes the type of an event. */
+  addType(item) {
+    if (this.#types.size < MAX_TYPES) this.#types.add(item.type || UNNAMED);
+  }
+
+  /** A chip for each event type, once there are several. */
+  showTypes() {
+    const several = this.#types.size > 1;
+    $("types").hidden = !several;
+    const names = [...this.#types].slice(0, MAX_CHIPS);
+    if (!several || names.join("\n") === this.#chips) return;
+    this.#chips = names.join("\n");
+    $("types").replaceChildren(...names.map((name) => this.#makeChip(name)));
+  }
+
+  #makeChip(name) {
+    const chip = makeButton("chip", cut(name, MAX_LABEL), () => {
+      if (!this.#chosen.delete(name)) this.#chosen.add(name);
+      chip.setAttribute("aria-pressed", String(this.#chosen.has(name)));
+      this.#refilter();
+    });
+    chip.setAttribute("aria-pressed", String(this.#chosen.has(name)));
+    chip.title = `Only events of type ${cut(name, 1000)}`;
+    return chip;
+  }
+
+  // Pause, clear
+
+  #pause(on) {
+    this.#client.pause(on);
+    $("pause").setAttribute("aria-pressed", String(on));
+    setText($("pause"), on ? "Resume" : "Pause");
+    $("display-paused").hidden = !on;
+    if (!on) this.#views.log.follow();
+    this.#onChange();
+  }
+
+  #follow() {
+    if (this.#client.paused) this.#pause(false);
+    else this.#views.log.follow();
+    $("log").focus({ preventScroll: true });
+  }
+
+  #clear() {
+    this.#client.clear();
+    this.#types.clear();
+    this.#chosen.clear();
+    this.#chips = "";
+    this.showTypes();
+    this.#views.clear(this.filter.test);
+    this.#client.ask();
+    this.#onChange();
+  }
+
+  // Keys
+
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const filter = $("filter");
+    if (event.key === "Escape" && event.target === filter) {
+      filter.value = "";
+      this.#refilter();
+      $("log").focus({ preventScroll: true });
+    } else if (event.target.closest("input, textarea, select")) {
+      return; // there a key means what it always means
+    } else if (event.key === " " && !event.repeat && !event.target.closest("button, a, summary")) {
+      this.#pause(!this.#client.paused);
+    } else if (["1", "2", "3"].includes(event.key)) {
+      this.#views.goToTab(Number(event.key));
+    } else if (event.key === "/") {
+      this.#views.go("log");
+      filter.focus();
+      filter.select();
+    } else if (event.key === "g") {
+      this.#views.go("log");
+      this.#follow();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+}
+
+/** Saves the events among some items as NDJSON: time, ID and type if there are any, and the data as a string. */
+function save(items) {
+  const parts = [];
+  for (const { time, id, type, data, notice } of items) {
+    if (notice) continue;
+    const event = {
+      time: new Date(time).toISOString(),
+      ...(id !== "" && { id }),
+      ...(type !== "" && { event: type }),
+      data,
+    };
+    parts.push(`${JSON.stringify(event)}\n`);
+  }
+  const link = make("a");
+  link.href = URL.createObjectURL(new Blob(parts, { type: "application/x-ndjson" }));
+  const now = new Date().toISOString().slice(0, 19).replaceAll(":", "");
+  link.download = `${location.host.replace(/[^\w.-]+/g, "-")}-${now}.ndjson`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

@@ -1,0 +1,82 @@
+// What the page says about the log, around its rows: why there are none, how many there are, what is new below.
+
+import { $, setText } from "./dom.js";
+
+const number = new Intl.NumberFormat("en");
+
+/** Why there is nothing yet, and a hint, for each state of the stream. */
+const EMPTY = {
+  connecting: () => [`Connecting to ${location.host}`, ""],
+  live: () => [
+    "Connected; waiting for the first event.",
+    "What the program before the pipe writes appears here, line by line. If it writes and nothing comes, " +
+      "it may be holding its output back: try stdbuf -oL before it.",
+  ],
+  reconnecting: () => ["Not connected at the moment.", "The page keeps trying and goes on where it stopped."],
+  closed: () => ["The stream was closed before any event came.", ""],
+  ended: () => ["The stream has ended; no event came.", ""],
+  refused: (s) =>
+    s.status === 200
+      ? [
+          "Something answers at this address, but not with an event stream.",
+          "Is there a proxy or a login page in between?",
+        ]
+      : ["The server did not let this page read the stream.", s.reason === "" ? "" : "Its reason stands above."],
+};
+
+export class LogStatus {
+  #client;
+  #log;
+  #controls;
+
+  constructor(client, log, controls) {
+    this.#client = client;
+    this.#log = log;
+    this.#controls = controls;
+  }
+
+  /** To be called when anything has changed that it depends on. */
+  show() {
+    const log = this.#log;
+    const { items, status, paused } = this.#client;
+    const empty = log.length === 0 && (items.end === status.end || log.complete);
+    $("empty").hidden = !empty;
+    if (empty) {
+      const [what, hint] = this.#whyEmpty();
+      setText($("empty").children[0], what);
+      setText($("empty").children[1], hint);
+    }
+    const newer = $("newer");
+    const waiting = paused ? status.end - items.end : log.unseen;
+    newer.hidden = paused ? waiting === 0 : log.sticky || empty;
+    if (paused) setText(newer, `Paused: ${number.format(waiting)} new`);
+    else setText(newer, waiting > 0 ? `${number.format(waiting)} new ↓` : "Newest ↓");
+    setText($("kept"), this.#howMany());
+  }
+
+  #whyEmpty() {
+    const { items, status, paused } = this.#client;
+    const { error } = this.#controls.filter;
+    if (error) return ["That is no regular expression.", error];
+    if (this.#controls.filtering) {
+      if (!this.#log.complete) return ["Searching", ""];
+      return ["Nothing matches the filter.", "New events that match will appear here."];
+    }
+    if (paused && status.end > items.end) return ["The display is paused.", "Resume shows what has come meanwhile."];
+    if (status.events > 0) {
+      return status.state.name === "live"
+        ? ["Cleared.", "The next event will appear here."]
+        : ["The page is empty.", ""];
+    }
+    return EMPTY[status.state.name](status.state);
+  }
+
+  #howMany() {
+    const { items, passedBy } = this.#client;
+    const parts = [];
+    if (this.#controls.filtering) parts.push(`${number.format(this.#log.length)} of ${number.format(items.length)}`);
+    else if (items.first > 0 && items.length > 0) parts.push(`newest ${number.format(items.length)}`);
+    if (passedBy > 0) parts.push(`${number.format(passedBy)} passed by`);
+    return parts.join("; ");
+  }
+}

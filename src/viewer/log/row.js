@@ -1,0 +1,115 @@
+// A row of the log: the line of an item, and under it, once it is unfolded, all of it.
+//
+// Where a row stands, and whether it is unfolded, is left to log.js; how its text is shown, to text/.
+
+import { make, makeButton } from "../dom.js";
+import { cut, visible, wholeCharacters } from "../text/characters.js";
+import { oneLine, unfolded } from "../text/rendering.js";
+
+/** An unfolded record shows this much at first, and this much more with each press: a browser is slow with megabytes. */
+const FIRST_PART = 20_000;
+const NEXT_PART = 200_000;
+
+/** Type and ID are cut to this in a row, and to the second if there is space. */
+const MAX_LABEL = 80;
+const MAX_TITLE = 1_000;
+
+/** An empty row; `fillRow` fills it, also a second time. */
+export function makeRow() {
+  const row = make("div", "row");
+  const line = make("div", "line");
+  const fold = makeButton("fold");
+  fold.tabIndex = -1; // the keyboard goes from row to row, and unfolds with Enter
+  fold.setAttribute("aria-label", "Unfold");
+  line.append(fold, make("time"), make("span", "id"), make("span", "type"), make("span", "data"));
+  row.append(line);
+  return row;
+}
+
+/** Shows an item, the one with the number `n`. `onResize()` is called when an unfolded row has become higher. */
+export function fillRow(element, n, item, { current, open, onResize }) {
+  const [line] = element.children;
+  const [fold, time, id, type, data] = line.children;
+  element.dataset.n = n;
+  element.id = `row-${n}`;
+  element.classList.toggle("notice", item.notice);
+  element.classList.toggle("current", current);
+  time.textContent = clock(item.time);
+  id.textContent = cut(item.id.slice(item.id.lastIndexOf("-") + 1), MAX_LABEL);
+  type.textContent = cut(item.type, MAX_LABEL);
+  type.hidden = item.type === "";
+  element.dataset.type = cut(item.type, MAX_TITLE);
+  element.dataset.id = cut(item.id, MAX_TITLE);
+  data.replaceChildren(oneLine(item.data));
+  while (element.children.length > 1) element.lastChild.remove();
+  fold.setAttribute("aria-expanded", String(open));
+  element.classList.toggle("open", open);
+  if (open) element.append(makeDetail(item, onResize));
+}
+
+/** What is under the line of an unfolded row. */
+function makeDetail(item, onResize) {
+  const detail = make("div", "detail");
+  const facts = make("div", "facts");
+  const fact = (name, value) => {
+    const pair = make("span", "fact");
+    pair.append(make("span", "name", name), " ", make("span", "value", value));
+    facts.append(pair);
+  };
+  fact("Time", new Date(item.time).toISOString());
+  if (item.type !== "") fact("Type", cut(item.type, MAX_TITLE));
+  if (item.id !== "") fact("ID", cut(item.id, MAX_TITLE));
+  fact("Length", `${item.data.length.toLocaleString("en")} ${item.data.length === 1 ? "character" : "characters"}`);
+  const copy = makeButton("copy", "Copy", () => {
+    copyText(item.data).then(
+      () => (copy.textContent = "Copied"),
+      () => (copy.textContent = "The browser does not allow it"),
+    );
+  });
+  facts.append(copy);
+  const text = make("pre", "text");
+  text.tabIndex = 0; // so that the keyboard can scroll it
+  let shown = wholeCharacters(item.data, FIRST_PART);
+  // JSON is laid out as a whole, or not at all if it is too long.
+  text.append(shown === item.data.length ? unfolded(item.data) : visible(item.data.slice(0, shown)));
+  detail.append(facts, text);
+  if (shown < item.data.length) {
+    const more = makeButton("more");
+    const label = () => {
+      const rest = item.data.length - shown;
+      const [next, all] = [Math.min(rest, NEXT_PART), item.data.length].map((n) => n.toLocaleString("en"));
+      more.textContent = `Show ${next} more of ${all} characters`;
+      more.hidden = rest === 0;
+    };
+    more.addEventListener("click", () => {
+      const next = wholeCharacters(item.data, shown + NEXT_PART);
+      text.append(visible(item.data.slice(shown, next)));
+      shown = next;
+      label();
+      onResize();
+    });
+    label();
+    detail.append(more);
+  }
+  return detail;
+}
+
+/** Without HTTPS, and from another machine, browsers offer only the old way to the clipboard. */
+async function copyText(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = make("textarea");
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  if (!done) throw new Error("not allowed");
+}
+
+/** The time of day, to the millisecond. */
+function clock(ms) {
+  const t = new Date(ms);
+  const two = (n) => String(n).padStart(2, "0");
+  const ms3 = String(t.getMilliseconds()).padStart(3, "0");
+  return `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}.${ms3}`;
+}

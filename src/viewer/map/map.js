@@ -1,0 +1,416 @@
+// The map: a track and a head for each object whose positions the records carry, drawn by Leaflet over the land of
+// Natural Earth and a graticule, all of which come with the program. Tiles of OpenStreetMap are loaded only if the
+// person switches them on.
+//
+// The positions are kept in tracks.js.
+
+import { COLOURS, colour, make, makeButton, onColoursChange, setText } from "../dom.js";
+import { FrameScheduler } from "../frame-scheduler.js";
+import { assetUrl, library, RETRY_AFTER } from "../library.js";
+import { cut } from "../text/characters.js";
+import { unfolded } from "../text/rendering.js";
+import { land } from "./coastline.js";
+import { degrees, Graticule } from "./graticule.js";
+import { pieces, Tracks } from "./tracks.js";
+
+/** The most objects that have their name beside them. */
+const MAX_LABELS = 40;
+
+/** A click finds what is at most this many px away. */
+const NEAR = 14;
+
+/** A single position is shown at this zoom; a track at most at the second. */
+const ZOOM = 12;
+const MAX_ZOOM = 19;
+
+/** At a nearer zoom than this, the coast of Natural Earth, 1:110 million, begins to be wrong. */
+const FADE = 6;
+
+const TILES = "https://tile.openstreetmap.org/{z}/{x}/{y}.png";
+
+const number = new Intl.NumberFormat("en");
+
+export class PositionMap {
+  #place;
+  #items;
+  #tracks = new Tracks((entry) => erase(entry));
+  #map = null;
+  #making = false;
+  #loading = null; // a promise of the land and Leaflet
+  #layers = {};
+  #graticule;
+  #mode = "fit"; // "fit": all in sight; "follow": the newest head in the middle; "free": where the person put it
+  #fitted = false; // once since "fit" was chosen
+  #scheduler = new FrameScheduler(() => this.#draw());
+  #readout = make("div", "readout");
+  #count = make("span", "count");
+  #buttons = {};
+
+  /** `items` is the buffer with the records, which are shown on a click. */
+  constructor(element, items) {
+    this.#items = items;
+    this.#place = make("div", "place");
+    this.#place.setAttribute("role", "application");
+    this.#place.setAttribute("aria-label", "Map");
+    const tools = make("div", "map-tools");
+    this.#buttons = {
+      fit: makeButton("", "Fit", () => this.#setMode("fit")),
+      follow: makeButton("", "Follow", () => this.#setMode("follow")),
+      tiles: makeButton("", "Streets", () => this.#toggleTiles()),
+    };
+    this.#buttons.fit.title = "All positions in sight";
+    this.#buttons.follow.title = "The newest position in the middle";
+    this.#buttons.tiles.title = "Load map tiles from OpenStreetMap, which then learns where you look";
+    tools.append(this.#count, ...Object.values(this.#buttons));
+    this.#readout.setAttribute("aria-live", "off");
+    element.append(this.#place, tools, this.#readout);
+    this.#showMode();
+    onColoursChange(() => this.#recolour());
+    new ResizeObserver(() => this.changed()).observe(this.#place);
+  }
+
+  get filled() {
+    return this.#tracks.positions > 0;
+  }
+
+  /** What the map shows, for tests and curious people. */
+  get data() {
+    const { objects, positions, shapes } = this.#tracks;
+    return {
+      ready: this.#map !== null,
+      positions,
+      mode: this.#mode,
+      tiles: this.#layers.tiles !== undefined && this.#map.hasLayer(this.#layers.tiles),
+      shapes: shapes.size,
+      bounds: this.#map && (({ _southWest: a, _northEast: b }) => [a.lat, a.lng, b.lat, b.lng])(this.#map.getBounds()),
+      objects: [...objects.values()].map(({ name, points }) => ({
+        name,
+        points: points.map(({ lat, lon }) => [lat, lon]),
+        pixel: this.#map && (({ x, y }) => [x, y])(this.#map.latLngToContainerPoint(latLng(points.at(-1)))),
+      })),
+    };
+  }
+
+  /** Adds the positions of the item with this number. */
+  add(n, item, positions) {
+    this.#load();
+    this.#tracks.add(n, item.time, positions);
+  }
+
+  clear() {
+    this.#tracks.clear();
+    this.#map?.closePopup();
+    this.changed();
+  }
+
+  /** To be called when positions have come, or the map has come into sight. */
+  changed() {
+    this.#scheduler.request();
+  }
+
+  // Drawing
+
+  async #draw() {
+    if (this.#place.clientWidth === 0 || this.#place.clientHeight === 0) return;
+    if (!this.#map) {
+      if (!this.#making) await this.#make();
+      if (!this.#map) return;
+    }
+    if (this.#scheduler.tooEarly) return;
+    const start = performance.now();
+    this.#map.invalidateSize({ pan: false });
+    const { objects, shapes, newest } = this.#tracks;
+    for (const object of objects.values()) if (object.changed) this.#drawObject(object);
+    for (const shape of shapes.values()) if (!shape.drawn) this.#drawShape(shape);
+    if (this.#mode === "fit") this.#fit();
+    if (this.#mode === "follow" && newest) this.#map.panTo(latLng(newest.points.at(-1)), { animate: false });
+    this.#showCount();
+    this.#scheduler.done(start);
+  }
+
+  #showCount() {
+    const { objects, shapes, positions, refused } = this.#tracks;
+    const count = (n, what) => `${number.format(n)} ${what}${n === 1 ? "" : "s"}`;
+    let text = `${count(objects.size + shapes.size, "object")} · ${count(positions, "position")}`;
+    if (refused > 0) text += ` · ${number.format(refused)} of further objects left out`;
+    setText(this.#count, text);
+  }
+
+  #drawObject(object) {
+    object.changed = false;
+    const lines = pieces(object.points);
+    const here = latLng(object.points.at(-1));
+    if (!object.drawn) {
+      object.drawn = this.#makeTrack(object, lines, here);
+      return;
+    }
+    const { halo, line, head } = object.drawn;
+    halo.setLatLngs(lines);
+    line.setLatLngs(lines);
+    head.setLatLng(here);
+  }
+
+  #makeTrack(object, lines, here) {
+    const { L } = window;
+    const { tracks, heads } = this.#layers;
+    const stroke = trackColour(object);
+    const halo = L.polyline(lines, {
+      color: colour("paper"),
+      weight: 6,
+      opacity: 0.75,
+      interactive: false,
+      renderer: tracks,
+    }).addTo(this.#map);
+    const line = L.polyline(lines, { color: stroke, weight: 3, interactive: false, renderer: tracks }).addTo(this.#map);
+    const head = L.circleMarker(here, {
+      radius: 7,
+      weight: 3,
+      color: colour("paper"),
+      fillColor: stroke,
+      fillOpacity: 1,
+      interactive: false,
+      renderer: heads,
+    }).addTo(this.#map);
+    if (object.name !== "" && this.#tracks.objects.size <= MAX_LABELS) {
+      // An element, because Leaflet would take a text as markup.
+      const label = make("span", "", cut(object.name, 40));
+      head.bindTooltip(label, {
+        permanent: true,
+        direction: "right",
+        offset: [3, 0],
+        className: "label",
+        interactive: false,
+      });
+    }
+    return { halo, line, head };
+  }
+
+  #drawShape(entry) {
+    const stroke = colour("series-0");
+    const shape = window.L.geoJSON(entry.shape, {
+      interactive: false,
+      style: {
+        color: stroke,
+        weight: 2,
+        fillColor: stroke,
+        fillOpacity: 0.15,
+        renderer: this.#layers.tracks,
+        interactive: false,
+      },
+    }).addTo(this.#map);
+    entry.drawn = { shape };
+  }
+
+  #recolour() {
+    if (!this.#map) return;
+    for (const object of this.#tracks.objects.values()) {
+      object.drawn?.halo.setStyle({ color: colour("paper") });
+      object.drawn?.line.setStyle({ color: trackColour(object) });
+      object.drawn?.head.setStyle({ color: colour("paper"), fillColor: trackColour(object) });
+    }
+    for (const { drawn } of this.#tracks.shapes.values())
+      drawn?.shape.setStyle({ color: colour("series-0"), fillColor: colour("series-0") });
+  }
+
+  /** Moves and zooms only when something is out of sight, so that the map does not tremble. */
+  #fit() {
+    const { L } = window;
+    const bounds = L.latLngBounds([]);
+    for (const { points } of this.#tracks.objects.values()) for (const point of points) bounds.extend(latLng(point));
+    for (const { drawn } of this.#tracks.shapes.values()) bounds.extend(drawn.shape.getBounds());
+    if (!bounds.isValid()) return;
+    const sight = this.#map.getBounds();
+    const area = (b) => Math.max(b.getEast() - b.getWest(), b.getNorth() - b.getSouth());
+    const small = area(bounds) < area(sight) / 5 && this.#map.getZoom() < ZOOM;
+    if (this.#fitted && sight.pad(-0.03).contains(bounds) && !small) return;
+    this.#fitted = true;
+    const single = area(bounds) < 1e-9;
+    if (single) this.#map.setView(bounds.getCenter(), ZOOM, { animate: false });
+    else
+      this.#map.fitBounds(bounds.pad(0.08), {
+        animate: false,
+        maxZoom: MAX_ZOOM - 1,
+        paddingTopLeft: [24, 48],
+        paddingBottomRight: [80, 24],
+      });
+  }
+
+  /** The land and Leaflet. They are requested with the first position, because the program may end soon. */
+  #load() {
+    if (!this.#loading) {
+      this.#loading = Promise.all([
+        fetch(assetUrl("vendor/land.json")).then((answer) => answer.json()),
+        library("leaflet"),
+      ]);
+      this.#loading.catch(() => setTimeout(() => (this.#loading = null), RETRY_AFTER));
+    }
+    return this.#loading;
+  }
+
+  async #make() {
+    this.#making = true;
+    try {
+      const [topology] = await this.#load();
+      this.#makeMap(topology);
+    } catch {
+      this.#place.textContent = "The map could not be loaded: is the program still running?";
+      setTimeout(() => this.changed(), RETRY_AFTER + 1);
+    }
+    this.#making = false;
+  }
+
+  #makeMap(topology) {
+    const { L } = window;
+    this.#place.textContent = "";
+    const map = L.map(this.#place, {
+      attributionControl: false,
+      zoomControl: false,
+      minZoom: 1,
+      maxZoom: MAX_ZOOM,
+      worldCopyJump: true,
+      zoomSnap: 0.25,
+      fadeAnimation: false,
+    }).setView([25, 0], 2);
+    L.control.zoom({ position: "topleft" }).addTo(map);
+    L.control.scale({ position: "bottomright", imperial: false, maxWidth: 120 }).addTo(map);
+    this.#layers.attribution = L.control
+      .attribution({ position: "bottomright", prefix: false })
+      .addAttribution("Coast: Natural Earth 1:110m")
+      .addTo(map);
+    for (const [name, zIndex] of [
+      ["land", 210],
+      ["graticule", 220],
+      ["tracks", 410],
+      ["heads", 420],
+    ]) {
+      map.createPane(name).style.zIndex = String(zIndex);
+    }
+    map.getPane("land").style.pointerEvents = "none";
+    map.getPane("graticule").style.pointerEvents = "none";
+    this.#layers.tracks = L.canvas({ pane: "tracks", padding: 0.3 });
+    this.#layers.heads = L.canvas({ pane: "heads", padding: 0.3 });
+    // Three worlds side by side: a wide screen shows more than one.
+    const shape = { type: "MultiPolygon", coordinates: [-360, 0, 360].flatMap((shift) => land(topology, shift)) };
+    this.#layers.land = L.geoJSON(shape, {
+      interactive: false,
+      style: { className: "land", weight: 1, renderer: L.svg({ pane: "land", padding: 0.5 }), pane: "land" },
+    }).addTo(map);
+    this.#graticule = new Graticule(map);
+    this.#map = map;
+    map.on("moveend", () => {
+      this.#graticule.draw();
+      const near = Math.floor((map.getZoom() - FADE) / 1.25);
+      this.#place.dataset.near = String(Math.min(Math.max(near, 0), 3));
+    });
+    map.on("mousemove", ({ latlng }) => this.#read(latlng));
+    map.on("mouseout", () => this.#read(null));
+    map.on("click", (event) => this.#click(event));
+    // A map that the person has moved is left where it is. Leaflet's own events for a move may also come from us.
+    map.on("dragstart", () => this.#setMode("free"));
+    for (const type of ["wheel", "dblclick", "keydown"]) {
+      this.#place.addEventListener(
+        type,
+        (event) => {
+          if (type !== "keydown" || /^(Arrow|[-+=])/.test(event.key)) this.#setMode("free");
+        },
+        { passive: true },
+      );
+    }
+    this.#place.querySelector(".leaflet-control-zoom").addEventListener("click", () => this.#setMode("free"));
+    this.#graticule.draw();
+  }
+
+  // What the person does
+
+  #setMode(mode) {
+    this.#mode = mode;
+    if (mode === "fit") this.#fitted = false;
+    if (mode === "follow" && this.#map && this.#map.getZoom() < ZOOM) this.#map.setZoom(ZOOM, { animate: false });
+    this.#showMode();
+    this.changed();
+  }
+
+  #showMode() {
+    for (const mode of ["fit", "follow"]) this.#buttons[mode].setAttribute("aria-pressed", String(this.#mode === mode));
+  }
+
+  #toggleTiles() {
+    const { L } = window;
+    if (!this.#map) return;
+    // OpenStreetMap's rules for its tiles require a referrer, which the page sends to nobody else.
+    this.#layers.tiles ??= L.tileLayer(TILES, {
+      maxZoom: MAX_ZOOM,
+      attribution: "© OpenStreetMap contributors",
+      referrerPolicy: "strict-origin",
+    });
+    const on = !this.#map.hasLayer(this.#layers.tiles);
+    if (on) this.#layers.tiles.addTo(this.#map);
+    else this.#layers.tiles.remove();
+    this.#place.classList.toggle("streets", on);
+    this.#buttons.tiles.setAttribute("aria-pressed", String(on));
+  }
+
+  #read(at) {
+    if (at === null) {
+      this.#readout.textContent = "";
+      return;
+    }
+    const digits = Math.min(6, Math.max(2, Math.round(this.#map.getZoom() / 3)));
+    const { lat, lng } = at.wrap();
+    this.#readout.textContent = `${degrees(lat, digits, "N", "S")} ${degrees(lng, digits, "E", "W")}`;
+  }
+
+  /** Shows the record of the nearest position, or of a shape. */
+  #click({ containerPoint }) {
+    let best = null;
+    let distance = NEAR;
+    for (const object of this.#tracks.objects.values()) {
+      for (const point of object.points) {
+        const away = this.#map.latLngToContainerPoint(latLng(point)).distanceTo(containerPoint);
+        if (away <= distance) {
+          distance = away;
+          best = { object, point };
+        }
+      }
+    }
+    if (!best) {
+      const shape = [...this.#tracks.shapes.values()].findLast(({ drawn }) =>
+        drawn?.shape.getBounds().contains(this.#map.containerPointToLatLng(containerPoint)),
+      );
+      if (shape) this.#popup(this.#map.containerPointToLatLng(containerPoint), shape.name, "", shape);
+      return;
+    }
+    const { object, point } = best;
+    const where = `${point.lat.toFixed(6)}, ${point.lon.toFixed(6)}`;
+    this.#popup(latLng(point), object.name, where, point);
+  }
+
+  #popup(at, name, where, { n, time }) {
+    const content = make("div", "record");
+    if (name !== "") content.append(make("div", "who", cut(name, 80)));
+    content.append(
+      make("div", "where", `${where}${where === "" ? "" : " · "}${new Date(time).toLocaleTimeString("en-GB")}`),
+    );
+    const item = n >= this.#items.first ? this.#items.get(n) : undefined;
+    const text = make("pre", "text");
+    text.append(item ? unfolded(cut(item.data, 5_000)) : "The record is not held any more.");
+    content.append(text);
+    window.L.popup({ maxWidth: 420, minWidth: 220, className: "record-popup", autoPan: false })
+      .setLatLng(at)
+      .setContent(content)
+      .openOn(this.#map);
+  }
+}
+
+function latLng({ lat, lon }) {
+  return [lat, lon];
+}
+
+/** Removes an object or a shape from the map, if it has been drawn. */
+function erase({ drawn }) {
+  for (const layer of Object.values(drawn ?? {})) layer.remove();
+}
+
+function trackColour({ number }) {
+  return colour(`series-${number % COLOURS}`);
+}

@@ -1,0 +1,137 @@
+// The views and their tabs: the log, and the plot and the map once there is something in them. One of them is shown.
+//
+// What a view shows is left to the view; what plot and map are given, to pictures.js.
+
+import { $ } from "./dom.js";
+import { Log } from "./log/log.js";
+
+/** In the order of their tabs. */
+const NAMES = ["log", "plot", "map"];
+
+export class Views {
+  #items;
+  #onShow;
+  #pictures = null; // until they are loaded
+  #shown = "log";
+  #wanted = ""; // a view that the address asks for, until there is something in it
+  #latLon = false; // whether the person says that two numbers are a position
+
+  /**
+   * `items` is the buffer. `isLive()` says whether time goes on in the plot; `onRows()` is called when the log's rows
+   * have changed, `onShow()` when another view is shown.
+   */
+  constructor(items, { isLive, onRows, onShow }) {
+    this.#items = items;
+    this.#onShow = onShow;
+    this.log = new Log($("log"), items, onRows);
+    this.loaded = this.#load(isLive);
+    for (const name of NAMES) $(`tab-${name}`).addEventListener("click", () => this.go(name));
+    $("latlon").addEventListener("click", () => this.#toggleLatLon());
+    window.addEventListener("hashchange", () => this.readAddress());
+    document.addEventListener("visibilitychange", () => this.#view(this.#shown).changed());
+  }
+
+  async #load(isLive) {
+    const { Pictures } = await import("./pictures.js");
+    this.#pictures = new Pictures(this.#items, { isLive, latLon: this.#latLon });
+    this.#showTabs();
+  }
+
+  get plot() {
+    return this.#pictures?.plot;
+  }
+
+  get map() {
+    return this.#pictures?.map;
+  }
+
+  /** Hands over an item that has come. */
+  add(n, item) {
+    this.#pictures?.add(n, item);
+  }
+
+  /** To be called after the last of some items. */
+  changed() {
+    this.#showTabs();
+    this.#view(this.#shown).changed();
+  }
+
+  /** To be called every now and then: time goes on. */
+  refresh() {
+    if (this.#shown === "plot" && !document.hidden) this.plot.changed();
+  }
+
+  /** Empties all views, and shows the log through this filter. */
+  clear(test) {
+    this.#pictures?.clear();
+    this.log.cleared(test);
+    this.#show("log");
+    this.#showTabs();
+  }
+
+  /** Shows the view of the tab with this number, the first is 1, if there is something in it. */
+  goToTab(number) {
+    this.go(NAMES[number - 1]);
+  }
+
+  /** Shows a view, if there is something in it, and notes it in the address. */
+  go(name) {
+    if ($(`tab-${name}`).hidden) return;
+    this.#show(name);
+    this.#writeAddress();
+  }
+
+  /** After `#`, the address names a view, and says `latlon` if two numbers are a position: it can be passed on. */
+  readAddress() {
+    const words = location.hash.slice(1).split("&");
+    this.#setLatLon(words.includes("latlon"));
+    this.#wanted = words.find((word) => NAMES.includes(word)) ?? "log";
+    this.#showTabs();
+  }
+
+  #writeAddress() {
+    const words = [this.#shown === "log" ? "" : this.#shown, this.#latLon ? "latlon" : ""].filter(
+      (word) => word !== "",
+    );
+    history.replaceState(null, "", words.length > 0 ? `#${words.join("&")}` : location.pathname + location.search);
+  }
+
+  #view(name) {
+    return name === "log" ? this.log : this.#pictures[name];
+  }
+
+  #show(name) {
+    this.#shown = name;
+    this.#wanted = "";
+    for (const other of NAMES) {
+      $(`${other}-view`).hidden = other !== name;
+      $(`tab-${other}`).setAttribute("aria-selected", String(other === name));
+      $(`tab-${other}`).tabIndex = other === name ? 0 : -1;
+    }
+    $("find").hidden = $("kept").hidden = name !== "log";
+    this.#onShow();
+    this.#view(name).changed();
+  }
+
+  #showTabs() {
+    $("tab-plot").hidden = !this.plot?.filled;
+    $("tab-map").hidden = !this.map?.filled;
+    $("latlon").hidden = !this.#pictures?.twoNumbersSeen;
+    $("latlon").setAttribute("aria-pressed", String(this.#latLon));
+    if (this.#wanted !== "" && !$(`tab-${this.#wanted}`).hidden) this.#show(this.#wanted);
+  }
+
+  #toggleLatLon() {
+    this.#setLatLon(!this.#latLon);
+    this.#showTabs();
+    if (this.#latLon) this.#show("map");
+    else if (this.#shown === "map" && !this.map.filled) this.#show("log");
+    this.#writeAddress();
+  }
+
+  #setLatLon(on) {
+    if (on === this.#latLon) return;
+    this.#latLon = on;
+    if (this.#pictures) this.#pictures.latLon = on;
+  }
+}
