@@ -25,8 +25,9 @@ use std::time::Duration;
 const MAX_RECORD: u64 = 16 << 20;
 /// The least `--buffer`: some short events and their index.
 const LEAST_BUFFER: u64 = 4 << 10;
-/// The largest `--buffer`, on any machine; where an address has fewer bits, what they reach.
-const LARGEST_BUFFER: u64 = 1 << 46;
+/// The largest `--buffer`, on any machine. Where an address has fewer bits it is smaller: an event's length, which may be
+/// seven times its record's, must not overflow.
+const LARGEST_BUFFER: u64 = if usize::BITS < 64 { (usize::MAX / 16) as u64 } else { 1 << 46 };
 
 /// A token's file is read so far; it is one line.
 const MAX_TOKEN_FILE: u64 = 4 << 10;

@@ -1,9 +1,12 @@
 //! What Linux tells of a process, and what it lets a test take away from one.
 
+use super::files::{at, folder};
 use super::process::INSTALL;
 use rustix::process::{Pid, Resource, Rlimit};
 use std::fs::{read_dir, read_to_string};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// The time that all its threads have had on a processor; those that have ended don't count.
@@ -117,3 +120,13 @@ pub fn in_own_network(name: &str) -> bool {
     eprint!("{errors}");
     false
 }
+
+/// The kernel that lies (tests/faults), to be loaded before the C library.
+pub static LYING_KERNEL: LazyLock<PathBuf> = LazyLock::new(|| {
+    let library = folder("lying-kernel").join("library.so");
+    let mut cc = Command::new("cc"); // without which Rust could not link either
+    cc.args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).args([&library, &at("tests/faults/lying-kernel.c")]);
+    let status = cc.arg("-ldl").status();
+    assert!(status.as_ref().is_ok_and(|status| status.success()), "{cc:?}: {status:?}");
+    library
+});
