@@ -42,7 +42,7 @@
 //! 3. It reads into a scratch buffer; `wire::request` parses the head, strictly.
 //! 4. `http::answer` asks `http::access` (Host, Origin) and `http::token` whether the client may read at all,
 //! 5. then gives the request to the room that answers: `stream`, `assets`, `metrics`, `replies`;
-//! 6. a file of `--page` is looked up by `serve::files`, and `http::file` makes the answer.
+//! 6. a file of `--page` is looked up and read by a thread of its own, `serve::files`; `http::file` makes the answer.
 //! 7. A stream starts where `resume` or `start_new` of the shared log says; `feed::gate`'s admission keeps that place from
 //!    being evicted meanwhile.
 //! 8. Head and first chunk are staged in the connection and go out before anything of the log.

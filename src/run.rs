@@ -17,7 +17,7 @@ use crate::log::{Ids, Log};
 use crate::report::Report;
 use crate::sanitize::sanitize;
 use crate::serve::drain::Drain;
-use crate::serve::files;
+use crate::serve::files::{self, Job, PageReader};
 use crate::serve::inbox::Inbox;
 use crate::serve::listen::{Address, Listening, listen};
 use crate::serve::server::{self, Finish, Server, ServerMessage};
@@ -49,8 +49,16 @@ pub fn run(config: Config, files: usize, report: &Arc<Report>) -> Result<(Finish
     let memory = Arc::new(Memory::new(BLOCK.min(config.delivery.buffer / 8)));
     let ids = ids(&config.input.format);
     let log = || Log::new(run, ids.clone());
-    let shared = Arc::new(share(&config, log(), &memory, waker, report));
+    let (page, files) = config.page.clone().map(PageReader::new).unzip();
+    let shared = Arc::new(share(&config, log(), &memory, files, waker, report));
     let inboxes = start_workers(log, &shared, &threads)?;
+    if let Some(page) = page {
+        let inboxes = inboxes.clone();
+        threads.spawn("page reader", move || {
+            page.run(&inboxes);
+            None
+        })?;
+    }
     let server = Server::new(poll, listeners, inboxes.clone(), messages, Arc::clone(&shared), capacity, config.at_eof)?;
 
     announce(&config, &addresses, capacity, room, &shared);
@@ -63,14 +71,21 @@ pub fn run(config: Config, files: usize, report: &Arc<Report>) -> Result<(Finish
     Ok((finish, went_well && shared.counters.is_whole()))
 }
 
-fn share(config: &Config, log: Log, memory: &Arc<Memory>, server: Arc<mio::Waker>, report: &Arc<Report>) -> Shared {
+fn share(
+    config: &Config,
+    log: Log,
+    memory: &Arc<Memory>,
+    files: Option<Sender<Job>>,
+    server: Arc<mio::Waker>,
+    report: &Arc<Report>,
+) -> Shared {
     let delivery = &config.delivery;
     let counters = Arc::new(Counters::default());
     let bounds = Bounds { pace: delivery.pace, buffer: delivery.buffer, history: delivery.history };
     let gate = Gate::new(bounds, log, Arc::clone(memory), Arc::clone(&counters), delivery.threads);
     Shared {
         service: config.service.clone(),
-        page: config.page.clone(),
+        files,
         heartbeat: delivery.heartbeat,
         stall: delivery.stall,
         retry: delivery.retry,

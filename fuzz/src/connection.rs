@@ -6,8 +6,10 @@
 
 use sse_pipe::counters::Counters;
 use sse_pipe::http::access::{Hosts, Origins};
-use sse_pipe::http::connection::{Action, CloseReason, Connection, HEAD_TIME, LINGER, MAX_BODY, MAX_SLICES};
-use sse_pipe::http::file::{FileRequest, Found};
+use sse_pipe::http::connection::{
+    Action, CloseReason, Connection, DISK_TIME, HEAD_TIME, LINGER, MAX_BODY, MAX_SLICES, PIECE,
+};
+use sse_pipe::http::file::Found;
 use sse_pipe::http::metrics::Gauges;
 use sse_pipe::http::service::{Accepted, CustomPage, Phase, RequestContext, Service};
 use sse_pipe::input::encoder::{Encoder, EncoderConfig};
@@ -96,10 +98,10 @@ struct Play {
     joined: Option<StartingPoint>,
     /// What such a stream begins with, where its request was the one that it had in mind.
     first: Option<String>,
-    /// The file that it waits for.
-    wanted_file: Option<FileRequest>,
-    /// What the connection has not fetched yet of the page that was found.
-    page: &'static [u8],
+    /// Since when it waits for its file to be looked up.
+    waits: Option<Instant>,
+    /// The piece of it that it has asked for, and when.
+    asked: Option<(Instant, u64, usize)>,
     shut: bool,
     /// Since when the client has taken nothing of what was offered to it.
     stuck: Option<Instant>,
@@ -167,8 +169,8 @@ impl Play {
             sent: Vec::new(),
             joined: None,
             first: None,
-            wanted_file: None,
-            page: b"",
+            waits: None,
+            asked: None,
             shut: false,
             stuck: None,
             last_progress: begin,
@@ -200,10 +202,15 @@ impl Play {
             10 => self.evict(script.byte()),
             11 => self.connection.handle_silence(&self.log),
             12 => self.wait(Duration::from_millis(1 << (script.byte() % 17))),
-            13 if self.wanted_file.is_some() => {
+            13 if self.waits.is_some() => {
                 let missing = [Found::Missing("it is gone".to_owned()), Found::Forbidden, Found::Folder, Found::Busy];
                 let page = if step < 128 { page() } else { missing[usize::from(step / 16 % 4)].clone() };
                 self.found(page);
+            }
+            13 if self.asked.is_some() && step < 128 => _ = self.read_piece(),
+            13 if self.asked.take().is_some() => {
+                self.connection.handle_content(Vec::new());
+                assert!(!self.is_on(), "the file is shorter than the client was told");
             }
             13 => self.shutdown(),
             14 => match script.byte() % 4 {
@@ -236,8 +243,8 @@ impl Play {
         let was_owed = self.connection.is_owed();
         let Play { connection, log, service, phase, now, .. } = self;
         let (counters, gauges) = (&Counters::default(), Gauges::default());
-        let context =
-            RequestContext { log, history: self.history, phase: *phase, date: DATE, retry: RETRY, counters, gauges };
+        let (history, phase, retry) = (self.history, *phase, RETRY);
+        let context = RequestContext { log, history, phase, date: DATE, retry, counters, gauges };
         let action = connection.handle_input(bytes, service, &context, *now);
         self.heard += bytes.len();
         if was_owed {
@@ -247,7 +254,7 @@ impl Play {
         match action {
             None | Some(Action::Refused(_)) => {}
             Some(Action::Farewell) => assert_eq!(self.phase, Phase::Ended),
-            Some(Action::LookUp(request)) => self.wanted_file = Some(request),
+            Some(Action::LookUp(_)) => self.waits = Some(self.now),
             Some(Action::Joined { start, returning, .. }) => {
                 self.joined = Some(start);
                 self.last_progress = self.now;
@@ -325,7 +332,10 @@ impl Play {
 
     /// Offers at most `most` bytes to the socket, which takes at most `taken` of them. Tells how many.
     fn write(&mut self, most: usize, taken: usize) -> usize {
-        self.fetch();
+        if let Some((at, length)) = self.connection.poll_content(self.now) {
+            assert!(self.asked.is_none() && (1..=PIECE).contains(&length) && at as usize + length <= PAGE.len());
+            self.asked = Some((self.now, at, length));
+        }
         if let Some(latest) = self.connection.poll_latest(&self.log) {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let count = self.connection.poll_write(&self.log, &mut slices, usize::MAX);
@@ -384,8 +394,16 @@ impl Play {
             Some(CloseReason::Stalled) => assert!(quiet >= LINGER, "dropped after {quiet:?}"),
             Some(_) => assert!(deadline.is_some_and(|deadline| self.now >= deadline), "gone before its time"),
             None => {
-                assert!(self.stuck.is_none_or(|since| self.now - since < STALL), "takes nothing, and is kept");
+                let stuck = self.stuck.filter(|_| self.asked.is_none()); // else it is the disk's turn
+                assert!(stuck.is_none_or(|since| self.now - since < STALL), "takes nothing, and is kept");
             }
+        }
+        if let Some((since, ..)) = self.asked {
+            assert_eq!(self.is_on(), self.now - since < DISK_TIME, "the disk has its time and no more");
+        }
+        if self.waits.take_if(|since| self.now - *since >= DISK_TIME).is_some() && self.is_on() {
+            assert!(self.connection.has_pending(&self.log), "it is told that the disk does not answer");
+            self.last_progress = self.now;
         }
         if headless && self.now - self.begin >= HEAD_TIME {
             assert!(self.connection.is_owed(), "a head has its time and no more");
@@ -395,22 +413,16 @@ impl Play {
     }
 
     fn found(&mut self, found: Found) {
-        if let Found::File { .. } = found {
-            self.page = PAGE;
-        }
-        let request = self.wanted_file.take().expect("it waits for a file");
-        let (head, content) = request.answer(found, &self.service, DATE);
-        self.connection.handle_reply(head, content, self.now);
+        self.waits = None;
+        self.connection.handle_found(found, &self.service, DATE, self.now);
         self.last_progress = self.now;
     }
 
-    /// Fetches what the connection wants of the page: pieces of three bytes, for it wants no whole ones.
-    fn fetch(&mut self) {
-        if let Some(most) = self.connection.poll_content() {
-            let (piece, rest) = self.page.split_at(most.min(self.page.len()).min(3));
-            self.connection.handle_content(piece.to_vec());
-            self.page = rest;
-        }
+    /// The piece that was asked for is there: three bytes of it, because a piece need not be whole.
+    fn read_piece(&mut self) -> bool {
+        let Some((_, at, length)) = self.asked.take() else { return false };
+        self.connection.handle_content(PAGE[at as usize..][..length.min(3)].to_vec());
+        true
     }
 
     fn shutdown(&mut self) {
@@ -457,11 +469,11 @@ impl Play {
         if !self.connection.is_owed() {
             self.wait(HEAD_TIME);
         }
-        if self.wanted_file.is_some() {
+        if self.waits.is_some() {
             self.found(page());
         }
         self.end(Phase::Ended);
-        while self.is_on() && self.write(1000, usize::MAX) > 0 {}
+        while self.is_on() && (self.write(1000, usize::MAX) > 0 || self.read_piece()) {}
         if self.is_on() {
             self.shutdown();
             assert!(self.shut, "all is written: our side is to be closed");
@@ -492,6 +504,7 @@ impl Play {
             // A HEAD among the raw bytes has a length and no content.
             let length: usize = length.map_or(0, |length| length.parse().expect("is a number"));
             assert!(content.len() <= length, "{head}: {}", content.escape_ascii());
+            assert!(!head.contains("\r\nContent-Type: text/html\r\n") || PAGE.starts_with(content), "{head}");
             let done = self.shut && !content.is_empty();
             assert!(!done || content.len() == length, "{head}: {}", content.escape_ascii());
         }

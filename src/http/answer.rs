@@ -3,7 +3,7 @@
 //! Resources and statuses as in behaviour 4 and 6; fields by RFC 9110.
 
 use super::access::Cors;
-use super::assets;
+use super::assets::{self, Asset};
 use super::file::{FileRequest, Target};
 use super::metrics;
 use super::replies::Replies;
@@ -22,6 +22,8 @@ pub(super) const RETRY_AFTER: &str = "10";
 pub enum Answer {
     /// These bytes, head and content, and the close.
     Whole(Vec<u8>),
+    /// This head, and content that is part of the binary.
+    Asset(Vec<u8>, &'static [u8]),
     /// 204: there is nothing more to come, for an EventSource to stop for good.
     Farewell(Vec<u8>),
     /// A file, which must be looked up first.
@@ -95,6 +97,10 @@ fn resource(
         }
         _ => answer,
     };
+    let asset = |asset: Asset| {
+        let content = if request.method == Method::Head { &[] } else { asset.content };
+        Answer::Asset(replies.asset_head(&asset), content)
+    };
     let wanted = wanted(&request.accept);
     let turned_away = accepted.over_limit && wanted != Wanted::EventStream;
     // `/%65vents` is `/events` (RFC 3986 § 6.2.2.2).
@@ -113,9 +119,9 @@ fn resource(
         _ if accepted.over_limit => text(503, &[("Retry-After", RETRY_AFTER)], "too many clients; come again later\n"),
         (_, "/") if service.page == CustomPage::File => document(file(Target::Page)),
         (_, "/") if service.page == CustomPage::Folder => document(file(Target::InFolder("/".to_owned()))),
-        (_, "/" | "/viewer") => document(Answer::Whole(replies.asset(&assets::INDEX))),
+        (_, "/" | "/viewer") => document(asset(assets::INDEX)),
         (_, name) => match assets::find(name) {
-            Some(found) => Answer::Whole(replies.asset(&found)),
+            Some(found) => asset(found),
             None if service.page == CustomPage::Folder => match name.ends_with('/') || name.ends_with(".html") {
                 true => document(file(Target::InFolder(path.to_owned()))),
                 false => file(Target::InFolder(path.to_owned())),

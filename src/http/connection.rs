@@ -3,7 +3,7 @@
 //! One request, one answer, then the close (RFC 9112 §§ 9.3, 9.6). The states follow each other like this:
 //!
 //! ```text
-//! Head ──▶ Answer ──▶ Closing ──▶ Closed      (Waiting before Answer while a file is looked up)
+//! Head ──▶ Answer ──▶ Closing ──▶ Closed      (Waiting before Answer, while a file is looked up)
 //!   └────▶ Stream ──▶ Answer …                (the last-chunk is the rest of an answer like any other)
 //! ```
 //!
@@ -13,13 +13,15 @@
 //! [`Action`] says), [`Connection::handle_eof`], [`Connection::handle_error`]; for all connections
 //! [`Connection::handle_eviction`], [`Connection::handle_silence`], [`Connection::handle_end`],
 //! [`Connection::handle_timeout`] when [`Connection::poll_deadline`] has passed. After any of them it asks, in this order:
-//! [`Connection::poll_content`] (read a piece of the file, give it to [`Connection::handle_content`]),
-//! [`Connection::poll_latest`], or [`Connection::stage_time`] and [`Connection::poll_write`] (write the slices, say with [`Connection::handle_written`] how
-//! much was taken; again, until nothing is pending or the socket is full), [`Connection::poll_shutdown`] (shut down the
-//! write side), [`Connection::poll_closed`] (remove it).
+//! [`Connection::poll_latest`], or [`Connection::stage_time`] and [`Connection::poll_write`] (write the slices, say with
+//! [`Connection::handle_written`] how much was taken; again, until nothing is pending or the socket is full), [`Connection::poll_content`] if the socket has
+//! room (have that piece of the file read, and some time later give it to [`Connection::handle_content`]),
+//! [`Connection::poll_shutdown`] (shut down the write side), [`Connection::poll_closed`] (remove it).
+//!
+//! A disk may be slow, so nothing here waits for it: a look-up and each piece are asked for once, and come when they come.
 
 use super::answer::{Answer, Refusal, answer};
-use super::file::FileRequest;
+use super::file::{FileRequest, Found, Target};
 use super::replies::{refuse, too_late};
 use super::service::{Accepted, Phase, RequestContext, Service};
 use super::stream::{NoticeForm, Opening};
@@ -38,8 +40,11 @@ pub const HEAD_TIME: Duration = Duration::from_secs(10);
 pub const LINGER: Duration = Duration::from_secs(2);
 /// A client may send so much beside its head (a body, which is read away); more ends the connection.
 pub const MAX_BODY: u32 = 1 << 20;
-/// Content from outside is fetched in pieces of so many bytes: a large file takes no more memory than this.
-const PIECE: u64 = 256 << 10;
+/// A look-up, or a piece of a file, must have come after this time: a disk may have to spin up, but not for ever.
+pub const DISK_TIME: Duration = Duration::from_secs(30);
+/// A file is read in pieces of this many bytes, and what the socket does not take of one is read again later: a client that
+/// does not read holds none.
+pub const PIECE: usize = 32 << 10;
 /// Most slices in one write; batches are large, so that this is rarely the bound.
 pub const MAX_SLICES: usize = 64;
 
@@ -66,12 +71,12 @@ pub struct Connection {
 enum State {
     /// Reading the request head; what came so far, where it came in parts.
     Head(Vec<u8>),
-    /// Waiting for the reply about a file.
-    Waiting,
+    /// Waiting for a file to be looked up.
+    Waiting(Box<FileRequest>),
     /// Reading the log.
     Stream(Stream),
-    /// Writing what is staged, and so many bytes of content that are still to be fetched; then closing.
-    Answer { ending: Ending, content: u64 },
+    /// Writing what is staged, and content that does not belong to the connection; then closing.
+    Answer { ending: Ending, content: Option<Box<Content>> },
     /// All is written: the write side is to be shut down, then it is read until the peer closes too.
     Closing { shut: bool, ending: Ending },
     /// To be removed.
@@ -97,6 +102,35 @@ struct Told {
     time: u64,
     /// Everything before this offset was read then, as far as it was not sent before.
     until: u64,
+}
+
+/// What an answer has beside what is staged. Few clients have any at the same time, so it is boxed.
+#[derive(Debug)]
+enum Content {
+    /// The rest of a file of the built-in page. It is written from where it stands.
+    Asset(&'static [u8]),
+    /// The rest of a file, which is staged piece by piece.
+    File(FileContent),
+}
+
+#[derive(Debug)]
+struct FileContent {
+    /// So far it has been written.
+    at: u64,
+    /// Its length, as the client was told.
+    end: u64,
+    piece: Piece,
+}
+
+/// Where the next piece of a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    /// It is to be asked for once what is staged has been written.
+    Wanted,
+    /// It was asked for; until then the client must have taken something, if something has waited for it.
+    Asked { stalled: Option<Instant> },
+    /// It is staged.
+    Staged,
 }
 
 /// How an answer ends.
@@ -143,8 +177,8 @@ pub enum Action {
     Farewell,
     /// It was refused, and the terminal should say so.
     Refused(Refusal),
-    /// This file must be looked up; the answer goes to [`Connection::handle_reply`].
-    LookUp(FileRequest),
+    /// This file must be looked up; what was found goes to [`Connection::handle_found`].
+    LookUp(Target),
 }
 
 impl Connection {
@@ -194,39 +228,49 @@ impl Connection {
         }
     }
 
-    /// Takes the reply about a file: its first bytes, and how many bytes of content will follow them.
-    pub fn handle_reply(&mut self, bytes: Vec<u8>, content: u64, now: Instant) {
-        if let State::Waiting = self.state {
-            self.reply(bytes, now);
-            self.state = State::Answer { ending: Ending::Short, content };
+    /// Takes what was found of the file that was looked up. Returns whether its content will be wanted.
+    pub fn handle_found(&mut self, found: Found, service: &Service, date: &str, now: Instant) -> bool {
+        let State::Waiting(request) = &self.state else { return false };
+        let (bytes, end) = request.answer(found, service, date);
+        self.reply(bytes, now);
+        if end > 0 {
+            let content = Content::File(FileContent { at: 0, end, piece: Piece::Wanted });
+            self.state = State::Answer { ending: Ending::Short, content: Some(Box::new(content)) };
         }
+        end > 0
     }
 
-    /// How many bytes of content are to be fetched now; they come by [`Connection::handle_content`].
-    pub fn poll_content(&self) -> Option<usize> {
-        match self.state {
-            State::Answer { content, .. } if content > 0 && self.staged.is_empty() => Some(content.min(PIECE) as usize),
-            _ => None,
+    /// Which piece of its file is to be read now, from where and how long; asked once for each. It comes by
+    /// [`Connection::handle_content`].
+    pub fn poll_content(&mut self, now: Instant) -> Option<(u64, usize)> {
+        let file = self.state.file()?;
+        if file.piece != Piece::Wanted || !self.staged.is_empty() {
+            return None;
         }
+        file.piece = Piece::Asked { stalled: self.deadline.replace(now + DISK_TIME) };
+        Some((file.at, (file.end - file.at).min(PIECE as u64) as usize))
     }
 
-    /// Takes content, at most as much as was asked for. None means that it has come to an early end, and then so has
-    /// the connection: its length was told.
+    /// Takes a piece of its file, at most as much as was asked for. An empty one means that the file has come to an early
+    /// end, or can't be read, and then the connection ends too: the client was told another length.
     pub fn handle_content(&mut self, bytes: Vec<u8>) {
-        if let State::Answer { content, .. } = &mut self.state {
-            *content -= bytes.len() as u64;
-            match bytes.is_empty() {
-                true => self.state = State::Closed(CloseReason::Left),
-                false => self.staged = Cow::Owned(bytes),
-            }
+        let Some(file) = self.state.file() else { return };
+        let Piece::Asked { stalled } = file.piece else { return };
+        if bytes.is_empty() {
+            self.state = State::Closed(CloseReason::Left);
+            return;
         }
+        file.piece = Piece::Staged;
+        self.staged = Cow::Owned(bytes);
+        self.sent = 0;
+        self.deadline = stalled;
     }
 
     /// The client will send no more: a stream counts as gone (behaviour 5.6), a short answer is still delivered.
     pub fn handle_eof(&mut self) {
         self.state = match self.state {
             State::Closing { ending, .. } => State::Closed(ending.close_reason()),
-            State::Answer { ending: Ending::Short, .. } => return,
+            State::Waiting(_) | State::Answer { ending: Ending::Short, .. } => return,
             State::Closed(reason) => State::Closed(reason),
             _ => State::Closed(CloseReason::Left),
         };
@@ -274,7 +318,10 @@ impl Connection {
         self.state = match &self.state {
             State::Head(sent) if !sent.is_empty() => return self.reply(too_late(date), now),
             State::Head(_) => State::Closed(CloseReason::Useless),
-            State::Waiting => State::Closed(CloseReason::Left),
+            State::Waiting(request) => {
+                let reply = request.too_late(date);
+                return self.reply(reply, now);
+            }
             State::Stream(_) | State::Answer { .. } => State::Closed(CloseReason::Stalled),
             State::Closing { ending, .. } => State::Closed(ending.close_reason()),
             State::Closed(reason) => State::Closed(*reason),
@@ -344,18 +391,26 @@ impl Connection {
         if !push(&self.staged[self.sent..]) {
             return count;
         }
-        if let State::Stream(Stream { cursor, version, times, .. }) = self.state {
-            // What was read later has its time before it.
-            let until = times.map_or(log.end_offset(), |told| told.until);
-            match version {
-                Version::Http11 => {
-                    let _ = log.between(cursor, until).all(push);
-                }
-                Version::Http10 => {
-                    let _ =
-                        log.payloads_from(cursor).take_while(|(from, _)| *from < until).all(|(_, bytes)| push(bytes));
+        match &self.state {
+            State::Stream(Stream { cursor, version, times, .. }) => {
+                // What was read later has its time before it.
+                let until = times.map_or(log.end_offset(), |told| told.until);
+                match version {
+                    Version::Http11 => {
+                        let _ = log.between(*cursor, until).all(push);
+                    }
+                    Version::Http10 => {
+                        let mut payloads = log.payloads_from(*cursor).take_while(|(from, _)| *from < until);
+                        let _ = payloads.all(|(_, bytes)| push(bytes));
+                    }
                 }
             }
+            State::Answer { content: Some(content), .. } => {
+                if let Content::Asset(rest) = &**content {
+                    push(rest);
+                }
+            }
+            _ => {}
         }
         count
     }
@@ -372,29 +427,61 @@ impl Connection {
             self.staged = Cow::Borrowed(&[]);
             self.sent = 0;
         }
-        if let State::Stream(stream) = &mut self.state {
-            let written = (written - of_staged) as u64;
-            stream.cursor = match stream.version {
-                Version::Http11 => stream.cursor + written,
-                Version::Http10 => log.after_payload(stream.cursor, written),
-            };
+        let beyond = written - of_staged;
+        match &mut self.state {
+            State::Stream(stream) => {
+                stream.cursor = match stream.version {
+                    Version::Http11 => stream.cursor + beyond as u64,
+                    Version::Http10 => log.after_payload(stream.cursor, beyond as u64),
+                };
+            }
+            State::Answer { content: Some(content), .. } => match &mut **content {
+                Content::Asset(rest) => *rest = &rest[beyond..],
+                Content::File(file) if file.piece == Piece::Staged => {
+                    // The rest is not kept for a socket that is full.
+                    file.at += of_staged as u64;
+                    file.piece = Piece::Wanted;
+                    self.staged = Cow::Borrowed(&[]);
+                    self.sent = 0;
+                }
+                Content::File(_) => {}
+            },
+            _ => {}
         }
         if !self.has_pending(log) {
             self.deadline = None;
         } else if written > 0 || self.deadline.is_none() {
             self.deadline = Some(now + stall);
         }
-        if matches!(self.state, State::Answer { content: 0, .. }) && self.staged.is_empty() {
+        if self.staged.is_empty() && self.is_answered() {
             self.close(stall, now);
         }
         self.settle(log, stall, now);
     }
 
-    /// Whether anything waits to be written.
+    /// Whether anything waits to be written; that is not the case while a piece of its file is being read.
     pub fn has_pending(&self, log: &Log) -> bool {
         !self.staged.is_empty()
-            || self.poll_content().is_some()
-            || self.cursor().is_some_and(|cursor| cursor < log.end_offset())
+            || match &self.state {
+                State::Stream(stream) => stream.cursor < log.end_offset(),
+                State::Answer { content: Some(content), .. } => match &**content {
+                    Content::Asset(rest) => !rest.is_empty(),
+                    Content::File(file) => file.piece == Piece::Wanted && file.at < file.end,
+                },
+                _ => false,
+            }
+    }
+
+    /// Whether all content of an answer has been written that is not staged.
+    fn is_answered(&self) -> bool {
+        match &self.state {
+            State::Answer { content: None, .. } => true,
+            State::Answer { content: Some(content), .. } => match &**content {
+                Content::Asset(rest) => rest.is_empty(),
+                Content::File(file) => file.at == file.end,
+            },
+            _ => false,
+        }
     }
 
     /// When [`Connection::handle_timeout`] wants to be called.
@@ -437,13 +524,20 @@ impl Connection {
                 self.reply(bytes, now);
                 None
             }
+            Answer::Asset(head, content) => {
+                self.reply(head, now);
+                self.state = State::Answer { ending: Ending::Short, content: Some(Box::new(Content::Asset(content))) };
+                None
+            }
             Answer::Farewell(bytes) => {
                 self.reply(bytes, now);
                 Some(Action::Farewell)
             }
             Answer::File(request) => {
-                self.state = State::Waiting;
-                Some(Action::LookUp(request))
+                let target = request.target.clone();
+                self.state = State::Waiting(Box::new(request));
+                self.deadline = Some(now + DISK_TIME);
+                Some(Action::LookUp(target))
             }
             Answer::Stream(Opening { bytes, start, version, event_source, returning, notices, times }) => {
                 let (cursor, ending) = (start.cursor, context.phase == Phase::Ended);
@@ -456,7 +550,7 @@ impl Connection {
     }
 
     fn reply(&mut self, bytes: Vec<u8>, now: Instant) {
-        self.state = State::Answer { ending: Ending::Short, content: 0 };
+        self.state = State::Answer { ending: Ending::Short, content: None };
         self.stage(bytes);
         self.deadline = Some(now + LINGER);
     }
@@ -483,11 +577,11 @@ impl Connection {
         let ending = Ending::Stream { event_source: stream.event_source };
         match stream.version {
             Version::Http11 => {
-                self.state = State::Answer { ending, content: 0 };
+                self.state = State::Answer { ending, content: None };
                 self.staged = Cow::Borrowed(chunk::LAST_CHUNK);
             }
             Version::Http10 => {
-                self.state = State::Answer { ending, content: 0 };
+                self.state = State::Answer { ending, content: None };
                 self.close(stall, now);
             }
         }
@@ -497,6 +591,19 @@ impl Connection {
         if let State::Answer { ending, .. } = self.state {
             self.state = State::Closing { shut: false, ending };
             self.deadline = Some(now + if ending == Ending::Short { LINGER } else { stall });
+        }
+    }
+}
+
+impl State {
+    /// The file that is being sent.
+    fn file(&mut self) -> Option<&mut FileContent> {
+        match self {
+            State::Answer { content: Some(content), .. } => match &mut **content {
+                Content::File(file) => Some(file),
+                Content::Asset(_) => None,
+            },
+            _ => None,
         }
     }
 }

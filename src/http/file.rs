@@ -1,4 +1,6 @@
 //! A file of the user's own page (`--page`): what has to be looked up for a request, and the answer once that is done.
+//!
+//! The looking up is left to the owner of the files (`serve::files`), which may take its time.
 
 use super::access::Cors;
 use super::answer::{RETRY_AFTER, not_here};
@@ -7,7 +9,7 @@ use super::service::Service;
 use crate::wire::request::Method;
 use crate::wire::response::Length;
 
-/// A request for a file. What it needs is looked up by somebody who has files; [`FileRequest::answer`] makes the answer.
+/// A request for a file. Its target is looked up by somebody who has files; [`FileRequest::answer`] makes the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRequest {
     /// Which file.
@@ -42,7 +44,7 @@ pub enum Found {
     Missing(String),
     /// A file that we may not read.
     Forbidden,
-    /// There are no descriptors left to open it with.
+    /// There are no descriptors left to open it with, or too many others wait for the disk.
     Busy,
 }
 
@@ -81,5 +83,11 @@ impl FileRequest {
             Found::Busy => replies.text(503, &[("Retry-After", RETRY_AFTER)], "too much is open at the moment\n"),
         };
         (text, 0)
+    }
+
+    /// The answer if the disk has not found out in time.
+    pub fn too_late(&self, date: &str) -> Vec<u8> {
+        let replies = Replies { method: self.method, date, cors: &self.cors };
+        replies.text(503, &[("Retry-After", RETRY_AFTER)], "the disk does not answer at the moment\n")
     }
 }

@@ -34,8 +34,8 @@ impl Replies<'_> {
         self.whole(status, &all, text.as_bytes())
     }
 
-    /// A file of the built-in page.
-    pub fn asset(&self, asset: &Asset) -> Vec<u8> {
+    /// The head for a file of the built-in page, whose content follows it.
+    pub fn asset_head(&self, asset: &Asset) -> Vec<u8> {
         let fields = [
             ("Content-Type", asset.media_type),
             ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
@@ -43,7 +43,7 @@ impl Replies<'_> {
             ("Cache-Control", "no-cache"),
             ("Vary", "Accept"),
         ];
-        self.whole(200, &fields, asset.content)
+        self.head(200, Length::Bytes(asset.content.len() as u64), &fields)
     }
 
     /// 204 for OPTIONS and preflights (Fetch, "CORS protocol").

@@ -1,11 +1,11 @@
 //! A client as its worker has it: the socket, the connection, and how bytes get from the one to the other.
 
 use super::drain::Returns;
+use super::files::Visit;
 use super::socket::{Peer, Socket};
 use crate::http::connection::{Connection, MAX_SLICES};
 use crate::log::Log;
-use std::fs::File;
-use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::io::{ErrorKind, IoSlice, Write};
 use std::time::{Duration, Instant};
 
 /// One client is given at most this much in one turn, so that one with a long way to go doesn't hold up the others.
@@ -29,26 +29,24 @@ pub struct Client {
     pub(super) owed: bool,
     /// Set while it has a stream.
     pub(super) stream: Option<Returns>,
-    /// The file that it is being sent.
-    pub(super) file: Option<File>,
+    /// Set while it waits for a file, or is sent one.
+    pub(super) visit: Option<Box<Visit>>,
 }
 
 impl Client {
     /// A client that has just connected and asked for nothing yet.
     pub(super) fn new(socket: Socket, connection: Connection, peer: Option<Box<Peer>>) -> Client {
-        let (writable, queued, owed, stream, file) = (true, false, false, None, None);
-        Client { socket, connection, peer, writable, queued, owed, stream, file }
+        let (writable, queued, owed, stream, visit) = (true, false, false, None, None);
+        Client { socket, connection, peer, writable, queued, owed, stream, visit }
     }
 
-    /// Reads the next piece of its file, when it wants one.
-    fn fetch(&mut self) {
-        let Some(most) = self.connection.poll_content() else { return };
-        let mut piece = Vec::with_capacity(most);
-        if let Some(file) = &mut self.file {
-            // What can't be read is missing, as if the file had been cut short.
-            let _ = file.take(most as u64).read_to_end(&mut piece);
+    /// Which piece of its file it wants now: none before the socket has room, for what it would not take is read in vain.
+    pub(super) fn poll_content(&mut self, now: Instant) -> Option<(u64, usize)> {
+        if self.visit.is_none() || !self.writable {
+            return None;
         }
-        self.connection.handle_content(piece);
+        self.writable = self.socket.has_room();
+        if self.writable { self.connection.poll_content(now) } else { None }
     }
 
     /// When it has to be looked at, if nothing happens before.
@@ -60,9 +58,6 @@ impl Client {
     /// Writes what is pending, as far as the socket takes it and the budget goes. Returns how many bytes that were.
     pub(super) fn write(&mut self, log: &Log, stall: Duration, now: Instant) -> usize {
         let (mut all, mut writes) = (0, 0);
-        if self.writable {
-            self.fetch(); // one piece a turn
-        }
         while self.writable && self.connection.poll_closed().is_none() {
             let (asked, result) = match self.connection.poll_latest(log) {
                 Some(slice) => (slice.len(), if slice.is_empty() { return all } else { self.socket.write(slice) }),
@@ -101,5 +96,17 @@ impl Client {
     /// Whether it is a stream that has everything, so that nothing is to be done before there is more.
     pub(super) fn waits_for_more(&self, log: &Log) -> bool {
         self.writable && self.connection.cursor() == Some(log.end_offset()) && !self.connection.has_pending(log)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_client_that_has_nothing_special_is_small() {
+        let size = std::mem::size_of::<Client>();
+        assert!(size <= 128, "{size} bytes, of which {} are the connection's", std::mem::size_of::<Connection>());
     }
 }

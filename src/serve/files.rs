@@ -1,22 +1,213 @@
 //! The user's own page (`--page`): a file, or a folder of files out of which there is no way.
 //!
 //! Read afresh for each request, so that whoever edits a page has but to reload it.
+//!
+//! A disk may be slow, or never answer, and no stream may wait for it. So nothing of a page is touched but by one thread,
+//! the [`PageReader`]: it looks up, reads pieces, and closes. Workers send it jobs, each has a bound of its own for them
+//! ([`Files`]), and the replies come by their inboxes, to a [`Place`] that no other client can take.
 
+use super::inbox::{Inbox, WorkerMessage};
 use crate::http::file::{Found, Target};
 use crate::http::service::CustomPage;
 use percent_encoding::percent_decode_str;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, statat};
+use rustix::io::Errno;
+use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// Media type of a page whose name does not tell.
 const HTML: &str = "text/html; charset=utf-8";
+/// A worker has at most this many look-ups wait for the disk; a request beyond gets 503.
+const MOST_LOOK_UPS: usize = 1024;
+/// And this many pieces, so that there is never more memory in them; other clients wait for their turn.
+const MOST_PIECES: usize = 8;
+/// A file that is exchanged while it is looked up is looked up again, but not for ever.
+const TRIES: usize = 3;
 
-/// Looks for what a request wants of `--page`; a file is opened, to be read as the client takes it.
-pub fn look_up(page: &Path, target: &Target) -> (Found, Option<File>) {
+/// For whom something is: the client that had this key when it had this ticket. No ticket comes twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    worker: usize,
+    pub(super) key: usize,
+    ticket: u64,
+}
+
+/// What the page reader is to do.
+#[derive(Debug)]
+pub enum Job {
+    /// Look for a file, and open it.
+    LookUp(Place, Target),
+    /// Read a piece of a file, from where and how long.
+    Read(Place, OpenFile, u64, usize),
+    /// Close a file: that may take its time, too.
+    Close(File),
+}
+
+/// What comes back from it.
+#[derive(Debug)]
+pub struct Reply {
+    pub(super) to: Place,
+    pub(super) file: Option<OpenFile>,
+    pub(super) outcome: Outcome,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Of a look-up.
+    Found(Found),
+    /// Of reading; nothing if there is no more, or it can't be read.
+    Piece(Vec<u8>),
+}
+
+/// An open file. Wherever it is dropped, the page reader closes it.
+#[derive(Debug)]
+pub struct OpenFile {
+    file: Option<File>,
+    jobs: Sender<Job>,
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            let _ = self.jobs.send(Job::Close(file)); // fails only at the end of the program
+        }
+    }
+}
+
+/// A client's dealings with the page reader.
+#[derive(Debug)]
+pub struct Visit {
+    pub(super) to: Place,
+    /// Its file, while nothing is done with it.
+    pub(super) file: Option<OpenFile>,
+}
+
+/// A worker's way to the page reader.
+#[derive(Debug)]
+pub struct Files {
+    worker: usize,
+    /// None if there is no page.
+    jobs: Option<Sender<Job>>,
+    next_ticket: u64,
+    /// How much of each kind is under way.
+    look_ups: usize,
+    pieces: usize,
+    /// The pieces that are wanted beyond that, by clients of which some may be gone.
+    waiting: VecDeque<(Place, u64, usize)>,
+}
+
+impl Files {
+    /// The way for this worker.
+    pub fn new(worker: usize, jobs: Option<Sender<Job>>) -> Files {
+        Files { worker, jobs, next_ticket: 0, look_ups: 0, pieces: 0, waiting: VecDeque::new() }
+    }
+
+    /// Has a file looked up for the client with this key; `None` if too much is under way already.
+    pub fn look_up(&mut self, key: usize, target: Target) -> Option<Box<Visit>> {
+        let jobs = self.jobs.as_ref().filter(|_| self.look_ups < MOST_LOOK_UPS)?;
+        let to = Place { worker: self.worker, key, ticket: self.next_ticket };
+        self.next_ticket += 1;
+        self.look_ups += 1;
+        let _ = jobs.send(Job::LookUp(to, target)); // a page reader that is gone has ended the program
+        Some(Box::new(Visit { to, file: None }))
+    }
+
+    /// Has this piece of a client's file read, as soon as it is its turn.
+    pub fn read(&mut self, visit: &mut Visit, at: u64, length: usize) {
+        if self.pieces < MOST_PIECES {
+            self.start(visit.to, visit.file.take(), at, length);
+        } else {
+            self.waiting.push_back((visit.to, at, length));
+        }
+    }
+
+    /// Something has come back, and so it may be another's turn, whose file is to be taken from its visit.
+    pub fn finish(&mut self, outcome: &Outcome, mut file: impl FnMut(Place) -> Option<OpenFile>) {
+        match outcome {
+            Outcome::Found(_) => self.look_ups -= 1,
+            Outcome::Piece(_) => self.pieces -= 1,
+        }
+        while self.pieces < MOST_PIECES
+            && let Some((to, at, length)) = self.waiting.pop_front()
+        {
+            self.start(to, file(to), at, length);
+        }
+    }
+
+    fn start(&mut self, to: Place, file: Option<OpenFile>, at: u64, length: usize) {
+        if let (Some(jobs), Some(file)) = (&self.jobs, file) {
+            self.pieces += 1;
+            let _ = jobs.send(Job::Read(to, file, at, length)); // as above
+        }
+    }
+}
+
+/// The thread that touches the user's own page.
+#[derive(Debug)]
+pub struct PageReader {
+    page: PathBuf,
+    jobs: Receiver<Job>,
+    to_jobs: Sender<Job>,
+}
+
+impl PageReader {
+    /// A reader of this page, and the way to it.
+    pub fn new(page: PathBuf) -> (PageReader, Sender<Job>) {
+        let (to_jobs, jobs) = channel();
+        (PageReader { page, jobs, to_jobs: to_jobs.clone() }, to_jobs)
+    }
+
+    /// Works until the program ends.
+    pub fn run(self, inboxes: &[Inbox]) {
+        for job in &self.jobs {
+            let reply = match job {
+                Job::Close(file) => {
+                    drop(file);
+                    continue;
+                }
+                Job::LookUp(to, target) => {
+                    let (found, file) = look_up(&self.page, &target);
+                    let file = file.map(|file| OpenFile { file: Some(file), jobs: self.to_jobs.clone() });
+                    Reply { to, file, outcome: Outcome::Found(found) }
+                }
+                Job::Read(to, file, at, length) => {
+                    let piece = file.file.as_ref().map(|file| read(file, at, length)).unwrap_or_default();
+                    Reply { to, file: Some(file), outcome: Outcome::Piece(piece) }
+                }
+            };
+            let inbox = &inboxes[reply.to.worker];
+            inbox.put(WorkerMessage::File(reply));
+            inbox.wake();
+        }
+    }
+}
+
+/// A piece of a file; shorter at its end, or where it can't be read.
+fn read(file: &File, at: u64, length: usize) -> Vec<u8> {
+    let mut piece = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match file.read_at(&mut piece[filled..], at + filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    piece.truncate(filled);
+    piece
+}
+
+/// Looks for what a request wants of `--page`, and opens it.
+fn look_up(page: &Path, target: &Target) -> (Found, Option<File>) {
     match target {
         Target::Page => page_file(page),
         Target::InFolder(path) => file_in(page, path),
@@ -25,27 +216,34 @@ pub fn look_up(page: &Path, target: &Target) -> (Found, Option<File>) {
 
 /// Looks for the one file of `--page FILE`.
 fn page_file(page: &Path) -> (Found, Option<File>) {
-    let media_type = media_type(page).unwrap_or_else(|| HTML.to_owned());
-    look(page.to_owned(), media_type)
+    match open(CWD, page, Links::Followed).map_err(io::Error::from) {
+        Ok(Opened::File(file, length)) => {
+            let media_type = media_type(page).unwrap_or_else(|| HTML.to_owned());
+            (Found::File { media_type, length }, Some(file))
+        }
+        Ok(Opened::Folder) => (Found::Missing("it is a folder".to_owned()), None),
+        Ok(Opened::Other) => (Found::Missing(NO_FILE.to_owned()), None),
+        Err(error) => (trouble(&error), None),
+    }
 }
 
 /// Looks for `path`, that of a request target, in the folder of `--page DIR`.
 fn file_in(folder: &Path, path: &str) -> (Found, Option<File>) {
-    let Some(relative) = relative(path) else { return (Found::Missing("no such file".to_owned()), None) };
-    let found = inside(folder, &relative).and_then(|found| {
-        if !found.is_dir() {
-            return Ok(if path.ends_with('/') { None } else { Some(found) });
+    let missing = |why: &str| (Found::Missing(why.to_owned()), None);
+    let Some(mut relative) = relative(path) else { return missing("no such file") };
+    let of_folder = path.ends_with('/');
+    if of_folder {
+        relative.push("index.html");
+    }
+    match open_below(folder, &relative) {
+        Ok((Opened::File(file, length), name)) => {
+            let media_type = media_type(&name).unwrap_or_else(|| "application/octet-stream".to_owned());
+            (Found::File { media_type, length }, Some(file))
         }
         // Without the slash at its end, the page's relative URLs would mean something else.
-        if path.ends_with('/') { inside(folder, &relative.join("index.html")).map(Some) } else { Ok(None) }
-    });
-    match found {
-        Ok(Some(found)) => {
-            let media_type = media_type(&found).unwrap_or_else(|| "application/octet-stream".to_owned());
-            look(found, media_type)
-        }
-        Ok(None) if !path.ends_with('/') => (Found::Folder, None),
-        Ok(None) => (Found::Missing("no such file".to_owned()), None),
+        Ok((Opened::Folder, _)) if !of_folder => (Found::Folder, None),
+        Ok((Opened::Folder, _)) => missing("no such file"),
+        Ok((Opened::Other, _)) => missing(NO_FILE),
         Err(error) => (trouble(&error), None),
     }
 }
@@ -85,38 +283,88 @@ fn relative(path: &str) -> Option<PathBuf> {
     Some(relative)
 }
 
-/// What `relative` is in the end, all links followed. It has to be below the folder, and no dotfile there either.
-fn inside(folder: &Path, relative: &Path) -> io::Result<PathBuf> {
-    let found = folder.join(relative).canonicalize()?;
-    let folder = folder.canonicalize()?;
-    let hidden = |part: Component| part.as_os_str().as_bytes().starts_with(b".");
-    match found.strip_prefix(&folder) {
-        Ok(below) if !below.components().any(hidden) => Ok(found),
-        _ => Err(ErrorKind::NotFound.into()),
+/// What was opened.
+enum Opened {
+    /// A regular file, and its length.
+    File(File, u64),
+    /// A folder, which stays closed.
+    Folder,
+    /// Anything else, which stays closed too: to open a FIFO lets go of who writes to it, a device may do anything.
+    Other,
+}
+
+const NO_FILE: &str = "it is not a regular file";
+
+/// Whether a link is followed where a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Links {
+    Followed,
+    Refused,
+}
+
+/// With these a folder is opened only for what is in it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const THROUGH: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Opens what `relative` is in the end, all links followed, and returns its name as well. It has to be below the folder,
+/// and no dotfile there either.
+///
+/// First the links are resolved, and the result is judged; then it is opened folder by folder without following any.
+/// A link that was exchanged meanwhile makes that fail, and so never leads outside.
+fn open_below(folder: &Path, relative: &Path) -> io::Result<(Opened, PathBuf)> {
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        let found = folder.join(relative).canonicalize()?;
+        let folder = folder.canonicalize()?;
+        let hidden = |part: Component| part.as_os_str().as_bytes().starts_with(b".");
+        let below = found.strip_prefix(&folder).ok().filter(|below| !below.components().any(hidden));
+        let Some(below) = below else { return Err(ErrorKind::NotFound.into()) };
+        match open_without_links(&folder, below) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK) if tries > 0 => {}
+            result => return Ok((result?, found)),
+        }
     }
 }
 
-fn look(path: PathBuf, media_type: String) -> (Found, Option<File>) {
-    match open(&path) {
-        Ok((file, length)) => (Found::File { media_type, length }, Some(file)),
-        Err(error) => (trouble(&error), None),
+/// Opens `below` in the folder; of both, every part is what it is called, and no link.
+fn open_without_links(folder: &Path, below: &Path) -> Result<Opened, Errno> {
+    let Some(name) = below.file_name() else { return Ok(Opened::Folder) };
+    let mut at = openat(CWD, folder, THROUGH, Mode::empty())?;
+    for part in below.parent().iter().flat_map(|parent| parent.components()) {
+        at = openat(&at, part.as_os_str(), THROUGH | OFlags::NOFOLLOW, Mode::empty())?;
     }
+    open(at, Path::new(name), Links::Refused)
 }
 
-fn open(path: &Path) -> io::Result<(File, u64)> {
-    // Opening a FIFO would wait for its other end; reading one might never end.
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    let metadata = file.metadata()?;
-    match metadata.is_file() {
-        true => Ok((file, metadata.len())),
-        false => Err(io::Error::new(ErrorKind::NotFound, "it is no regular file")),
+/// Looks what this is, and opens it if it is a regular file.
+fn open(folder: impl AsFd, name: &Path, links: Links) -> Result<Opened, Errno> {
+    let (at_flags, flags) = match links {
+        Links::Followed => (AtFlags::empty(), OFlags::empty()),
+        Links::Refused => (AtFlags::SYMLINK_NOFOLLOW, OFlags::NOFOLLOW),
+    };
+    let seen = statat(&folder, name, at_flags)?;
+    match FileType::from_raw_mode(seen.st_mode) {
+        FileType::RegularFile => {}
+        FileType::Directory => return Ok(Opened::Folder),
+        _ => return Ok(Opened::Other),
     }
+    // Should it be something else by now, it is neither waited for nor made our terminal.
+    let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = openat(&folder, name, flags, Mode::empty())?;
+    let opened = fstat(&file)?;
+    if (opened.st_dev, opened.st_ino) != (seen.st_dev, seen.st_ino) {
+        return Err(Errno::NOENT);
+    }
+    Ok(Opened::File(file.into(), u64::try_from(opened.st_size).unwrap_or_default()))
 }
 
 fn trouble(error: &io::Error) -> Found {
-    const NO_FILES: [rustix::io::Errno; 2] = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-    if error.raw_os_error().is_some_and(|no| NO_FILES.iter().any(|errno| errno.raw_os_error() == no)) {
+    // AGAIN: another program has a lease on it.
+    const BUSY: [Errno; 3] = [Errno::MFILE, Errno::NFILE, Errno::AGAIN];
+    if error.raw_os_error().is_some_and(|no| BUSY.iter().any(|errno| errno.raw_os_error() == no)) {
         return Found::Busy;
     }
     match error.kind() {

@@ -1,5 +1,6 @@
 //! One worker's inbox: messages from the server, and the bell beside it.
 
+use super::files::Reply;
 use super::socket::{Peer, Socket};
 use crate::http::service::{Accepted, Phase};
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use std::time::Instant;
 pub enum WorkerMessage {
     /// A client that has just connected, from where, and how it was accepted.
     Client(Socket, Peer, Accepted),
+    /// What a client wanted of a file.
+    File(Reply),
     /// No batch will come any more.
     End(Phase),
     /// The program ends: deliver what can be delivered until then.

@@ -2,7 +2,7 @@
 //!
 //! `server` is the main thread: it accepts, and turns signals and the end of the input into a life cycle. Each `worker`
 //! moves bytes from the log to its `client`s. They meet in `shared` and `inbox`. `listen` and `socket` are the sockets,
-//! `files` the user's own page. `cursors` and `drain` are values, without a socket, a clock or a thread; `reports` is what
+//! `files` the thread that reads the user's own page. `cursors` and `drain` are values, without a socket, a clock or a thread; `reports` is what
 //! the terminal is told of clients.
 
 pub mod client;

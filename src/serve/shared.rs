@@ -1,14 +1,15 @@
 //! What all workers and the server share: the settings, the gate, the counters and who is still owed something.
 
 use super::drain::Drain;
+use super::files::Job;
 use crate::counters::Counters;
 use crate::feed::gate::Gate;
 use crate::http::metrics::Gauges;
 use crate::http::service::Service;
 use crate::log::Log;
 use crate::report::Report;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ use std::time::Duration;
 pub struct Shared {
     /// What a request gets.
     pub service: Service,
-    /// The user's own page, if there is one.
-    pub page: Option<PathBuf>,
+    /// The way to the thread that reads the user's own page, if there is one.
+    pub files: Option<Sender<Job>>,
     /// A comment after so long without an event.
     pub heartbeat: Option<Duration>,
     /// A client that takes nothing for so long while something waits for it is dropped.

@@ -2,9 +2,11 @@
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -86,6 +88,16 @@ impl Socket {
             Socket::Tcp(socket) => socket.shutdown(how),
             Socket::Unix(socket) => socket.shutdown(how),
         }
+    }
+
+    /// Whether it would take bytes now.
+    pub fn has_room(&self) -> bool {
+        let socket = match self {
+            Socket::Tcp(socket) => socket.as_fd(),
+            Socket::Unix(socket) => socket.as_fd(),
+        };
+        // What can't be asked will tell when it is written to.
+        poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::OUT)], Some(&Timespec::default())) != Ok(0)
     }
 
     /// What a poll watches.

@@ -7,20 +7,20 @@ use super::client::Client;
 use super::cursors::Cursors;
 use super::date::Date;
 use super::drain::Returns;
-use super::files;
+use super::files::{Files, Outcome, Place, Reply};
 use super::inbox::{Inbox, WorkerMessage};
 use super::reports;
 use super::shared::Shared;
 use super::socket::{Peer, Socket};
 use crate::feed::gate::Admission;
 use crate::http::connection::{Action, CloseReason, Connection};
+use crate::http::file::Found;
 use crate::http::service::{Accepted, Phase, RequestContext};
 use crate::log::Log;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
@@ -63,6 +63,7 @@ pub struct Worker {
     /// How many clients were told a reconnection time, to spread them evenly.
     retries: u32,
     date: Date,
+    files: Files,
     scratch: Vec<u8>,
 }
 
@@ -72,6 +73,7 @@ impl Worker {
         let poll = Poll::new()?;
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKER)?);
         let (to_messages, messages) = channel();
+        let files = Files::new(index, shared.files.clone());
         let worker = Worker {
             index,
             shared,
@@ -90,6 +92,7 @@ impl Worker {
             stop_at: None,
             retries: 0,
             date: Date::unwritten(),
+            files,
             scratch: vec![0; SCRATCH],
         };
         Ok((worker, Inbox { messages: to_messages, waker }))
@@ -156,6 +159,7 @@ impl Worker {
         while let Ok(message) = self.messages.try_recv() {
             match message {
                 WorkerMessage::Client(socket, peer, accepted) => self.welcome(socket, peer, accepted, now),
+                WorkerMessage::File(reply) => self.take_file(reply, now),
                 WorkerMessage::End(phase) => self.end(phase, now),
                 WorkerMessage::Stop(at) => {
                     self.stop_at = Some(at);
@@ -195,6 +199,26 @@ impl Worker {
         }
         self.shared.ending.fetch_add(1, Ordering::SeqCst);
         self.shared.notify_server();
+    }
+
+    /// Takes what was found or read of a file; the client that wanted it may be gone.
+    fn take_file(&mut self, Reply { to, file, outcome }: Reply, now: Instant) {
+        let clients = &mut self.clients;
+        self.files.finish(&outcome, |next| visitor(clients, next)?.visit.as_mut()?.file.take());
+        let Some(client) = visitor(clients, to) else { return };
+        if let Some(visit) = &mut client.visit {
+            visit.file = file;
+        }
+        match outcome {
+            Outcome::Piece(bytes) => client.connection.handle_content(bytes),
+            Outcome::Found(found) => {
+                let date = self.date.at(now);
+                if !client.connection.handle_found(found, &self.shared.service, date, now) {
+                    client.visit = None; // nothing of the file is wanted
+                }
+            }
+        }
+        self.queue(to.key);
     }
 
     fn read(&mut self, key: usize, now: Instant) {
@@ -239,12 +263,12 @@ impl Worker {
                         Some(Action::Farewell) => {
                             self.shared.drain().farewell();
                         }
-                        Some(Action::LookUp(request)) => {
-                            let page = self.shared.page.as_deref().unwrap_or(Path::new(""));
-                            let (found, file) = files::look_up(page, &request.target);
-                            client.file = file;
-                            let (head, content) = request.answer(found, &self.shared.service, self.date.at(now));
-                            client.connection.handle_reply(head, content, now);
+                        Some(Action::LookUp(target)) => {
+                            client.visit = self.files.look_up(key, target);
+                            if client.visit.is_none() {
+                                let service = &self.shared.service;
+                                client.connection.handle_found(Found::Busy, service, self.date.at(now), now);
+                            }
                         }
                         Some(Action::Joined { event_source, returning, start }) => {
                             self.retries = self.retries.wrapping_add(1);
@@ -372,6 +396,11 @@ impl Worker {
         if let Some(reason) = client.connection.poll_closed() {
             return self.remove(key, reason, now);
         }
+        if let Some((at, most)) = client.poll_content(now)
+            && let Some(visit) = &mut client.visit
+        {
+            self.files.read(visit, at, most);
+        }
         self.alarm = earlier(self.alarm, client.due(now));
         if client.writable && client.connection.has_pending(&self.log) {
             self.queue(key);
@@ -422,6 +451,11 @@ impl Worker {
             }
         }
     }
+}
+
+/// The client that has this place, if it is still there.
+fn visitor(clients: &mut Slab<Client>, at: Place) -> Option<&mut Client> {
+    clients.get_mut(at.key).filter(|client| client.visit.as_ref().is_some_and(|visit| visit.to == at))
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

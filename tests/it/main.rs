@@ -8,6 +8,7 @@ mod clients;
 mod crowd;
 mod death;
 mod delivery;
+mod disk;
 mod documents;
 mod endings;
 mod examples;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::counters::Counters;
 use crate::http::access::{Hosts, Origins};
+use crate::http::assets;
 use crate::http::file::{Found, Target};
 use crate::http::metrics::Gauges;
 use crate::http::service::CustomPage;
@@ -71,7 +72,8 @@ impl Play {
         let Play { log, service, phase, .. } = self;
         let retry = Duration::from_millis(1500);
         let (counters, gauges) = (&Counters::default(), Gauges::default());
-        let context = RequestContext { log, history: 1000, phase: *phase, date: "DATE", retry, counters, gauges };
+        let (phase, date) = (*phase, "DATE");
+        let context = RequestContext { log, history: 1000, phase, date, retry, counters, gauges };
         self.connection.handle_input(bytes.as_bytes(), service, &context, self.now)
     }
 
@@ -339,27 +341,119 @@ fn at_the_end_one_that_has_everything_is_told_to_stay_away() {
     }
 }
 
+/// A client that waits for the page, a file.
+fn wants_page() -> Play {
+    let mut play = Play::new();
+    let action = play.input("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
+    assert_eq!((action, play.take(1000)), (Some(Action::LookUp(Target::Page)), 0));
+    play
+}
+
+fn file(length: usize) -> Found {
+    Found::File { media_type: "text/html".to_owned(), length: length as u64 }
+}
+
+impl Play {
+    fn find(&mut self, found: Found) {
+        self.connection.handle_found(found, &self.service, "DATE", self.now);
+    }
+}
+
 #[test]
-fn a_person_s_page_is_fetched_piece_by_piece_when_it_is_asked_for() {
+fn a_file_is_asked_for_piece_by_piece_and_nothing_of_it_is_held_for_a_client_that_does_not_read() {
     let whole = "<p>hello".repeat(100_000);
-    for (cut, gone) in [(whole.len(), None), (300_000, Some(CloseReason::Left))] {
-        let mut play = Play::new();
-        let event = play.input("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n");
-        let Some(Action::LookUp(request)) = event else { panic!("{event:?}") };
-        assert_eq!((&request.target, play.take(1000)), (&Target::Page, 0));
-        let found = Found::File { media_type: "text/html".to_owned(), length: whole.len() as u64 };
-        let (head, content) = request.answer(found, &play.service, "DATE");
-        play.connection.handle_reply(head, content, play.now);
+    for (cut, step, gone) in
+        [(whole.len(), PIECE, None), (whole.len(), 7777, None), (300_000, 7777, Some(CloseReason::Left))]
+    {
+        let mut play = wants_page();
+        play.find(file(whole.len()));
         play.take_all(1000);
-        let mut rest = &whole[..cut];
-        while let Some(most) = play.connection.poll_content() {
-            assert!(most <= PIECE as usize);
-            let (piece, later) = rest.split_at(most.min(rest.len()));
-            play.connection.handle_content(piece.as_bytes().to_vec());
-            play.take_all(77_777);
-            rest = later;
+        while let Some((at, length)) = play.connection.poll_content(play.now) {
+            assert!(length <= PIECE);
+            assert!(!play.connection.has_pending(&play.log), "nothing is to be done until it is here");
+            assert_eq!(play.connection.poll_content(play.now), None, "it is asked for once");
+            let from = cut.min(at as usize);
+            play.connection.handle_content(whole.as_bytes()[from..cut.min(from + length)].to_vec());
+            if play.connection.poll_closed().is_none() {
+                assert_eq!(play.take(step), step.min(length).min(cut - from));
+                assert!(play.connection.staged.is_empty(), "what the socket did not take is dropped");
+            }
         }
-        assert_eq!(play.content(), &whole[..cut]);
+        assert!(play.content() == &whole[..cut], "{} bytes", play.content().len());
         assert_eq!((play.connection.poll_closed(), play.connection.poll_shutdown()), (gone, gone.is_none()));
+    }
+}
+
+#[test]
+fn a_client_that_reads_nothing_of_a_file_is_dropped_however_often_the_disk_is_asked() {
+    let mut play = wants_page();
+    play.find(file(10));
+    play.take_all(1000);
+    for _ in 0..9 {
+        assert_eq!(play.connection.poll_content(play.now), Some((0, 10)));
+        play.wait(STALL / 10);
+        play.connection.handle_content(b"0123456789".to_vec());
+        assert_eq!(play.take(0), 0);
+    }
+    assert_eq!(play.connection.poll_closed(), None);
+    play.wait(STALL / 10);
+    assert_eq!(play.connection.poll_closed(), Some(CloseReason::Stalled));
+}
+
+#[test]
+fn a_disk_that_does_not_answer_is_not_waited_for_without_end() {
+    let mut play = wants_page();
+    play.wait(DISK_TIME - Duration::from_millis(1));
+    assert_eq!(play.take(1000), 0);
+    play.wait(Duration::from_millis(1));
+    play.take_all(1000);
+    assert!(play.sent.starts_with(b"HTTP/1.1 503 "), "{}", play.sent.escape_ascii());
+    assert!(play.connection.poll_shutdown());
+    play.find(file(10));
+    assert_eq!(play.connection.poll_content(play.now), None, "it is too late");
+
+    let mut play = wants_page();
+    play.find(file(10));
+    play.take_all(1000);
+    assert_eq!(play.connection.poll_content(play.now), Some((0, 10)));
+    play.wait(DISK_TIME - Duration::from_millis(1));
+    assert_eq!(play.connection.poll_closed(), None);
+    play.wait(Duration::from_millis(1));
+    assert!(play.connection.poll_closed().is_some());
+    play.connection.handle_content(b"0123456789".to_vec());
+    assert_eq!(play.take(1000), 0, "it is too late");
+}
+
+#[test]
+fn a_client_that_closes_its_side_gets_its_file_and_one_that_is_lost_does_not() {
+    let mut play = wants_page();
+    play.connection.handle_eof();
+    play.find(Found::Busy);
+    play.take_all(1000);
+    assert!(play.sent.starts_with(b"HTTP/1.1 503 "));
+
+    let mut play = wants_page();
+    play.connection.handle_error();
+    play.find(file(10));
+    assert_eq!((play.connection.poll_closed(), play.take(1000)), (Some(CloseReason::Left), 0));
+}
+
+#[test]
+fn the_built_in_page_is_sent_from_where_it_stands() {
+    let content = assets::find("/viewer/vendor/leaflet.js").expect("is there").content;
+    for (method, want) in [("GET", content), ("HEAD", &[])] {
+        let mut play = Play::new();
+        play.input(&format!("{method} /viewer/vendor/leaflet.js HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let head = play.connection.staged.len();
+        while play.sent.len() < head + want.len() {
+            let from = play.sent.len();
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = play.connection.poll_write(&play.log, &mut slices, usize::MAX);
+            let rest = slices[count - 1].as_ptr();
+            assert!(from < head || rest == content[from - head..].as_ptr(), "it was copied");
+            play.take(7777);
+        }
+        assert!(play.connection.poll_shutdown());
+        assert!(play.content().as_bytes() == want, "{method}: {} bytes", play.content().len());
     }
 }
