@@ -50,7 +50,7 @@ pub fn run(config: Config, files: usize, report: &Arc<Report>) -> Result<(Finish
     let ids = ids(&config.input.format);
     let log = || Log::new(run, ids.clone());
     let (page, files) = config.page.clone().map(PageReader::new).unzip();
-    let shared = Arc::new(share(&config, log(), &memory, files, waker, report));
+    let shared = Arc::new(share(&config, log(), &memory, files, capacity.clients, waker, report));
     let inboxes = start_workers(log, &shared, &threads)?;
     if let Some(page) = page {
         let inboxes = inboxes.clone();
@@ -76,6 +76,7 @@ fn share(
     log: Log,
     memory: &Arc<Memory>,
     files: Option<Sender<Job>>,
+    max_clients: usize,
     server: Arc<mio::Waker>,
     report: &Arc<Report>,
 ) -> Shared {
@@ -86,6 +87,7 @@ fn share(
     Shared {
         service: config.service.clone(),
         files,
+        max_clients,
         heartbeat: delivery.heartbeat,
         stall: delivery.stall,
         retry: delivery.retry,
@@ -94,6 +96,7 @@ fn share(
         drain: Mutex::new(Drain::new(delivery.retry.1)),
         report: Arc::clone(report),
         loads: (0..delivery.threads).map(|_| AtomicUsize::new(0)).collect(),
+        short: AtomicUsize::new(0),
         ending: AtomicUsize::new(0),
         watched: AtomicBool::new(false),
         server,

@@ -243,8 +243,8 @@ impl Play {
         let was_owed = self.connection.is_owed();
         let Play { connection, log, service, phase, now, .. } = self;
         let (counters, gauges) = (&Counters::default(), Gauges::default());
-        let (history, phase, retry) = (self.history, *phase, RETRY);
-        let context = RequestContext { log, history, phase, date: DATE, retry, counters, gauges };
+        let (history, phase, retry, crowded) = (self.history, *phase, RETRY, false);
+        let context = RequestContext { log, history, phase, date: DATE, retry, crowded, counters, gauges };
         let action = connection.handle_input(bytes, service, &context, *now);
         self.heard += bytes.len();
         if was_owed {
@@ -254,6 +254,7 @@ impl Play {
         match action {
             None | Some(Action::Refused(_)) => {}
             Some(Action::Farewell) => assert_eq!(self.phase, Phase::Ended),
+            Some(Action::TurnedAway) => panic!("there is no limit here"),
             Some(Action::LookUp(_)) => self.waits = Some(self.now),
             Some(Action::Joined { start, returning, .. }) => {
                 self.joined = Some(start);

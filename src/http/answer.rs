@@ -22,6 +22,8 @@ pub(super) const RETRY_AFTER: &str = "10";
 pub enum Answer {
     /// These bytes, head and content, and the close.
     Whole(Vec<u8>),
+    /// The same, for a client that would have had a stream if there were not too many.
+    TurnedAway(Vec<u8>),
     /// This head, and content that is part of the binary.
     Asset(Vec<u8>, &'static [u8]),
     /// 204: there is nothing more to come, for an EventSource to stop for good.
@@ -101,22 +103,18 @@ fn resource(
         let content = if request.method == Method::Head { &[] } else { asset.content };
         Answer::Asset(replies.asset_head(&asset), content)
     };
-    let wanted = wanted(&request.accept);
-    let turned_away = accepted.over_limit && wanted != Wanted::EventStream;
     // `/%65vents` is `/events` (RFC 3986 § 6.2.2.2).
     let name = percent_decode_str(path).decode_utf8_lossy();
     match (request.method, name.as_ref()) {
         (Method::Options, _) => Answer::Whole(replies.preflight()),
         (Method::Other, _) => text(405, &[("Allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS\n"),
-        (_, "/events") if !turned_away => stream("/events"),
-        (_, "/") if !turned_away && wanted != Wanted::Html => stream("/"),
+        (_, "/events") => stream("/events"),
+        (_, "/") if wanted(&request.accept) != Wanted::Html => stream("/"),
         (_, "/metrics") if service.metrics => {
-            // Wanted most when there are too many clients.
             let fields = [("Content-Type", metrics::MEDIA_TYPE), ("Cache-Control", "no-store")];
             let content = metrics::text(context.counters, &context.gauges);
             Answer::Whole(replies.whole(200, &fields, content.as_bytes()))
         }
-        _ if accepted.over_limit => text(503, &[("Retry-After", RETRY_AFTER)], "too many clients; come again later\n"),
         (_, "/") if service.page == CustomPage::File => document(file(Target::Page)),
         (_, "/") if service.page == CustomPage::Folder => document(file(Target::InFolder("/".to_owned()))),
         (_, "/" | "/viewer") => document(asset(assets::INDEX)),

@@ -179,6 +179,8 @@ pub enum Action {
     Refused(Refusal),
     /// This file must be looked up; what was found goes to [`Connection::handle_found`].
     LookUp(Target),
+    /// It wanted a stream, and there are too many clients.
+    TurnedAway,
 }
 
 impl Connection {
@@ -220,7 +222,9 @@ impl Connection {
             }
             Ok(Some((request, used))) => {
                 let rest = before.len().max(bytes.len()) - used;
-                let (answer, refusal) = answer(&request, self.accepted, service, context);
+                let over_limit = self.accepted.over_limit && context.crowded;
+                let accepted = Accepted { over_limit, ..self.accepted };
+                let (answer, refusal) = answer(&request, accepted, service, context);
                 let event = self.take(answer, context, now);
                 self.ignore(rest);
                 refusal.map(Action::Refused).or(event)
@@ -523,6 +527,10 @@ impl Connection {
             Answer::Whole(bytes) => {
                 self.reply(bytes, now);
                 None
+            }
+            Answer::TurnedAway(bytes) => {
+                self.reply(bytes, now);
+                Some(Action::TurnedAway)
             }
             Answer::Asset(head, content) => {
                 self.reply(head, now);

@@ -43,7 +43,8 @@ pub enum CustomPage {
 pub struct Accepted {
     /// By a Unix socket: no web page comes that way, so that `Host` may say what it likes.
     pub unix_socket: bool,
-    /// Beyond `--max-clients`: it is told to come again later.
+    /// All places of `--max-clients` were taken. If they still are when it asks for a stream, it is told to come again
+    /// later; anything else is answered all the same.
     pub over_limit: bool,
 }
 
@@ -60,6 +61,8 @@ pub struct RequestContext<'a> {
     pub date: &'a str,
     /// The reconnection time that this client is told.
     pub retry: Duration,
+    /// Whether more connections want a place than `--max-clients` allows.
+    pub crowded: bool,
     /// What has happened so far, for `/metrics`.
     pub counters: &'a Counters,
     /// The same; all 0 without `--metrics`.

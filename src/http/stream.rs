@@ -3,7 +3,7 @@
 //!
 //! What an event stream needs to pass browsers and proxies untouched is in WHATWG HTML § 9.2.
 
-use super::answer::Answer;
+use super::answer::{Answer, RETRY_AFTER};
 use super::replies::Replies;
 use super::service::{Accepted, Phase, RequestContext, Service};
 use crate::log::{Missed, StartingPoint};
@@ -64,6 +64,10 @@ pub fn answer(
     if request.method == Method::Get && is_over(service, context, &start, event_source, last_event_id) {
         return Answer::Farewell(replies.head(204, Length::NoContent, &[]));
     }
+    if accepted.over_limit && !event_source {
+        let fields = [("Retry-After", RETRY_AFTER)];
+        return Answer::TurnedAway(replies.text(503, &fields, "too many clients; come again later\n"));
+    }
     let mut fields = vec![
         ("Content-Type", "text/event-stream"),
         ("Cache-Control", "no-store, no-transform"),
@@ -85,7 +89,7 @@ pub fn answer(
         if request.version == Version::Http11 {
             bytes.extend_from_slice(chunk::LAST_CHUNK);
         }
-        return Answer::Whole(bytes);
+        return Answer::TurnedAway(bytes);
     }
     let notices = if request.notices_as_events { NoticeForm::Events } else { NoticeForm::Comments };
     content(&first_chunk(service, context, &start, returning, notices));

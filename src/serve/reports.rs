@@ -43,6 +43,19 @@ pub fn left(shared: &Shared, peer: Option<&Peer>, reason: CloseReason) {
     }
 }
 
+/// A client that wanted a stream was told to come again later.
+pub fn turned_away(shared: &Shared) {
+    shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
+    full(shared);
+}
+
+/// There are as many clients as there may be; reported once.
+pub fn full(shared: &Shared) {
+    let clients = shared.max_clients;
+    let text = format!("{clients} clients are connected; more are turned away (see --max-clients)");
+    shared.report.say_once("full", text);
+}
+
 /// A request was refused: reported once for each page, host or kind.
 pub fn refused(report: &Report, refusal: &Refusal) {
     match refusal {

@@ -1,6 +1,7 @@
 //! The server: listeners, signals and the end of the input, turned into the lifecycle of the behaviour's 1.8 to 1.10.
 
 use super::inbox::{Inbox, WorkerMessage};
+use super::reports;
 use super::shared::Shared;
 use super::socket::{Listener, Peer};
 use crate::feed::InputEnd;
@@ -172,20 +173,15 @@ impl Server {
             loop {
                 let loads = &self.shared.loads;
                 let held = self.shared.connections();
-                if held >= clients {
-                    let text = format!("{clients} clients are connected; more are turned away (see --max-clients)");
-                    self.shared.report.say_once("full", text);
-                }
                 if held >= clients.saturating_add(turned_away) {
+                    reports::full(&self.shared);
                     self.accept_again = Some(Instant::now() + RETRY_ACCEPT);
                     break;
                 }
                 match listener.accept() {
                     Ok((socket, peer)) => {
-                        let accepted = Accepted { unix_socket: peer == Peer::Unix, over_limit: held >= clients };
-                        if accepted.over_limit {
-                            self.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
-                        }
+                        let over_limit = self.shared.places_taken() >= clients;
+                        let accepted = Accepted { unix_socket: peer == Peer::Unix, over_limit };
                         let load = |&worker: &usize| loads[worker].load(Ordering::Relaxed);
                         let workers = loads.len().min(held / FEW_CLIENTS + 1);
                         let worker = (0..workers).min_by_key(load).expect("there is a worker");

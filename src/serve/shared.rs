@@ -20,6 +20,8 @@ pub struct Shared {
     pub service: Service,
     /// The way to the thread that reads the user's own page, if there is one.
     pub files: Option<Sender<Job>>,
+    /// `--max-clients`.
+    pub max_clients: usize,
     /// A comment after so long without an event.
     pub heartbeat: Option<Duration>,
     /// A client that takes nothing for so long while something waits for it is dropped.
@@ -36,6 +38,8 @@ pub struct Shared {
     pub report: Arc<Report>,
     /// Connections of any kind, for each worker: the least loaded one gets the next.
     pub loads: Vec<AtomicUsize>,
+    /// Those of them that are given a short answer, and so take no place of `--max-clients`.
+    pub short: AtomicUsize,
     /// How many workers know that the end has come.
     pub ending: AtomicUsize,
     /// Whether the server wants to know when somebody joins or leaves.
@@ -58,6 +62,11 @@ impl Shared {
     /// Connections of any kind.
     pub fn connections(&self) -> usize {
         self.loads.iter().map(|load| load.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Connections that take a place of `--max-clients`: streams, and those that have not said yet what they want.
+    pub fn places_taken(&self) -> usize {
+        self.connections().saturating_sub(self.short.load(Ordering::Relaxed))
     }
 
     /// What `/metrics` shows beside the counters; nothing is looked at without `--metrics`.

@@ -239,6 +239,7 @@ impl Worker {
                         phase: self.phase,
                         date: self.date.at(now),
                         retry: spread(self.shared.retry, self.retries),
+                        crowded: self.shared.places_taken() > self.shared.max_clients,
                         counters: &self.shared.counters,
                         gauges: self.shared.gauges(log),
                     };
@@ -255,6 +256,9 @@ impl Worker {
                     let answered = !client.owed && client.connection.is_owed();
                     if answered {
                         client.owed = true;
+                        if !matches!(action, Some(Action::Joined { .. })) {
+                            self.shared.short.fetch_add(1, Ordering::Relaxed);
+                        }
                         self.shared.drain().ask();
                     }
                     match action {
@@ -263,6 +267,7 @@ impl Worker {
                         Some(Action::Farewell) => {
                             self.shared.drain().farewell();
                         }
+                        Some(Action::TurnedAway) => reports::turned_away(&self.shared),
                         Some(Action::LookUp(target)) => {
                             client.visit = self.files.look_up(key, target);
                             if client.visit.is_none() {
@@ -416,6 +421,9 @@ impl Worker {
             reports::left(shared, client.peer.as_deref(), reason);
         }
         drop(client.socket);
+        if client.owed && client.stream.is_none() {
+            shared.short.fetch_sub(1, Ordering::Relaxed); // first, or there would seem to be a place
+        }
         shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
         if client.owed {
             shared.drain().leave(client.stream.unwrap_or(Returns::Never), now);

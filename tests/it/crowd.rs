@@ -1,7 +1,10 @@
 //! More clients than there is room for (behaviour 7.6): who is served, who is told to come again later, and how.
 
+use crate::support::browser::{Browser, open, report};
 use crate::support::client::{Client, DEADLINE, End};
+use crate::support::files::folder;
 use crate::support::linux::cpu_time;
+use crate::support::places::busy;
 use crate::support::program::{BINARY, Program};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -23,10 +26,16 @@ fn one_client_too_many_is_told_to_come_again_later() {
         assert_eq!(event_source.retry, Some(10_000));
         let old = program.request(&format!("GET / HTTP/1.0\r\n{EVENT_SOURCE}\r\n")).content();
         assert_eq!(old, "retry: 10000\n", "without chunks");
-        for (path, fields) in [("/events", ""), ("/", ""), ("/", "Accept: text/html\r\n"), ("/viewer", ""), ("/no", "")]
+        for path in ["/events", "/"] {
+            let client = program.get(path, "");
+            assert_eq!((client.status, client.field("Retry-After").as_deref()), (503, Some("10")), "{path}");
+        }
+        // What is no stream is answered all the same.
+        let html = "Accept: text/html\r\n";
+        for (path, fields, status) in
+            [("/", html, 200), ("/viewer", "", 200), ("/viewer/viewer.js", "", 200), ("/no", "", 404)]
         {
-            let client = program.get(path, fields);
-            assert_eq!((client.status, client.field("Retry-After").as_deref()), (503, Some("10")), "{path} {fields}");
+            assert_eq!(program.get(path, fields).status, status, "{path} {fields}");
         }
         assert_eq!(program.get("/events", "Origin: https://evil.example\r\n").status, 403, "no matter how full");
         assert_eq!(program.request("nonsense\r\n\r\n").status, 400);
@@ -50,6 +59,46 @@ fn connections_of_any_kind_count() {
     assert_eq!((client.status, client.content().as_str()), (503, "too many clients; come again later\n"));
     drop(silent);
     program.get_until("/events", 200);
+}
+
+#[test]
+fn those_that_fetch_a_file_take_no_place_from_a_stream() {
+    let site = folder("crowd-files");
+    std::fs::write(site.join("large.bin"), vec![b'x'; 16 << 20]).expect("can be written");
+    let mut program = Program::start(&["--max-clients", "1", "--page", site.to_str().expect("is text")]);
+    let fetching: Vec<_> = (0..10).map(|_| program.get("/large.bin", "")).collect(); // and they never read on
+    assert!(fetching.iter().all(|client| client.status == 200));
+    let mut client = program.stream();
+    assert_eq!(program.get("/events", "").status, 503);
+    assert_eq!(program.get("/large.bin", "").status, 200);
+    drop(fetching);
+    program.write("a\n");
+    assert_eq!(client.data(1), ["a"]);
+    assert_eq!(program.get("/events", "").status, 503, "they leave no place behind either");
+    drop(client);
+    program.get_until("/events", 200);
+}
+
+/// The page and its parts come over more connections at once than there may be clients.
+#[test]
+fn the_page_runs_with_few_places() {
+    for places in ["4", "2"] {
+        let _places = busy();
+        let mut program = Program::start(&["-v", "--max-clients", places]);
+        program.write("one\n");
+        let page = open(
+            Browser::Chromium,
+            &program.url("/"),
+            &[
+                "ssePipe.state === 'live' && ssePipe.items.map(item => item.data).join(' ') === 'one two' && ssePipe.state",
+            ],
+        );
+        program.wait_for("joined");
+        program.write("two\n");
+        report(page).assert_value("live");
+        let held: Vec<_> = (0..5).map(|_| program.get("/events", "")).filter(|client| client.status == 200).collect();
+        assert!(held.len() <= places.parse().expect("is a number"), "the limit holds: {}", held.len());
+    }
 }
 
 #[test]
@@ -116,10 +165,10 @@ fn by_default_there_is_room_for_what_the_limit_on_open_files_allows() {
     };
     assert_eq!((turned_away.status, held.len()), (503, 35), "as many as can be had");
     for _ in 0..20 {
-        assert_eq!(program.get("/Cargo.toml", "").status, 503);
+        assert_eq!(program.get("/Cargo.toml", "").status, 200, "there is a file left to read files with");
     }
     held.pop();
-    program.get_until("/Cargo.toml", 200); // there is a file left to read files with
+    program.get_until("/events", 200);
     program.write("a\n");
     program.close_input();
     for mut client in held {

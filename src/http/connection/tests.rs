@@ -25,6 +25,7 @@ struct Play {
     draft: Draft,
     service: Service,
     phase: Phase,
+    crowded: bool,
     now: Instant,
     /// What the client was sent so far.
     sent: Vec<u8>,
@@ -48,6 +49,7 @@ impl Play {
                 metrics: false,
             },
             phase: Phase::Live,
+            crowded: false,
             now,
             sent: Vec::new(),
         }
@@ -72,8 +74,8 @@ impl Play {
         let Play { log, service, phase, .. } = self;
         let retry = Duration::from_millis(1500);
         let (counters, gauges) = (&Counters::default(), Gauges::default());
-        let (phase, date) = (*phase, "DATE");
-        let context = RequestContext { log, history: 1000, phase, date, retry, counters, gauges };
+        let (phase, date, crowded) = (*phase, "DATE", self.crowded);
+        let context = RequestContext { log, history: 1000, phase, date, retry, crowded, counters, gauges };
         self.connection.handle_input(bytes.as_bytes(), service, &context, self.now)
     }
 
@@ -455,5 +457,29 @@ fn the_built_in_page_is_sent_from_where_it_stands() {
         }
         assert!(play.connection.poll_shutdown());
         assert!(play.content().as_bytes() == want, "{method}: {} bytes", play.content().len());
+    }
+}
+
+#[test]
+fn beyond_the_limit_there_is_everything_but_streams() {
+    let get = |path: &str, accept: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
+    for (path, accept, over_limit, crowded, status, turned_away) in [
+        ("/events", "text/event-stream", true, true, 200, true),
+        ("/events", "*/*", true, true, 503, true),
+        ("/", "*/*", true, true, 503, true),
+        ("/viewer", "text/html", true, true, 200, false),
+        ("/viewer/viewer.js", "*/*", true, true, 200, false),
+        ("/nowhere", "*/*", true, true, 404, false),
+        ("/events", "*/*", true, false, 200, false), // a place is free by now
+        ("/events", "*/*", false, true, 200, false), // it has had one since it connected
+    ] {
+        let mut play = Play::new();
+        play.connection = Connection::new(play.now, Accepted { over_limit, ..Accepted::default() });
+        play.crowded = crowded;
+        let action = play.input(&get(path, accept));
+        play.take_all(100_000);
+        let case = format!("{path} {accept}, {over_limit} {crowded}: {action:?}");
+        assert!(play.sent.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{case}");
+        assert_eq!(action == Some(Action::TurnedAway), turned_away, "{case}");
     }
 }
