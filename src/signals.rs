@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +17,19 @@ pub enum Asked {
 /// The signals that are watched from now on: those that end the program, unless they were ignored when it started, and
 /// SIGUSR1 (and SIGINFO on systems that have it).
 pub fn watch() -> Result<Signals> {
-    let ignored = ignored_signals();
+    // If it is not known what was ignored, SIGHUP keeps its action: watching it would defeat `nohup`, and without a
+    // watch it ends the program, if a little more abruptly.
+    let ignored = ignored_signals().unwrap_or_else(|| vec![SIGHUP]);
     let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.contains(signal));
     #[allow(unused_mut)] // where there is no SIGINFO
     let mut wanted: Vec<i32> = ending.chain([SIGUSR1]).collect();
-    #[cfg(any(target_os = "macos", target_os = "freebsd", target_os = "netbsd", target_os = "openbsd"))]
+    #[cfg(any(
+        target_os = "macos",
+        target_os = "freebsd",
+        target_os = "dragonfly",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    ))]
     wanted.push(signal_hook::consts::SIGINFO);
     Signals::new(wanted).context("cannot watch signals")
 }
@@ -42,15 +51,21 @@ pub fn listen(mut signals: Signals, handle: impl Fn(Asked)) {
 }
 
 /// Ends the process by this signal, so that the shell sees it. It returns only for signals that don't end a process.
+///
+/// Process 1 of a container can't die of a signal's default action: the kernel ignores it there (pid_namespaces(7)). So
+/// it exits with the status that a shell shows for that death.
 pub fn die_of(signal: i32) {
-    let _ = signal_hook::low_level::emulate_default_handler(signal);
+    if std::process::id() == 1 {
+        low_level::exit(128 + signal);
+    }
+    let _ = low_level::emulate_default_handler(signal);
 }
 
-/// Signals that were ignored when we started (`nohup`, a shell's `&`) stay ignored. Known on Linux only, from
-/// `/proc/self/status`: elsewhere it would take unsafe code to ask.
-fn ignored_signals() -> Vec<i32> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    (1..=64).filter(|signal| mask & (1 << (signal - 1)) != 0).collect()
+/// Signals that were ignored when we started (`nohup`, a shell's `&`) stay ignored. They are known on Linux only, from
+/// `/proc/self/status`: elsewhere, or without `/proc`, it would take unsafe code to ask (`sigaction`).
+fn ignored_signals() -> Option<Vec<i32>> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    Some((1..=64).filter(|signal| mask & (1 << (signal - 1)) != 0).collect())
 }

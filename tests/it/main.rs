@@ -5,6 +5,7 @@ mod access;
 mod browsers;
 mod buffering;
 mod clients;
+mod container;
 mod crowd;
 mod death;
 mod delivery;

@@ -1,6 +1,7 @@
 //! `--open`: the page in the person's browser, here a script in its place.
 
 use crate::support::client::DEADLINE;
+use crate::support::linux;
 use crate::support::program::{BINARY, Program};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -48,20 +49,13 @@ impl Drop for Folder {
     }
 }
 
-/// The processes that `pid` has started and not waited for, living or dead.
-fn children(pid: u32) -> usize {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
-    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
-    lists.map(|list| list.split_whitespace().count()).sum()
-}
-
 #[test]
 fn opens_the_page_and_leaves_no_zombie() {
     let folder = Folder::new("page", Some("echo \"$@\" >opened"));
     let program = folder.start(&[]);
     assert_eq!(folder.wait_for("opened"), format!("{}\n", program.url("/")));
     let deadline = Instant::now() + DEADLINE;
-    while children(program.pid()) > 0 {
+    while !linux::children(program.pid()).is_empty() {
         assert!(Instant::now() < deadline, "a child was not waited for");
         std::thread::yield_now();
     }

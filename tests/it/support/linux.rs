@@ -93,13 +93,21 @@ pub fn run(command: &mut Command) {
     assert!(status.as_ref().is_ok_and(|status| status.success()), "{command:?}: {status:?}; {INSTALL}");
 }
 
-/// `unshare`, which gives its command a namespace of its own: as root, or as whoever may be root there.
-pub fn unshare(what: &str) -> Command {
+/// The processes that `pid` has started and not waited for, living or dead.
+#[track_caller]
+pub fn children(pid: u32) -> Vec<u32> {
+    let tasks = read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let lists = tasks.filter_map(|task| read_to_string(task.ok()?.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+/// `unshare`, which gives its command a namespace of its own (`--net`): as root, or as whoever may be root there.
+pub fn unshare(options: &str) -> Command {
     let mut command = Command::new("unshare");
     if !rustix::process::geteuid().is_root() {
         command.arg("--map-root-user");
     }
-    command.args([what, "--"]);
+    command.args(options.split(' ')).arg("--");
     command
 }
 
