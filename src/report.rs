@@ -1,14 +1,18 @@
 //! What the person at the terminal is told: one line each, on standard error, by a thread of its own.
 //!
-//! On a terminal a status line stays below them, and is gone at the end.
+//! On a terminal a status line stays below them, and is gone at the end. It is drawn only while the terminal is ours: in
+//! the background (`&`; Ctrl-Z and `bg`) the rows belong to the shell and to what a person types.
 //!
 //! A terminal may stand still (Ctrl-S, a pipe that nobody reads). Then lines wait, and in the end are left out; whoever
-//! reports never waits.
+//! reports never waits. So it is with a terminal that stops each background job that writes (`stty tostop`): a server
+//! that stops serves nobody, so lines wait until it is in the foreground.
 
 use console::{Term, truncate_str};
+use rustix::process::getpgrp;
+use rustix::termios::{LocalModes, tcgetattr, tcgetpgrp};
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{Write, stderr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -22,7 +26,7 @@ const TOLD_REFUSALS: usize = 256;
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 /// A full queue is tried again after so long.
 const FLUSH_RETRY: Duration = Duration::from_millis(10);
-/// How often the status line is looked at.
+/// How often the status line is drawn anew, and how often we look whose a terminal is that we may not write to.
 const STATUS_TIME: Duration = Duration::from_millis(250);
 /// Takes the status line back: erases from the start of the cursor's row to the end of the screen. The cursor stands at
 /// the start of the line all the time. So whatever a terminal that has become narrower does with the line, cut it or
@@ -104,7 +108,7 @@ impl Report {
         }
     }
 
-    /// Keeps a status line in view from now on, where standard error is a terminal and unless quiet.
+    /// Keeps a status line in view from now on, if standard error is a terminal, while it is ours, and unless quiet.
     pub fn keep_status(&self, status: Status) {
         if self.verbosity > Verbosity::Quiet && Term::stderr().is_term() {
             let _ = self.lines.try_send(Line::Status(status));
@@ -138,39 +142,58 @@ fn write_lines(lines: &Receiver<Line>, lost: &AtomicU64) {
     let mut terminal = Term::stderr();
     let mut status: Option<(Status, String)> = None;
     loop {
-        let left_out = lost.swap(0, Ordering::Relaxed);
-        if left_out > 0 {
-            let _ = writeln!(terminal, "sse-pipe: left out here, for nobody read on in time: lines: {left_out}");
-        }
         let line = match &status {
             None => lines.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(_) => lines.recv_timeout(STATUS_TIME),
         };
+        while would_stop_us() {
+            std::thread::sleep(STATUS_TIME);
+        }
+        let left_out = lost.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            let _ = writeln!(terminal, "sse-pipe: left out here, for nobody read on in time: lines: {left_out}");
+        }
+        // Between this look and the write a person may press Ctrl-Z, then type bg; no program can exclude that.
+        let ours = status.is_some() && is_in_foreground();
         // A closed standard error is no reason to stop: what can't be written is lost.
         let _ = match line {
             Ok(Line::Text(text)) => match &status {
-                None => terminal.write_all(text.as_bytes()),
-                Some((_, shown)) => terminal.write_str(&format!("{TAKE_BACK}{text}{}", kept(&terminal, shown))),
+                Some((_, shown)) if ours => terminal.write_str(&format!("{TAKE_BACK}{text}{}", kept(&terminal, shown))),
+                _ => terminal.write_all(text.as_bytes()),
             },
             Ok(Line::Status(new)) => {
                 status = Some((new, String::new()));
                 Ok(())
             }
             Ok(Line::Flush(done)) => {
-                let cleared = if status.take().is_some() { terminal.write_str(TAKE_BACK) } else { Ok(()) };
+                status = None;
+                let cleared = if ours { terminal.write_str(TAKE_BACK) } else { Ok(()) };
                 let _ = done.send(()); // or whoever asked has given up
                 cleared
             }
-            Err(RecvTimeoutError::Timeout) => match &mut status {
-                None => Ok(()),
-                Some((status, shown)) => {
-                    *shown = status(STATUS_TIME);
-                    terminal.write_str(&format!("{TAKE_BACK}{}", kept(&terminal, shown)))
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some((status, shown)) = &mut status {
+                    *shown = status(STATUS_TIME); // the rate is counted on, shown or not
                 }
-            },
+                match &status {
+                    Some((_, shown)) if ours => terminal.write_str(&format!("{TAKE_BACK}{}", kept(&terminal, shown))),
+                    _ => Ok(()),
+                }
+            }
             Err(RecvTimeoutError::Disconnected) => return,
         };
     }
+}
+
+/// Whether the terminal is ours at the moment: our process group is its foreground group.
+fn is_in_foreground() -> bool {
+    tcgetpgrp(stderr()).is_ok_and(|foreground| foreground == getpgrp())
+}
+
+/// Whether a write would stop us by SIGTTOU: we are in the background of a terminal that is set so (`stty tostop`).
+fn would_stop_us() -> bool {
+    tcgetpgrp(stderr()).is_ok_and(|foreground| foreground != getpgrp())
+        && tcgetattr(stderr()).is_ok_and(|terminal| terminal.local_modes.contains(LocalModes::TOSTOP))
 }
 
 /// The status line as it is written, cut to the terminal's width and never wrapped: over a slow network the terminal may

@@ -152,9 +152,11 @@ fn announce(config: &Config, addresses: &[Address], capacity: Capacity, room: Ca
         let path = sanitize(&path.to_string_lossy());
         report.error(format_args!("--page {path}: {why}; it is looked for again whenever it is asked for"));
     }
-    report.keep_status(Box::new(Arc::clone(&shared.counters).status()));
-    if std::io::stdin().is_terminal() {
-        report.say("reading from the keyboard; each line is an event, Ctrl-D ends");
+    match (std::io::stdin().is_terminal(), config.input.tee) {
+        (true, _) => report.say("reading from the keyboard; each line is an event, Ctrl-D ends"),
+        // What is typed, or what the next program of the pipe prints, would be on the same screen: no status line.
+        (false, true) => {}
+        (false, false) => report.keep_status(Box::new(Arc::clone(&shared.counters).status())),
     }
 }
 

@@ -1,17 +1,22 @@
 //! The status line on a terminal (behaviour 2.3): in view while the program runs, and gone without a trace afterwards,
-//! however the terminal's size changes. The terminal is tmux, which breaks lines anew where it becomes narrower.
+//! however the terminal's size changes; and only there where the screen is ours. The terminal is tmux, which breaks lines
+//! anew where it becomes narrower.
 
 use crate::support::client::DEADLINE;
 use crate::support::files::folder;
 use crate::support::program::BINARY;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// So many lines fill the screen before sse-pipe starts, as in a terminal that has been used.
 const BEFORE: usize = 30;
+
+/// In this time a status line would have been drawn several times.
+const SEVERAL_TIMES: Duration = Duration::from_millis(1200);
 
 /// A tmux of our own with sse-pipe in it. It ends with the program inside, which ends when its two inputs do: at the
 /// latest when this is dropped, or dies.
@@ -26,6 +31,26 @@ struct Terminal {
 impl Terminal {
     /// A terminal of 100 columns in which sse-pipe runs with these arguments, and with more in its environment.
     fn start(name: &str, environment: &str, args: &str) -> Terminal {
+        let script = format!(
+            "exec timeout --foreground 120 /bin/sh -c \"seq {BEFORE}; exec <input; echo started; \
+             {environment} '{BINARY}' --port 0 --at-eof exit {args}; echo ended \\$?; exec cat stay\""
+        );
+        let terminal = Terminal::run(name, &script);
+        terminal.wait_until("it has started", |rows| rows.iter().any(|row| row == "started"));
+        terminal
+    }
+
+    /// A terminal in which a person has typed `line` to a shell that controls jobs.
+    fn shell(name: &str, line: &str) -> Terminal {
+        let terminal = Terminal::run(name, "exec timeout --foreground 120 env PS1='$ ' bash --norc --noprofile -i");
+        terminal.wait_for("$");
+        terminal.press(&["-l", line]);
+        terminal.press(&["Enter"]);
+        terminal
+    }
+
+    /// A terminal in which this script runs, in a folder with the pipes `input` and `stay`.
+    fn run(name: &str, script: &str) -> Terminal {
         let folder = folder(name);
         let pipe = |name: &str| {
             let path = folder.join(name);
@@ -35,12 +60,7 @@ impl Terminal {
         };
         let (input, stay) = (Some(pipe("input")), Some(pipe("stay")));
         let terminal = Terminal { folder, input, stay };
-        let script = format!(
-            "exec timeout --foreground 120 /bin/sh -c \"seq {BEFORE}; exec <input; echo started; \
-             {environment} '{BINARY}' --port 0 --at-eof exit {args}; echo ended \\$?; exec cat stay\""
-        );
-        terminal.tmux(&["new-session", "-d", "-x", "100", "-y", "20", &script]);
-        terminal.wait_until("it has started", |rows| rows.iter().any(|row| row == "started"));
+        terminal.tmux(&["new-session", "-d", "-x", "100", "-y", "20", script]);
         terminal
     }
 
@@ -53,6 +73,34 @@ impl Terminal {
         let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         assert!(output.status.success(), "{command:?}: {output:?}");
         String::from_utf8(output.stdout).expect("is text")
+    }
+
+    /// Presses keys, as tmux calls them; or with `-l` those of a text.
+    fn press(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    /// Types a text, and holds that it stays, at the end of all rows, as long as a status line would need to erase it.
+    fn assert_typed_text_stays(&self, before: &str, text: &str) {
+        self.press(&["-l", text]);
+        let last = format!("{before}{text}");
+        self.wait_for(&last);
+        self.assert_stays(&last);
+    }
+
+    /// Holds that the last row stays this one.
+    #[track_caller]
+    fn assert_stays(&self, last: &str) {
+        let until = Instant::now() + SEVERAL_TIMES;
+        while Instant::now() < until {
+            let rows = self.rows(&[]);
+            assert_eq!(rows.last().map(String::as_str), Some(last), "{rows:#?}");
+        }
+    }
+
+    fn write(&self, text: &str) {
+        let mut input = self.input.as_ref().expect("is open");
+        input.write_all(text.as_bytes()).expect("is taken");
     }
 
     fn resize(&self, columns: usize) {
@@ -133,8 +181,7 @@ fn a_status_line_leaves_no_trace_however_often_the_terminal_becomes_narrower_and
         }
         // A line that is told takes its place, and it stands below.
         terminal.resize(100);
-        let mut input = terminal.input.as_ref().expect("is open");
-        input.write_all(b"12345678901\n").expect("is taken");
+        terminal.write("12345678901\n");
         let status = "0 clients · 0 events · 0/s · 1 left out";
         terminal.wait_for(status);
         for columns in [30, 100] {
@@ -154,4 +201,99 @@ fn a_status_line_leaves_no_trace_however_often_the_terminal_becomes_narrower_and
 fn quiet_there_is_no_status_line() {
     let mut terminal = Terminal::start("status-quiet", "", "--quiet");
     assert_eq!(terminal.end("ended 0"), ["ended 0"]);
+}
+
+/// The command of a person who lets sse-pipe read the pipe `input`.
+fn typed(args: &str) -> String {
+    format!("'{BINARY}' --port 0 --at-eof exit {args}")
+}
+
+const STATUS: &str = "0 clients · 0 events · 0/s";
+
+#[test]
+fn a_background_job_erases_nothing() {
+    let terminal = Terminal::shell("status-background", &typed("--max-record 10 <input &"));
+    terminal.wait_until("it listens", |rows| rows.iter().any(|row| row.contains("listening on")));
+    terminal.press(&["Enter"]); // a prompt below the message
+    terminal.wait_for("$");
+    terminal.assert_typed_text_stays("$ ", "precious");
+    // A message is printed where the cursor is, as every background job's.
+    terminal.write("12345678901\n");
+    let message = "$ precioussse-pipe: record 1 left out: its 11 bytes are more than --max-record allows";
+    terminal.wait_for(message);
+    terminal.assert_stays(message);
+}
+
+#[test]
+fn a_status_line_goes_into_the_background_with_ctrl_z_and_comes_back_with_fg() {
+    let mut terminal = Terminal::shell("status-jobs", &typed("<input"));
+    terminal.wait_for(STATUS);
+    for _ in 0..2 {
+        terminal.press(&["C-z"]);
+        terminal.wait_for("$");
+        terminal.press(&["-l", "bg"]);
+        terminal.press(&["Enter"]);
+        terminal.wait_for("$");
+        terminal.assert_typed_text_stays("$ ", "precious");
+        terminal.press(&["C-u"]);
+        terminal.press(&["-l", "fg"]);
+        terminal.press(&["Enter"]);
+        terminal.wait_for(STATUS);
+    }
+    terminal.press(&["C-z"]);
+    terminal.wait_for("$");
+    terminal.press(&["-l", "fg"]);
+    terminal.press(&["Enter"]);
+    terminal.wait_for(STATUS);
+    terminal.input = None;
+    terminal.wait_until("it has ended", |rows| rows.iter().any(|row| row.ends_with("0 events to 0 clients")));
+    assert!(!terminal.rows(&[]).iter().any(|row| row == STATUS), "{:#?}", terminal.rows(&[]));
+}
+
+#[test]
+fn there_is_no_status_line_where_a_person_types_records() {
+    let terminal = Terminal::shell("status-keyboard", &typed(""));
+    terminal.wait_for("sse-pipe: reading from the keyboard; each line is an event, Ctrl-D ends");
+    terminal.assert_typed_text_stays("", "half a record");
+}
+
+#[test]
+fn there_is_no_status_line_beside_what_tee_copies() {
+    let terminal = Terminal::shell("status-tee", &typed("--tee <input"));
+    terminal.wait_until("it listens", |rows| rows.last().is_some_and(|row| row.contains("listening on")));
+    terminal.write("half a record");
+    terminal.wait_for("half a record");
+    terminal.assert_stays("half a record");
+}
+
+#[test]
+fn a_terminal_that_stops_background_jobs_that_write_does_not_stop_it() {
+    let line = format!("stty tostop; {}", typed("--bind unix:s <input &"));
+    let terminal = Terminal::shell("status-tostop", &line);
+    terminal.wait_for("$");
+    // It serves, though it could not say yet where.
+    let deadline = Instant::now() + DEADLINE;
+    let mut client = loop {
+        match UnixStream::connect(terminal.folder.join("s")) {
+            Ok(client) => break client,
+            Err(error) => assert!(Instant::now() < deadline, "{error}: {:#?}", terminal.rows(&[])),
+        }
+    };
+    client.set_read_timeout(Some(DEADLINE)).expect("is valid");
+    client.write_all(b"GET /events HTTP/1.0\r\n\r\n").expect("it takes a request");
+    terminal.write("one\n");
+    let mut got = String::new();
+    while !got.contains("data: one\n") {
+        let mut block = [0; 1000];
+        let n = client.read(&mut block).unwrap_or_else(|error| panic!("{error} after {got:?}"));
+        assert!(n > 0, "closed after {got:?}");
+        got += std::str::from_utf8(&block[..n]).expect("is text");
+    }
+    terminal.assert_typed_text_stays("$ ", "precious");
+    terminal.press(&["C-u"]);
+    terminal.press(&["-l", "fg"]);
+    terminal.press(&["Enter"]);
+    terminal.wait_for("1 client · 1 event · 0/s");
+    let rows = terminal.rows(&[]);
+    assert!(rows.iter().any(|row| row == "sse-pipe: listening on unix:s"), "{rows:#?}");
 }
