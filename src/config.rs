@@ -180,8 +180,12 @@ fn service(cli: &Cli, binds: &[Bind]) -> Result<(Service, Option<PathBuf>)> {
     let hosts = hosts(&cli.allow_host, binds, &origins, token.is_some())?;
     let page = match &cli.page {
         None => CustomPage::None,
-        Some(path) if path.is_dir() => CustomPage::Folder,
-        Some(_) => CustomPage::File,
+        Some(path) => {
+            let shown = sanitize(&path.to_string_lossy());
+            let help = "a page is a file, or a folder with an index.html";
+            let metadata = std::fs::metadata(path).map_err(|error| anyhow!("--page '{shown}': {error}; {help}"))?;
+            if metadata.is_dir() { CustomPage::Folder } else { CustomPage::File }
+        }
     };
     let service = Service { origins, hosts, token, ids: !cli.no_id, tail: cli.tail, page, metrics: cli.metrics };
     Ok((service, exposed_token_file))

@@ -3,11 +3,11 @@
 use crate::support::client::{Client, DEADLINE, End};
 use crate::support::files::folder;
 use crate::support::linux::memory;
-use crate::support::program::Program;
+use crate::support::program::{Program, run};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const HTML: &str = "Accept: text/html,*/*;q=0.8\r\n";
 
@@ -219,13 +219,22 @@ fn a_large_file_comes_whole_and_takes_little_memory() {
 }
 
 #[test]
-fn a_page_that_is_missing_at_the_start_is_told_and_found_later() {
+fn a_page_that_is_missing_at_the_start_is_refused_and_one_that_vanishes_is_found_again() {
     let folder = folder("page-missing");
     let file = folder.join("page.html");
     let path = file.to_str().expect("is text");
-    let mut program = Program::start(&["--page", path]);
-    program.wait_for("--page");
-    assert_eq!(program.get("/", HTML).status, 404);
+    for missing in [path.to_owned(), format!("{path}/"), format!("{path}/index.html")] {
+        let (code, _, stderr) = run(&["--port", "0", "--at-eof", "exit", "--page", &missing], Stdio::null());
+        assert_eq!((code, stderr.lines().count()), (Some(2), 1), "{stderr}");
+        assert!(stderr.starts_with(&format!("sse-pipe: --page '{missing}': No such file or directory")), "{stderr}");
+    }
+    fs::write(&file, "<p>first").expect("can be written");
+    let (code, _, stderr) = run(&["--port", "0", "--at-eof", "exit", "--page", &format!("{path}/x")], Stdio::null());
+    assert_eq!(code, Some(2), "{stderr}");
+    let program = Program::start(&["--page", path]);
+    assert_eq!(program.get("/", HTML).status, 200);
+    fs::remove_file(&file).expect("is there");
+    assert_eq!(program.get("/", HTML).status, 404, "it may vanish");
     fs::write(&file, "<p>here").expect("can be written");
     let mut client = program.get("/", HTML);
     assert_eq!((client.status, client.content().as_str()), (200, "<p>here"));
