@@ -4,16 +4,26 @@ use super::socket::{Listener, SocketFile};
 use crate::sanitize::sanitize;
 use anyhow::{Context, Result, anyhow, bail};
 use mio::net::{TcpListener, UnixListener};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Connections that wait to be accepted; the kernel takes less where its own bound is lower.
 const BACKLOG: i32 = 4096;
 /// With port 0 a port is wanted that is free on every address: so many are tried.
 const TRIES: usize = 20;
+
+/// A folder that another program has locked is tried again after so long,
+const LOCK_RETRY: Duration = Duration::from_millis(10);
+/// and so often.
+const LOCK_TRIES: usize = 100;
 
 /// One `--bind`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,20 +149,80 @@ fn open(address: SocketAddr, every_ipv4: bool) -> io::Result<TcpListener> {
 }
 
 /// A socket that nobody listens on any more is replaced; any other file stays as it is.
+///
+/// The file appears when somebody listens, so that a script may wait for it and connect: the socket is bound to another
+/// name in the same folder, and gets its own as a second one (a link, which unlike a renamed file replaces nothing).
 fn open_unix(path: &Path) -> io::Result<Listener> {
     let address = SockAddr::unix(path)?;
+    let (socket, file) = match listen_aside(path, &address) {
+        // The longer name is too long for an address, or the file system has no links: then there is a moment between.
+        Err(error) if error.kind() != ErrorKind::AddrInUse => listen_at(path, &address)?,
+        result => result?,
+    };
+    Ok(Listener::Unix(UnixListener::from_std(socket.into()), file))
+}
+
+fn listen_aside(path: &Path, address: &SockAddr) -> io::Result<(Socket, SocketFile)> {
+    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_string_lossy();
+    let random = RandomState::new().hash_one(std::process::id()) as u32;
+    let aside = path.with_file_name(format!(".{name}.{random:08x}"));
+    let (socket, aside) = bind_unix(&aside, &SockAddr::unix(&aside)?)?; // its file is gone at the end of this function
+    socket.listen(BACKLOG)?;
+    let linked = aside.link(path).or_else(|error| {
+        if error.kind() != ErrorKind::AlreadyExists {
+            return Err(error);
+        }
+        let _alone = lock_folder(path);
+        remove_stale(path, address)?;
+        aside.link(path)
+    });
+    match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(ErrorKind::AddrInUse.into()),
+        linked => Ok((socket, linked?)),
+    }
+}
+
+fn listen_at(path: &Path, address: &SockAddr) -> io::Result<(Socket, SocketFile)> {
+    let (socket, file) = bind_unix(path, address).or_else(|error| {
+        if error.kind() != ErrorKind::AddrInUse {
+            return Err(error);
+        }
+        let _alone = lock_folder(path);
+        remove_stale(path, address)?;
+        bind_unix(path, address)
+    })?;
+    socket.listen(BACKLOG)?;
+    Ok((socket, file))
+}
+
+fn bind_unix(path: &Path, address: &SockAddr) -> io::Result<(Socket, SocketFile)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    match socket.bind(&address) {
-        Err(error) if error.kind() == ErrorKind::AddrInUse && is_stale(path, &address) => {
-            std::fs::remove_file(path)?;
-            socket.bind(&address)?;
+    socket.bind(address)?;
+    Ok((socket, SocketFile::new(path)?))
+}
+
+/// Of several that find the same dead socket, each would remove what another has just put in its place. So they do it one
+/// after the other, as long as this file is open. `None`: it is not to be had, and things may happen at once.
+fn lock_folder(path: &Path) -> Option<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder).ok()?;
+    // Anybody may lock a folder that he can read: nobody is waited for long.
+    for _ in 0..LOCK_TRIES {
+        match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_RETRY),
+            result => return result.is_ok().then_some(folder),
         }
-        result => result?,
     }
-    let file = SocketFile::new(path)?;
-    socket.listen(BACKLOG)?;
-    Ok(Listener::Unix(UnixListener::from_std(socket.into()), file))
+    None
+}
+
+/// Removes the socket at `path` if nobody listens there any more. Any other file is an address in use.
+fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
+    if !is_stale(path, address) {
+        return Err(ErrorKind::AddrInUse.into());
+    }
+    std::fs::remove_file(path)
 }
 
 fn is_stale(path: &Path, address: &SockAddr) -> bool {
@@ -180,7 +250,7 @@ fn explain_unix(path: &Path, error: &io::Error) -> anyhow::Error {
 
 /// Whether the machine has no such address, or no such kind of address at all.
 fn is_missing(error: &io::Error) -> bool {
-    let unsupported = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::PROTONOSUPPORT].map(|no| no.raw_os_error());
+    let unsupported = [Errno::AFNOSUPPORT, Errno::PROTONOSUPPORT].map(|no| no.raw_os_error());
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error().is_some_and(|no| unsupported.contains(&no))
 }
 

@@ -66,16 +66,27 @@ pub fn refused(report: &Report, refusal: &Refusal) {
         // Only what is an origin is put in a command that somebody may paste into a shell.
         Refusal::Origin(text) => match Origin::parse(text) {
             Some(origin) => {
-                let told = format!("refused a page of {origin}; --cors-origin {origin} would let it in");
+                let (origin, value) = shown(&origin.to_string());
+                let told = format!("refused a page of {origin}; --cors-origin {value} would let it in");
                 report.say_once(&format!("origin {origin}"), told);
             }
-            None => report.say_once("no origin", format!("refused a page with a malformed Origin: {}", sanitize(text))),
+            None => {
+                let told = format!("refused a page with a malformed Origin, which no browser sends: {}", sanitize(text));
+                report.say_once("no origin", told);
+            }
         },
         Refusal::Host(host) => {
-            let host = sanitize(host);
-            let text = format!("refused a request for host {host}; --allow-host {host} would let it in");
+            let (host, value) = shown(host);
+            let text = format!("refused a request for host {host}; --allow-host {value} would let it in");
             report.say_once(&format!("host {host}"), text);
         }
         Refusal::Token => report.say_once("token", "refused a request without the token; the URL above carries it"),
     }
+}
+
+/// A name from outside as it is shown, and as the value of an option; a long one is cut.
+fn shown(name: &str) -> (String, String) {
+    let shown = sanitize(name);
+    let value = if shown == name { shown.clone() } else { "with the whole of it".to_owned() };
+    (shown, value)
 }

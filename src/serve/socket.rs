@@ -87,6 +87,12 @@ impl Socket {
         match self {
             Socket::Tcp(socket) => socket.shutdown(how),
             Socket::Unix(socket) => socket.shutdown(how),
+
+    /// Gives the same file the name `path` as well, unless there is a file of that name.
+    pub fn link(&self, path: &Path) -> io::Result<SocketFile> {
+        std::fs::hard_link(&self.path, path)?;
+        Ok(SocketFile { path: path.to_owned(), identity: self.identity })
+    }
         }
     }
 

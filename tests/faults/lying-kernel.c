@@ -8,6 +8,7 @@
  * "released" beside it. From when on it is waited for, there is a file "asked".
  *
  * Its clock stands at LYING_CLOCK, in seconds since 1970, if that is set.
+ * SSE_PIPE_TEST_SLOW in the environment has listen and unlink take 50 ms before they begin, as on a busy machine.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -95,4 +96,24 @@ int epoll_wait(int fd, struct epoll_event *events, int most, int time)
 		return -1;
 	}
 	return honest(fd, events, most, time);
+}
+
+static void be_slow(void)
+{
+	if (getenv("SSE_PIPE_TEST_SLOW"))
+		usleep(50000);
+}
+
+int listen(int fd, int backlog)
+{
+	int (*honest)(int, int) = dlsym(RTLD_NEXT, "listen");
+	be_slow();
+	return honest(fd, backlog);
+}
+
+int unlink(const char *path)
+{
+	int (*honest)(const char *) = dlsym(RTLD_NEXT, "unlink");
+	be_slow();
+	return honest(path);
 }

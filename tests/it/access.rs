@@ -122,6 +122,29 @@ fn nothing_that_a_request_says_can_harm_a_terminal_or_whoever_pastes_from_it() {
 }
 
 #[test]
+fn what_a_client_sent_is_cut_where_it_is_shown() {
+    let mut program = Program::start(&[]);
+    let long = "x".repeat(15_000);
+    let origin = |origin: &str| program.get("/events", &format!("Origin: {origin}\r\n")).status;
+    assert_eq!(origin(&format!("https://{long}.example")), 403);
+    assert_eq!(origin(&format!("https://{long}.example/path")), 403);
+    let answer = program.request(&format!("GET / HTTP/1.1\r\nHost: {long}.example\r\n\r\n"));
+    assert_eq!(answer.status, 421);
+    program.close_input();
+    program.stream().rest();
+    let told = program.end().told;
+    let of = |text: &str| told.iter().filter(|line| line.contains(text)).collect::<Vec<_>>();
+    let cut = format!("{}…", "x".repeat(200 - "https://".len()));
+    assert_eq!(
+        of("refused a page of "),
+        [&format!("sse-pipe: refused a page of https://{cut}; --cors-origin with the whole of it would let it in")]
+    );
+    assert_eq!(of("malformed Origin").len(), 1);
+    assert_eq!(of("refused a request for host x").len(), 1);
+    assert!(told.iter().all(|line| line.chars().count() < 400), "{told:#?}");
+}
+
+#[test]
 fn however_many_are_refused_the_terminal_is_not_flooded() {
     let mut program = Program::start(&[]);
     for n in 0..300 {

@@ -2,18 +2,31 @@
 
 use crate::support::client::DEADLINE;
 use crate::support::files::folder;
+use crate::support::linux::LYING_KERNEL;
+use crate::support::process::send_signal;
 use crate::support::program::{BINARY, Program, run};
-use std::io::{Read, Write};
-use std::os::unix::fs::FileTypeExt;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 /// Starts sse-pipe on this Unix socket.
 fn start(path: &Path, args: &[&str]) -> Program {
     let mut command = Command::new(BINARY);
     command.args(["--bind", &bind(path)]).args(args);
     Program::start_command(command, Stdio::piped())
+}
+
+/// A program that is killed when dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn bind(path: &Path) -> String {
@@ -138,4 +151,83 @@ fn one_address_that_cannot_be_had_takes_the_others_file_along() {
     let (code, _, stderr) = run(&args, Stdio::null());
     assert_eq!(code, Some(1), "{stderr}");
     assert!(!path.exists(), "nothing is left behind");
+}
+
+#[test]
+fn the_file_appears_when_somebody_listens_on_it() {
+    let folder = folder("unix-appears");
+    let path = folder.join("s.sock");
+    for round in 0..30 {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "umask 027; exec \"$@\"", "sh", BINARY, "--at-eof", "exit", "--bind", &bind(&path)]);
+        // Every other one with time between its steps.
+        let slow = if round % 2 == 0 { "SSE_PIPE_TEST_SLOW" } else { "SSE_PIPE_TEST_FAST" };
+        command.env("LD_PRELOAD", &*LYING_KERNEL).env(slow, "");
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = Killed(command.spawn().expect("it starts"));
+        let deadline = Instant::now() + DEADLINE;
+        while !path.exists() {
+            assert!(Instant::now() < deadline, "round {round}: it is never there");
+        }
+        let connected = UnixStream::connect(&path);
+        assert!(connected.is_ok(), "round {round}: {connected:?}");
+        let mode = std::fs::metadata(&path).expect("is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o750, "as the umask says");
+        drop(child.0.stdin.take());
+        assert!(child.0.wait().is_ok_and(|status| status.success()));
+        let left: Vec<_> = std::fs::read_dir(&folder).expect("is ours").collect();
+        assert!(left.is_empty(), "round {round}: {left:?}");
+    }
+}
+
+#[test]
+fn of_many_that_find_a_dead_socket_one_wins_and_the_others_say_so() {
+    let path = folder("unix-race").join("s.sock");
+    for round in 0..5 {
+        drop(UnixListener::bind(&path).expect("is free")); // dead
+        let start = |_| {
+            let mut command = Command::new(BINARY);
+            command.args(["--bind", &bind(&path)]).env("LD_PRELOAD", &*LYING_KERNEL).env("SSE_PIPE_TEST_SLOW", "");
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+            Killed(command.spawn().expect("it starts"))
+        };
+        let mut children: Vec<_> = (0..6).map(start).collect();
+        // The winner's first line and the losers' only one.
+        let lines: Vec<String> = children
+            .iter_mut()
+            .map(|child| {
+                let mut line = String::new();
+                BufReader::new(child.0.stderr.take().expect("is piped")).read_line(&mut line).expect("is text");
+                line
+            })
+            .collect();
+        let winners: Vec<_> = (0..6).filter(|&n| lines[n].contains("listening on unix:")).collect();
+        let losers = lines.iter().filter(|line| line.contains("a program listens there already")).count();
+        assert_eq!((winners.len(), losers), (1, 5), "round {round}: {lines:#?}");
+        assert!(UnixStream::connect(&path).is_ok(), "round {round}: the winner is reached");
+        for (n, child) in children.iter_mut().enumerate() {
+            if winners.contains(&n) {
+                send_signal("TERM", child.0.id());
+            }
+            child.0.wait().expect("it is our child");
+        }
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn a_path_as_long_as_an_address_may_be_will_do() {
+    let folder = folder("unix-long");
+    let room = 107 - folder.as_os_str().len() - "//s".len();
+    let deep = folder.join("x".repeat(room));
+    std::fs::create_dir(&deep).expect("can be made");
+    let path = deep.join("s");
+    for _ in 0..2 {
+        let mut killed = start(&path, &[]);
+        assert!(ask(&path, "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 404 "));
+        killed.signal("KILL"); // so that the second finds a dead socket here, too
+        while killed.is_running() {
+            std::thread::yield_now();
+        }
+    }
 }
