@@ -3,7 +3,7 @@
 use super::inbox::{Inbox, WorkerMessage};
 use super::reports;
 use super::shared::Shared;
-use super::socket::{Listener, Peer};
+use super::socket::{AcceptFailure, Listener, Peer};
 use crate::feed::InputEnd;
 use crate::http::service::{Accepted, Phase};
 use crate::limits::Capacity;
@@ -20,8 +20,11 @@ use std::time::{Duration, Instant};
 pub const WAKER: Token = Token(usize::MAX);
 /// How long a signal leaves clients to take what is left.
 const LAST_SECOND: Duration = Duration::from_secs(1);
-/// When there are no files left, accepting is tried again after so long, if no connection ends before.
+/// If no more can be accepted, that is tried again after so long, or when a connection ends.
 const RETRY_ACCEPT: Duration = Duration::from_millis(500);
+/// If this many clients are lost one after the other before they are accepted, there is a pause, too: an error that is
+/// the same each time must not keep a processor busy.
+const LOST_AT_ONCE: usize = 100;
 
 /// Workers are put to work one after the other, for each this many clients: every event wakes each worker that has any,
 /// which costs more than some clients more do.
@@ -98,7 +101,7 @@ pub struct Server {
     capacity: Capacity,
     at_eof: AtEof,
     stage: Stage,
-    /// Set while there was no room or no file left to accept with.
+    /// Set while no more can be accepted.
     accept_again: Option<Instant>,
     failed: bool,
 }
@@ -169,6 +172,7 @@ impl Server {
         let mut to_wake = vec![false; self.inboxes.len()];
         self.accept_again = None;
         let Capacity { clients, turned_away } = self.capacity;
+        let mut lost = 0;
         for listener in &self.listeners {
             loop {
                 let loads = &self.shared.loads;
@@ -189,15 +193,21 @@ impl Server {
                         self.inboxes[worker].put(WorkerMessage::Client(socket, peer, accepted));
                         to_wake[worker] = true;
                     }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    // A client that left before it was accepted is no trouble of ours.
-                    Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
-                    Err(error) => {
-                        let text = format!("cannot take more clients for now: {error} (the limit on open files?)");
-                        self.shared.report.say_once("accept", text);
-                        self.accept_again = Some(Instant::now() + RETRY_ACCEPT);
-                        break;
-                    }
+                    Err(error) => match AcceptFailure::of(&error) {
+                        AcceptFailure::NobodyWaits => break,
+                        // A client that left before it was accepted is no trouble of ours.
+                        AcceptFailure::OneClient if lost < LOST_AT_ONCE => lost += 1,
+                        failure => {
+                            let help = match failure {
+                                AcceptFailure::OutOfFiles => " (see ulimit -n)",
+                                _ => "",
+                            };
+                            let text = format!("cannot take more clients for now: {error}{help}");
+                            self.shared.report.say_once("accept", text);
+                            self.accept_again = Some(Instant::now() + RETRY_ACCEPT);
+                            break;
+                        }
+                    },
                 }
             }
         }

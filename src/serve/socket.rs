@@ -3,6 +3,7 @@
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -35,6 +36,44 @@ pub enum Peer {
     Unix,
 }
 
+/// What a failed `accept` means for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptFailure {
+    /// Nobody waits.
+    NobodyWaits,
+    /// The client that was next is gone, or its network is: the one after it may be well.
+    OneClient,
+    /// There is no open file left, neither for us nor, perhaps, for anybody on the machine.
+    OutOfFiles,
+    /// The same would happen again at once: no memory, a firewall, or what nobody has thought of.
+    Lasting,
+}
+
+impl AcceptFailure {
+    /// What `error` means, by accept(2). Linux reports there what has already happened to the new connection, too.
+    pub fn of(error: &io::Error) -> AcceptFailure {
+        match Errno::from_io_error(error) {
+            Some(Errno::AGAIN) => AcceptFailure::NobodyWaits,
+            Some(Errno::MFILE | Errno::NFILE) => AcceptFailure::OutOfFiles,
+            Some(
+                Errno::INTR
+                | Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::PROTO
+                | Errno::NETDOWN
+                | Errno::NETUNREACH
+                | Errno::NOPROTOOPT
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+                | Errno::TIMEDOUT,
+            ) => AcceptFailure::OneClient,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Some(Errno::NONET | Errno::OPNOTSUPP) => AcceptFailure::OneClient,
+            _ => AcceptFailure::Lasting,
+        }
+    }
+}
+
 /// The file of a listening Unix socket: gone when this is dropped, unless another program has put its own there.
 #[derive(Debug)]
 pub struct SocketFile {
@@ -47,6 +86,12 @@ impl SocketFile {
     /// The file that has just been made at `path`.
     pub fn new(path: &Path) -> io::Result<SocketFile> {
         Ok(SocketFile { path: path.to_owned(), identity: identity(path)? })
+    }
+
+    /// Gives the same file the name `path` as well, unless there is a file of that name.
+    pub fn link(&self, path: &Path) -> io::Result<SocketFile> {
+        std::fs::hard_link(&self.path, path)?;
+        Ok(SocketFile { path: path.to_owned(), identity: self.identity })
     }
 }
 
@@ -87,12 +132,6 @@ impl Socket {
         match self {
             Socket::Tcp(socket) => socket.shutdown(how),
             Socket::Unix(socket) => socket.shutdown(how),
-
-    /// Gives the same file the name `path` as well, unless there is a file of that name.
-    pub fn link(&self, path: &Path) -> io::Result<SocketFile> {
-        std::fs::hard_link(&self.path, path)?;
-        Ok(SocketFile { path: path.to_owned(), identity: self.identity })
-    }
         }
     }
 
@@ -150,5 +189,41 @@ impl fmt::Display for Peer {
             Peer::Tcp(address) => address.fmt(f),
             Peer::Unix => f.write_str("of the Unix socket"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_accept_is_the_fault_of_a_client_of_files_or_of_something_that_lasts() {
+        use AcceptFailure::*;
+        for (errno, want) in [
+            (Errno::AGAIN, NobodyWaits),
+            (Errno::INTR, OneClient),
+            (Errno::CONNABORTED, OneClient),
+            (Errno::PROTO, OneClient),
+            (Errno::NETDOWN, OneClient),
+            (Errno::NOPROTOOPT, OneClient),
+            (Errno::HOSTDOWN, OneClient),
+            (Errno::HOSTUNREACH, OneClient),
+            (Errno::NETUNREACH, OneClient),
+            (Errno::TIMEDOUT, OneClient),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            (Errno::NONET, OneClient),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            (Errno::OPNOTSUPP, OneClient),
+            (Errno::MFILE, OutOfFiles),
+            (Errno::NFILE, OutOfFiles),
+            (Errno::PERM, Lasting),
+            (Errno::NOBUFS, Lasting),
+            (Errno::NOMEM, Lasting),
+            (Errno::BADF, Lasting),
+            (Errno::INVAL, Lasting),
+        ] {
+            assert_eq!(AcceptFailure::of(&errno.into()), want, "{errno:?}");
+        }
+        assert_eq!(AcceptFailure::of(&io::Error::other("of no number")), Lasting);
     }
 }

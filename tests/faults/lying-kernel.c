@@ -9,6 +9,7 @@
  *
  * Its clock stands at LYING_CLOCK, in seconds since 1970, if that is set.
  * SSE_PIPE_TEST_SLOW in the environment has listen and unlink take 50 ms before they begin, as on a busy machine.
+ * SSE_PIPE_TEST_ACCEPT="ERRNO TIMES" in the environment has accept fail that often, with this error.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -96,6 +97,21 @@ int epoll_wait(int fd, struct epoll_event *events, int most, int time)
 		return -1;
 	}
 	return honest(fd, events, most, time);
+}
+
+int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	int (*honest)(int, struct sockaddr *, socklen_t *, int) = dlsym(RTLD_NEXT, "accept4");
+	static long failed; /* one thread accepts */
+	const char *wanted = getenv("SSE_PIPE_TEST_ACCEPT");
+	int error;
+	long times;
+	if (wanted && sscanf(wanted, "%d %ld", &error, &times) == 2 && failed < times) {
+		failed++;
+		errno = error;
+		return -1;
+	}
+	return honest(fd, address, length, flags);
 }
 
 static void be_slow(void)
