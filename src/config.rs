@@ -237,7 +237,7 @@ fn field_value(flag: &str, text: Option<&str>) -> Result<Option<FieldValue>> {
     match FieldValue::new(text) {
         Some(value) => Ok(Some(value)),
         None if text.is_empty() => bail!("{flag} '': an event type is not empty; leave {flag} out for the default one"),
-        None => bail!("{flag} {text:?}: an event type is one line, without a line break"),
+        None => bail!("{flag} '{}': an event type is one line, without a line break", sanitize(text)),
     }
 }
 
@@ -253,7 +253,7 @@ fn origins(texts: &[String]) -> Result<Origins> {
                 Some(origin) => origins.listed.push(origin),
                 None => {
                     let help = "an origin is scheme://host[:port] without a path, or local, null, none, *";
-                    bail!("--cors-origin '{text}': {help}")
+                    bail!("--cors-origin '{}': {help}", sanitize(text))
                 }
             },
         }
@@ -296,7 +296,10 @@ fn hosts(allowed: &[String], binds: &[Bind], origins: &Origins, has_token: bool)
     for name in allowed {
         match Authority::parse(name) {
             Some(Authority { host, port: None }) => names.push(host),
-            _ => bail!("--allow-host '{name}': a name is one such as app.example, without scheme, port and path"),
+            _ => {
+                let help = "a name is one such as app.example, without scheme, port and path";
+                bail!("--allow-host '{}': {help}", sanitize(name))
+            }
         }
     }
     let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();

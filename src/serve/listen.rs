@@ -103,10 +103,11 @@ fn resolve(bind: &str) -> Result<Vec<Wanted>> {
     if let Ok(ip) = bare.parse() {
         return Ok(vec![wanted(ip)]);
     }
-    let found = (bind, 0).to_socket_addrs().with_context(|| format!("cannot find the address of --bind {bind}"))?;
+    let unknown = || format!("cannot find the address of --bind {}", sanitize(bind));
+    let found = (bind, 0).to_socket_addrs().with_context(unknown)?;
     let found: Vec<_> = found.map(|address| wanted(address.ip())).collect();
     if found.is_empty() {
-        bail!("cannot find the address of --bind {bind}");
+        bail!(unknown());
     }
     Ok(found)
 }
