@@ -3,43 +3,181 @@
 //! What opens an address is found by the `open` crate; it is run beside us, in a process group of its own (Ctrl-C is for
 //! the pipe, not for a browser that it started), without our standard streams, and waited for, so that it leaves no
 //! zombie. Nothing here is ever waited for by the program itself.
+//!
+//! Everybody on the machine can read the arguments of a process. So an address that carries the token is not one of them:
+//! the browser opens a file that only its person can read, and that leads there.
 
 use crate::report::Report;
 use crate::sanitize::sanitize;
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
-/// Opens `url`; where that fails, the terminal is told, and all else goes on.
-pub fn open(url: &str, report: &Arc<Report>) {
-    let teller = Arc::clone(report);
+/// A browser has this long to read the file: one that must be started first, on a slow machine. It is shorter than people
+/// wait for a page without looking at the terminal.
+const HANDOVER_TIME: Duration = Duration::from_secs(20);
+/// What a shell answers if there is no such program (POSIX, 2.8.2).
+const NO_SUCH_PROGRAM: i32 = 127;
+
+/// What to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Its address.
+    pub url: String,
+    /// Whether nobody else may see the address: it carries the token.
+    pub secret: bool,
+}
+
+/// Opens `page`. If that fails, or if `has_come` says after a while that nobody has come, the terminal says so, and all
+/// else goes on. The browser gets the soft limit on open files that we had at the start, `files`; `None`: none.
+///
+/// What is returned must live as long as the program does: with it goes the file that leads to the page, if it is still
+/// there.
+pub fn open(
+    page: Page,
+    files: Option<u64>,
+    has_come: impl Fn() -> bool + Send + 'static,
+    report: &Arc<Report>,
+) -> Option<Handover> {
     // "Every address" is one to listen on, not one to go to.
-    let url = url.replace("://0.0.0.0:", "://localhost:").replace("://[::]:", "://localhost:");
-    let thread = move || {
-        if let Err(why) = open_url(&url) {
-            teller.error(format_args!("--open: {why}; please open the address yourself"));
+    let url = page.url.replace("://0.0.0.0:", "://localhost:").replace("://[::]:", "://localhost:");
+    let failed = |report: &Report, why: &dyn std::fmt::Display| {
+        report.error(format_args!("--open: {why}; please open the address yourself"));
+    };
+    let handover = match page.secret.then(|| Handover::new(&url)).transpose() {
+        Ok(handover) => handover,
+        Err(error) => {
+            failed(report, &format_args!("cannot make a file that leads to the page: {error}"));
+            return None;
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("open".into()).spawn(thread) {
-        report.error(format_args!("--open: {error}; please open the address yourself"));
+    let target = handover.as_ref().map_or_else(|| url.into(), |handover| handover.path.clone().into_os_string());
+    let (reporter, is_open) = (Arc::clone(report), Arc::new(AtomicBool::new(true)));
+    let to_fail = Arc::clone(&is_open);
+    let opening = thread::Builder::new().name("open".into()).spawn(move || {
+        if let Err(why) = open_target(&target, files) {
+            to_fail.store(false, Ordering::Relaxed);
+            failed(&reporter, &why);
+        }
+    });
+    if let Err(error) = opening {
+        failed(report, &error);
+        return None;
     }
+    if let Some(path) = handover.as_ref().map(|handover| handover.path.clone()) {
+        let reporter = Arc::clone(report);
+        // If there is no thread for it, the file goes with the program.
+        let _ = thread::Builder::new().name("handover".into()).spawn(move || {
+            thread::sleep(HANDOVER_TIME);
+            drop(Handover { path });
+            if is_open.load(Ordering::Relaxed) && !has_come() {
+                // A browser in a sandbox (a snap) reads no files but those in its own folders.
+                failed(
+                    &reporter,
+                    &"nobody has come yet, perhaps because the browser may not read other programs' files",
+                );
+            }
+        });
+    }
+    handover
 }
 
 /// The first command that succeeds; why the last one did not.
-fn open_url(url: &str) -> Result<(), String> {
+fn open_target(target: &OsStr, files: Option<u64>) -> Result<(), String> {
     let mut why = "nothing is known that opens an address here".to_owned();
-    for mut command in open::commands(url) {
+    for command in open::commands(target) {
         let name = sanitize(&command.get_program().to_string_lossy());
-        match beside_us(&mut command).status() {
+        match beside_us(&command, files).status() {
             Ok(status) if status.success() => return Ok(()),
+            Ok(status) if status.code() == Some(NO_SUCH_PROGRAM) => {}
             Ok(status) => why = format!("{name}: {status}"),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => why = format!("{name}: {error}"),
         }
     }
     Err(why)
 }
 
-fn beside_us(command: &mut Command) -> &mut Command {
-    use std::os::unix::process::CommandExt;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0)
+/// `command` as it is run: without what is ours.
+///
+/// The limit is set by a shell between us and the command. To set our own back for a moment would fail the threads that
+/// open files meanwhile, to set the child's once it runs would be a race, and to do it between fork and exec needs unsafe
+/// code. Nothing is put into the shell's script: number, program and arguments are its parameters.
+fn beside_us(command: &Command, files: Option<u64>) -> Command {
+    const SCRIPT: &str = r#"ulimit -S -n "$0"; exec "$@""#;
+    let mut shell = Command::new("/bin/sh");
+    let files = files.map_or("unlimited".to_owned(), |files| files.to_string());
+    shell.args(["-c", SCRIPT, &files]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell.env_remove("SSE_PIPE_TOKEN");
+    shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    shell
+}
+
+/// A file that leads a browser to an address. Only its owner can read it. Gone when dropped.
+#[derive(Debug)]
+pub struct Handover {
+    path: PathBuf,
+}
+
+impl Handover {
+    /// Where the system keeps a person's short-lived files, or else where everybody's are; it is never one that was there.
+    fn new(url: &str) -> io::Result<Handover> {
+        let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
+        let name = format!("sse-pipe-{:016x}.html", RandomState::new().hash_one(std::process::id()));
+        let make = |folder: PathBuf| {
+            let handover = Handover { path: folder.join(&name) };
+            let mut options = OpenOptions::new();
+            let mut file = options.write(true).create_new(true).mode(0o600).open(&handover.path)?;
+            file.write_all(leading_to(url).as_bytes())?;
+            Ok(handover)
+        };
+        own.and_then(|folder| make(folder).ok()).map_or_else(|| make(std::env::temp_dir()), Ok)
+    }
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path); // it may be gone already; nobody else has a file of this name
+    }
+}
+
+/// A page that leads to `url` at once, and by a link if the browser does not.
+fn leading_to(url: &str) -> String {
+    let url = url.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    format!(
+        r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0; url={url}">
+<title>sse-pipe</title>
+<p><a href="{url}">sse-pipe</a>
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_no_markup_in_the_file_that_leads_there() {
+        let page = leading_to(r#"http://a"<b>&c/"#);
+        assert_eq!(page.matches(r#"="http://a&quot;&lt;b>&amp;c/">"#).count(), 1, "{page}");
+        assert_eq!(page.matches(r#"url=http://a&quot;&lt;b>&amp;c/">"#).count(), 1, "{page}");
+    }
 }

@@ -81,13 +81,13 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(status) => return status,
     };
-    let files = limits::raise_file_limit();
-    limits::enlarge_file_table(files);
+    let limit = limits::raise_file_limit();
+    limits::enlarge_file_table(limit.files);
     let report = match Report::start(config.verbosity) {
         Ok(report) => Arc::new(report),
         Err(_) => return ExitCode::FAILURE, // not even a thread, and no way to report it
     };
-    let result = run::run(config, files, &report);
+    let result = run::run(config, limit, &report);
     if let Err(error) = &result {
         report.error(format_args!("{error:#}"));
     }

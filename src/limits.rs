@@ -31,12 +31,34 @@ impl Capacity {
     }
 }
 
-/// Raises the limit on open files as far as it goes, for each client is one. Returns how many files that are.
-pub fn raise_file_limit() -> usize {
+/// The soft limit on open files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileLimit {
+    /// As it was when the program started; `None`: unlimited.
+    pub inherited: Option<u64>,
+    /// As it is now.
+    pub files: usize,
+}
+
+/// Raises the limit on open files as far as it goes, for each client is one.
+pub fn raise_file_limit() -> FileLimit {
     let limit = getrlimit(Resource::Nofile);
-    // If it is refused, the old one has to do; running out of files is provided for.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX))
+    // If all are refused, the old one has to do; running out of files is provided for.
+    let _ = higher_limits(limit)
+        .into_iter()
+        .find(|&current| setrlimit(Resource::Nofile, Rlimit { current, ..limit }).is_ok());
+    let now = getrlimit(Resource::Nofile).current;
+    let files = now.map_or(usize::MAX, |files| files.try_into().unwrap_or(usize::MAX));
+    FileLimit { inherited: limit.current, files }
+}
+
+/// What is asked for, until one is granted: the hard limit, and if that is refused, less. macOS refuses "unlimited", which
+/// its hard limit says; some versions cut larger numbers to what they allow, others refuse more than OPEN_MAX, 10240.
+fn higher_limits(limit: Rlimit) -> Vec<Option<u64>> {
+    let lower = [1 << 20, 1 << 16, 10_240].map(Some);
+    let is_less = |a: Option<u64>, b: Option<u64>| a.unwrap_or(u64::MAX) < b.unwrap_or(u64::MAX);
+    let lower = lower.into_iter().filter(|&files| is_less(files, limit.maximum));
+    [limit.maximum].into_iter().chain(lower).filter(|&files| is_less(limit.current, files)).collect()
 }
 
 /// Makes the kernel's table of our files large while there is only one thread. Later, on Linux, each doubling of it would
@@ -50,6 +72,20 @@ pub fn enlarge_file_table(limit: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_that_is_refused_is_asked_for_again_lower_but_never_below_what_there_is() {
+        for (current, maximum, want) in [
+            (Some(256), None, vec![None, Some(1 << 20), Some(1 << 16), Some(10_240)]),
+            (Some(1024), Some(524_288), vec![Some(524_288), Some(1 << 16), Some(10_240)]),
+            (Some(1024), Some(4096), vec![Some(4096)]),
+            (Some(20_000), None, vec![None, Some(1 << 20), Some(1 << 16)]),
+            (Some(4096), Some(4096), vec![]),
+            (None, None, vec![]),
+        ] {
+            assert_eq!(higher_limits(Rlimit { current, maximum }), want, "{current:?} of {maximum:?}");
+        }
+    }
 
     #[test]
     fn there_is_room_for_what_the_limit_on_open_files_leaves() {

@@ -1,6 +1,6 @@
 //! One run of the program, step by step: build the parts, start the workers, announce, start the reader, serve.
 
-use crate::browser;
+use crate::browser::{self, Handover, Page};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::feed::gate::{Bounds, Gate};
@@ -9,7 +9,7 @@ use crate::input::encoder::EncoderConfig;
 use crate::input::reader::{Reader, ReaderConfig};
 use crate::input::source::{Format, Pointers};
 use crate::input::tee::Tee;
-use crate::limits::Capacity;
+use crate::limits::{Capacity, FileLimit};
 use crate::log::batch::Draft;
 use crate::log::id::Run;
 use crate::log::memory::{BLOCK, Memory};
@@ -32,9 +32,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Serves standard input as `config` says, with at most this many open `files`. Returns how it ended, and whether the run
-/// was whole.
-pub fn run(config: Config, files: usize, report: &Arc<Report>) -> Result<(Finish, bool)> {
+/// Serves standard input as `config` says, with this limit on open files. Returns how it ended, and whether the run was
+/// whole.
+pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Finish, bool)> {
     let run = Run::new(RandomState::new().hash_one(std::process::id()));
     let poll = mio::Poll::new().context("cannot wait for clients")?;
     let waker = Arc::new(mio::Waker::new(poll.registry(), server::WAKER).context("cannot wait for clients")?);
@@ -43,7 +43,7 @@ pub fn run(config: Config, files: usize, report: &Arc<Report>) -> Result<(Finish
     watch_signals(&threads)?;
 
     let Listening { listeners, addresses } = listen(&config.listen.binds, config.listen.port)?;
-    let room = Capacity::within(files, listeners.len(), config.delivery.threads);
+    let room = Capacity::within(limit.files, listeners.len(), config.delivery.threads);
     let capacity = Capacity { clients: config.listen.max_clients.unwrap_or(room.clients), ..room };
     // Small beside the buffer, for the log lets go of whole batches.
     let memory = Arc::new(Memory::new(BLOCK.min(config.delivery.buffer / 8)));
@@ -62,6 +62,7 @@ pub fn run(config: Config, files: usize, report: &Arc<Report>) -> Result<(Finish
     let server = Server::new(poll, listeners, inboxes.clone(), messages, Arc::clone(&shared), capacity, config.at_eof)?;
 
     announce(&config, &addresses, capacity, room, &shared);
+    let _handover = open_browser(&config, &addresses, limit, &shared);
     let reader = reader(config, run, ids, memory, &inboxes, &shared)?;
     threads.spawn("reader", move || Some(ServerMessage::InputOver(reader.run())))?;
 
@@ -122,16 +123,15 @@ fn start_workers(view: impl Fn() -> Log, shared: &Arc<Shared>, threads: &Threads
     (0..shared.loads.len()).map(start).collect()
 }
 
-/// Reports where it listens, opens the browser, and warns of what looks wrong.
+/// Reports where it listens, and warns of what looks wrong.
 fn announce(config: &Config, addresses: &[Address], capacity: Capacity, room: Capacity, shared: &Arc<Shared>) {
     let report = &shared.report;
-    let token = config.service.token.as_ref().map(|token| format!("?access_token={}", token.in_url()));
-    let show = |address: &Address| match address {
-        Address::Url(url) => format!("{url}{}", token.as_deref().unwrap_or_default()),
-        Address::Unix(path) => path.clone(),
-    };
+    let token = access_token(config);
     for address in addresses {
-        report.say(format_args!("listening on {}", show(address)));
+        match address {
+            Address::Url(url) => report.say(format_args!("listening on {url}{token}")),
+            Address::Unix(path) => report.say(format_args!("listening on {path}")),
+        }
     }
     if capacity.clients > room.clients {
         let (wanted, most) = (capacity.clients, room.clients);
@@ -141,10 +141,6 @@ fn announce(config: &Config, addresses: &[Address], capacity: Capacity, room: Ca
     if let Some(path) = &config.exposed_token_file {
         let path = sanitize(&path.to_string_lossy());
         report.error(format_args!("--token-file {path}: others can read it; chmod 600 {path} would help"));
-    }
-    let url = addresses.iter().find(|address| matches!(address, Address::Url(_)));
-    if let Some(url) = url.filter(|_| config.open) {
-        browser::open(&show(url), report);
     }
     if let Some(path) = config.page.as_deref()
         && let Some(why) = files::what_is_missing(path, config.service.page)
@@ -158,6 +154,23 @@ fn announce(config: &Config, addresses: &[Address], capacity: Capacity, room: Ca
         (false, true) => {}
         (false, false) => report.keep_status(Box::new(Arc::clone(&shared.counters).status())),
     }
+}
+
+/// What a URL carries the token in; empty without a token.
+fn access_token(config: &Config) -> String {
+    config.service.token.as_ref().map(|token| format!("?access_token={}", token.in_url())).unwrap_or_default()
+}
+
+/// Opens the page in the person's browser (`--open`).
+fn open_browser(config: &Config, addresses: &[Address], limit: FileLimit, shared: &Arc<Shared>) -> Option<Handover> {
+    let url = addresses.iter().find_map(|address| match address {
+        Address::Url(url) => Some(url),
+        Address::Unix(_) => None,
+    });
+    let url = url.filter(|_| config.open)?;
+    let counters = Arc::clone(&shared.counters);
+    let page = Page { url: format!("{url}{}", access_token(config)), secret: config.service.token.is_some() };
+    browser::open(page, limit.inherited, move || counters.has_joined(), &shared.report)
 }
 
 fn reader(

@@ -2,7 +2,7 @@
 //! what it is, and does not keep a processor busy.
 
 use crate::support::client::End;
-use crate::support::lies::lying_kernel;
+use crate::support::linux::LYING_KERNEL;
 use crate::support::linux::cpu_time;
 use crate::support::program::{BINARY, Program};
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// sse-pipe on a kernel whose accept fails this often, with this error.
 fn start(test: &str, errno: Errno, times: usize) -> Program {
     let mut command = Command::new(BINARY);
-    command.args(["--port", "0"]).env("LD_PRELOAD", lying_kernel(test));
+    command.args(["--port", "0"]).env("LD_PRELOAD", &*LYING_KERNEL);
     command.env("SSE_PIPE_TEST_ACCEPT", format!("{} {times}", errno.raw_os_error()));
     Program::start_command(command, Stdio::piped())
 }
