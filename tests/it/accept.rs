@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// sse-pipe on a kernel whose accept fails this often, with this error.
-fn start(test: &str, errno: Errno, times: usize) -> Program {
+fn start(errno: Errno, times: usize) -> Program {
     let mut command = Command::new(BINARY);
     command.args(["--port", "0"]).env("LD_PRELOAD", &*LYING_KERNEL);
     command.env("SSE_PIPE_TEST_ACCEPT", format!("{} {times}", errno.raw_os_error()));
@@ -20,7 +20,7 @@ fn start(test: &str, errno: Errno, times: usize) -> Program {
 #[test]
 fn a_client_whose_network_fails_as_it_comes_is_passed_over() {
     for errno in [Errno::CONNABORTED, Errno::PROTO, Errno::NETDOWN, Errno::HOSTUNREACH, Errno::TIMEDOUT] {
-        let mut program = start("network", errno, 5);
+        let mut program = start(errno, 5);
         program.write("a\n");
         assert_eq!(program.stream().data(1), ["a"]);
         program.close_input();
@@ -41,7 +41,7 @@ fn an_error_that_lasts_is_reported_keeps_no_processor_busy_and_leaves_signals_al
         (Errno::NOMEM, "sse-pipe: cannot take more clients for now: Cannot allocate memory (os error 12)"),
         (Errno::MFILE, "sse-pipe: cannot take more clients for now: Too many open files (os error 24) (see ulimit -n)"),
     ] {
-        let mut program = start("lasts", errno, usize::MAX / 2);
+        let mut program = start(errno, usize::MAX / 2);
         let _waiting = program.connect();
         assert_eq!(program.wait_for("cannot take"), text);
         let (before, until) = (cpu_time(program.pid()), Instant::now() + Duration::from_secs(1));
@@ -58,7 +58,7 @@ fn an_error_that_lasts_is_reported_keeps_no_processor_busy_and_leaves_signals_al
 #[test]
 fn when_what_lasted_is_over_clients_are_taken() {
     // The kernel's lie ends after one try; the next is half a second later.
-    let mut program = start("over", Errno::NOMEM, 1);
+    let mut program = start(Errno::NOMEM, 1);
     program.write("a\n");
     let mut client = program.stream();
     assert_eq!(client.data(1), ["a"]);
