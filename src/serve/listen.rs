@@ -139,8 +139,9 @@ fn open_all(names: &[(&str, Vec<Wanted>)], mut port: u16) -> Result<(Vec<TcpList
 fn open(address: SocketAddr, every_ipv4: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // `::` alone means IPv4 as well; beside `0.0.0.0` it can't.
-        socket.set_only_v6(every_ipv4 || !address.ip().is_unspecified())?;
+        // `::` alone means IPv4 as well, except on OpenBSD, which refuses that; beside `0.0.0.0` it can't.
+        let only_v6 = every_ipv4 || !address.ip().is_unspecified();
+        socket.set_only_v6(only_v6).or_else(|error| if only_v6 { Err(error) } else { Ok(()) })?;
     }
     socket.set_reuse_address(true)?; // or a restart would have to wait for old connections to be forgotten
     socket.set_nonblocking(true)?;

@@ -323,21 +323,43 @@ fn prepare(listener: &TcpListener, stall: Duration) {
     let socket = socket2::SockRef::from(listener);
     let _ = socket.set_tcp_nodelay(true); // latency before packet count
     // A peer that fell silent (no network, no power) never says so: what it does not acknowledge in time ends it.
+    let bound = stall.max(SILENT_PEER);
+    let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE);
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos",
+        target_os = "freebsd",
+        target_os = "dragonfly",
+        target_os = "netbsd"
+    ))] // OpenBSD has these times for the whole system only
+    let keepalive = keepalive.with_interval(KEEPALIVE_AGAIN).with_retries(keepalive_retries(bound));
+    let _ = socket.set_tcp_keepalive(&keepalive);
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        let _ = socket.set_tcp_user_timeout(Some(stall.max(SILENT_PEER)));
-        let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_AGAIN);
-        let _ = socket.set_tcp_keepalive(&keepalive);
+        let _ = socket.set_tcp_user_timeout(Some(bound)); // counts where the number of retries would
         let _ = socket.set_tcp_notsent_lowat(UNSENT);
     }
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = stall;
+}
+
+/// A silent peer is asked this often, so that it is dropped after `bound`, or soon after.
+fn keepalive_retries(bound: Duration) -> u32 {
+    const MOST: u32 = 127; // more is refused by Linux
+    let left = bound.saturating_sub(KEEPALIVE).as_secs().div_ceil(KEEPALIVE_AGAIN.as_secs());
+    u32::try_from(left).map_or(MOST, |retries| retries.clamp(1, MOST))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use socket2::SockRef;
+
+    #[test]
+    fn a_silent_peer_is_asked_as_often_as_fits_the_bound() {
+        for (bound, retries) in [(10, 1), (20, 1), (21, 1), (30, 2), (31, 3), (86_400, 127)] {
+            assert_eq!(keepalive_retries(Duration::from_secs(bound)), retries, "{bound} s");
+        }
+    }
 
     #[test]
     fn clients_sockets_inherit_their_options_from_the_listener() {
@@ -347,9 +369,12 @@ mod tests {
         let _client = std::net::TcpStream::connect(address).expect("connects");
         let (socket, _) = listener.accept().expect("is there");
         let socket = SockRef::from(&socket);
-        assert!(socket.tcp_nodelay().expect("is known"));
+        assert!(socket.tcp_nodelay().expect("is known") && socket.keepalive().expect("is known"));
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
+            assert_eq!(socket.tcp_keepalive_time().expect("is known"), KEEPALIVE);
+            assert_eq!(socket.tcp_keepalive_interval().expect("is known"), KEEPALIVE_AGAIN);
+            assert_eq!(socket.tcp_keepalive_retries().expect("is known"), 2);
             assert_eq!(socket.tcp_user_timeout().expect("is known"), Some(Duration::from_secs(30)));
             assert_eq!(socket.tcp_notsent_lowat().expect("is known"), UNSENT);
         }
