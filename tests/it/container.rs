@@ -19,6 +19,7 @@ fn start() -> (Program, u32) {
 }
 
 #[test]
+#[ignore = "needs unshare: tests/run"]
 fn it_serves_and_ends_by_a_signal_as_process_1() {
     for (name, status) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
         let (mut program, pid) = start();
@@ -34,6 +35,7 @@ fn it_serves_and_ends_by_a_signal_as_process_1() {
 }
 
 #[test]
+#[ignore = "needs unshare: tests/run"]
 fn a_second_signal_ends_it_at_once_as_process_1_too() {
     let (mut program, pid) = start();
     let mut reader = program.stream();
@@ -50,6 +52,7 @@ fn a_second_signal_ends_it_at_once_as_process_1_too() {
 }
 
 #[test]
+#[ignore = "needs unshare: tests/run"]
 fn nohup_holds_where_nobody_can_say_what_was_ignored() {
     // An empty /proc stands for the systems that have none.
     let mut command = linux::unshare("--mount");

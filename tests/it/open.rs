@@ -150,11 +150,13 @@ fn the_file_leads_to_the_page(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn the_file_leads_chromium_to_the_page() {
     the_file_leads_to_the_page(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn the_file_leads_firefox_to_the_page() {
     the_file_leads_to_the_page(Firefox);
 }

@@ -211,6 +211,7 @@ fn typed(args: &str) -> String {
 const STATUS: &str = "0 clients · 0 events · 0/s";
 
 #[test]
+#[ignore = "needs tmux: tests/run"]
 fn a_background_job_erases_nothing() {
     let terminal = Terminal::shell("status-background", &typed("--max-record 10 <input &"));
     terminal.wait_until("it listens", |rows| rows.iter().any(|row| row.contains("listening on")));
@@ -225,6 +226,7 @@ fn a_background_job_erases_nothing() {
 }
 
 #[test]
+#[ignore = "needs tmux: tests/run"]
 fn a_status_line_goes_into_the_background_with_ctrl_z_and_comes_back_with_fg() {
     let mut terminal = Terminal::shell("status-jobs", &typed("<input"));
     terminal.wait_for(STATUS);
@@ -251,6 +253,7 @@ fn a_status_line_goes_into_the_background_with_ctrl_z_and_comes_back_with_fg() {
 }
 
 #[test]
+#[ignore = "needs tmux: tests/run"]
 fn there_is_no_status_line_where_a_person_types_records() {
     let terminal = Terminal::shell("status-keyboard", &typed(""));
     terminal.wait_for("sse-pipe: reading from the keyboard; each line is an event, Ctrl-D ends");
@@ -258,6 +261,7 @@ fn there_is_no_status_line_where_a_person_types_records() {
 }
 
 #[test]
+#[ignore = "needs tmux: tests/run"]
 fn there_is_no_status_line_beside_what_tee_copies() {
     let terminal = Terminal::shell("status-tee", &typed("--tee <input"));
     terminal.wait_until("it listens", |rows| rows.last().is_some_and(|row| row.contains("listening on")));
@@ -267,6 +271,7 @@ fn there_is_no_status_line_beside_what_tee_copies() {
 }
 
 #[test]
+#[ignore = "needs tmux: tests/run"]
 fn a_terminal_that_stops_background_jobs_that_write_does_not_stop_it() {
     let line = format!("stty tostop; {}", typed("--bind unix:s <input &"));
     let terminal = Terminal::shell("status-tostop", &line);
