@@ -388,7 +388,7 @@ impl Play {
         self.now += time;
         let deadline = self.connection.poll_deadline();
         let headless = !self.connection.is_owed();
-        self.connection.handle_timeout(DATE, self.now);
+        self.connection.handle_timeout(&self.service, DATE, self.now);
         let quiet = self.now - self.last_progress;
         match self.connection.poll_closed() {
             Some(CloseReason::Stalled) if self.joined.is_some() => assert!(quiet >= STALL, "dropped after {quiet:?}"),

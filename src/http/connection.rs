@@ -315,12 +315,12 @@ impl Connection {
     }
 
     /// Time has passed. A client that owes us a request is told so; any other whose time is over is gone.
-    pub fn handle_timeout(&mut self, date: &str, now: Instant) {
+    pub fn handle_timeout(&mut self, service: &Service, date: &str, now: Instant) {
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return;
         }
         self.state = match &self.state {
-            State::Head(sent) if !sent.is_empty() => return self.reply(too_late(date), now),
+            State::Head(sent) if !sent.is_empty() => return self.reply(too_late(sent, service, date), now),
             State::Head(_) => State::Closed(CloseReason::Useless),
             State::Waiting(request) => {
                 let reply = request.too_late(date);

@@ -67,15 +67,18 @@ impl Replies<'_> {
 /// Answers a head that is no request, `sent` so far. The page that sent it may read why, if it may read at all.
 pub fn refuse(invalid: Invalid, sent: &[u8], service: &Service, date: &str) -> Vec<u8> {
     let (status, why) = invalid.status();
+    unanswerable(status, why, sent, service, date)
+}
+
+/// Answers a client of whose head only `sent` came in time (408).
+pub fn too_late(sent: &[u8], service: &Service, date: &str) -> Vec<u8> {
+    unanswerable(408, "the request head did not come within 10 s", sent, service, date)
+}
+
+fn unanswerable(status: u16, why: &str, sent: &[u8], service: &Service, date: &str) -> Vec<u8> {
     let cors = match service.origins.judge(origin_of_invalid(sent), None) {
         Cors::Refused => Cors::Same, // as if no page had asked: a 403 would say less
         cors => cors,
     };
     Replies { method: Method::Get, date, cors: &cors }.text(status, &[], &format!("{why}\n"))
-}
-
-/// Answers a client whose head did not come in time (408).
-pub fn too_late(date: &str) -> Vec<u8> {
-    let replies = Replies { method: Method::Get, date, cors: &Cors::Same };
-    replies.text(408, &[], "the request head did not come within 10 s\n")
 }

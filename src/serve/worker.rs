@@ -342,7 +342,7 @@ impl Worker {
         }
         let date = self.date.at(now);
         for (_, client) in &mut self.clients {
-            client.connection.handle_timeout(date, now);
+            client.connection.handle_timeout(&self.shared.service, date, now);
             if stopped {
                 client.connection.handle_stop();
             }

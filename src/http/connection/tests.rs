@@ -104,7 +104,7 @@ impl Play {
 
     fn wait(&mut self, time: Duration) {
         self.now += time;
-        self.connection.handle_timeout("DATE", self.now);
+        self.connection.handle_timeout(&self.service, "DATE", self.now);
     }
 
     fn content(&self) -> &str {
@@ -181,6 +181,25 @@ fn a_head_that_does_not_come_in_time_is_told_so() {
     let mut silent = Play::new();
     silent.wait(HEAD_TIME);
     assert_eq!(silent.connection.poll_closed(), Some(CloseReason::Useless), "who says nothing is told nothing");
+}
+
+#[test]
+fn a_page_may_read_that_its_head_came_too_late() {
+    for (head, allowed) in [
+        ("GET / HTTP/1.1\r\nOrigin: http://localhost:3000\r\nHo", Some("http://localhost:3000")),
+        ("GET / HTTP/1.1\r\nOrigin: http://localhost:30", None), // the port may go on
+        ("GET / HTTP/1.1\r\nOrigin: https://evil.example\r\n", None),
+        ("GET / HTTP/1.1\r\n", None),
+    ] {
+        let mut play = Play::new();
+        play.input(head);
+        play.wait(HEAD_TIME);
+        play.take_all(10_000);
+        let sent = String::from_utf8(play.sent).expect("is text");
+        assert!(sent.starts_with("HTTP/1.1 408 "), "{sent}");
+        let field = sent.lines().find_map(|line| line.strip_prefix("Access-Control-Allow-Origin: "));
+        assert_eq!(field, allowed, "{head:?}");
+    }
 }
 
 #[test]
