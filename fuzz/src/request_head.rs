@@ -2,7 +2,7 @@
 //! same however the bytes are cut.
 
 use sse_pipe::wire::authority::Authority;
-use sse_pipe::wire::request::{MAX_FIELDS, MAX_HEAD, MAX_LINE, MAX_TARGET, Method, Request, Version, parse};
+use sse_pipe::wire::request::{Embedded, MAX_FIELDS, MAX_HEAD, MAX_LINE, MAX_TARGET, Method, Request, Version, parse};
 
 /// Every length of a short input is tried as a cut; of a longer one about so many.
 const CUTS: usize = 100;
@@ -128,6 +128,8 @@ fn read(head: &[u8]) -> Option<Request> {
     if all("origin").len() > 1 || all("authorization").len() > 1 {
         return None;
     }
+    let fetch =
+        ["site", "mode", "dest"].map(|name| all(&format!("sec-fetch-{name}")).last().copied().unwrap_or_default());
     let in_query = query.split('&').filter_map(|pair| pair.split_once('='));
     let spellings = ["last-event-id", "last_event_id", "lasteventid"];
     let in_query = in_query.filter(|(name, _)| spellings.contains(&name.to_ascii_lowercase().as_str()));
@@ -153,6 +155,13 @@ fn read(head: &[u8]) -> Option<Request> {
         },
         notices_as_events: query.split('&').any(|pair| pair == "notices=event"),
         times_as_events: query.split('&').any(|pair| pair == "times=event"),
+        embedded: match fetch {
+            ["cross-site", "no-cors", _] => Some(Embedded::Part),
+            ["cross-site", "navigate", "iframe" | "frame" | "fencedframe" | "embed" | "object"] => {
+                Some(Embedded::Frame)
+            }
+            _ => None,
+        },
     })
 }
 

@@ -11,7 +11,7 @@ use super::service::{Accepted, CustomPage, RequestContext, Service};
 use super::stream::{self, Opening};
 use super::token::{self, Way};
 use crate::wire::accept::{Wanted, wanted};
-use crate::wire::request::{Method, Request};
+use crate::wire::request::{Embedded, Method, Request};
 use percent_encoding::percent_decode_str;
 
 /// Seconds after which a client that was turned away may ask again.
@@ -41,6 +41,8 @@ pub enum Refusal {
     Origin(String),
     /// A request to this host name.
     Host(String),
+    /// What a page of another site embeds.
+    Embedded,
     /// A request without the token.
     Token,
 }
@@ -64,6 +66,15 @@ pub fn answer(
         let origin = request.origin.clone().unwrap_or_default();
         return (text(403, &[], "pages of this origin may not read here\n"), Some(Refusal::Origin(origin)));
     }
+    let embedded = || {
+        let why =
+            "pages of other sites may not embed this; EventSource, fetch and the attribute crossorigin ask for it\n";
+        (text(403, &[], why), Some(Refusal::Embedded))
+    };
+    // The page could not read it, whatever CORS says; but a stream would be sent, and counted as a client.
+    if request.embedded == Some(Embedded::Part) {
+        return embedded();
+    }
     if request.preflight {
         return (Answer::Whole(replies.preflight()), None);
     }
@@ -72,7 +83,10 @@ pub fn answer(
         let challenge = [("WWW-Authenticate", "Bearer realm=\"sse-pipe\"")];
         return (text(401, &challenge, why), Some(Refusal::Token));
     };
-    (resource(request, path, way, accepted, service, context, &replies), None)
+    match (resource(request, path, way, accepted, service, context, &replies), request.embedded) {
+        (Answer::Stream(_) | Answer::Farewell(_), Some(Embedded::Frame)) => embedded(),
+        (answer, _) => (answer, None),
+    }
 }
 
 /// Answers a request that may read, for what is at `path`.

@@ -80,6 +80,10 @@ pub fn refused(report: &Report, refusal: &Refusal) {
             let text = format!("refused a request for host {host}; --allow-host {value} would let it in");
             report.say_once(&format!("host {host}"), text);
         }
+        Refusal::Embedded => report.say_once(
+            "embedded",
+            "refused what a page of another site embeds (an image, a script, a frame), for it could not read it; it may ask with EventSource or fetch, if --cors-origin lets it",
+        ),
         Refusal::Token => report.say_once("token", "refused a request without the token; the URL above carries it"),
     }
 }

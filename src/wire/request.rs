@@ -46,6 +46,18 @@ pub struct Request {
     pub access_token: Option<String>,
     /// Whether it is a CORS preflight (Fetch, "CORS-preflight request").
     pub preflight: bool,
+    /// As what a page of another site embeds the answer, which it then can't read (W3C Fetch Metadata). Browsers alone
+    /// say so, and only to `https`, `localhost` and loopback addresses.
+    pub embedded: Option<Embedded>,
+}
+
+/// How a page embeds something of another site without asking by CORS, and so without an `Origin`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Embedded {
+    /// As a part of itself: an image, a script, a video, `fetch` with `no-cors`.
+    Part,
+    /// In a frame.
+    Frame,
 }
 
 /// The methods that are told apart.
@@ -155,6 +167,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         bearer: None,
         access_token: access_token_in_query(query),
         preflight: false,
+        embedded: None,
     };
     read_fields(&mut request, fields)?;
     if let Some(host) = target_host {
@@ -257,6 +270,7 @@ fn request_target(target: &str, method: Method) -> Result<(&str, &str, Option<Au
 
 fn read_fields(request: &mut Request, fields: &[httparse::Header]) -> Result<(), Invalid> {
     let (mut host, mut length, mut coding, mut accept) = (None, None, None, None);
+    let (mut site, mut mode, mut destination): (&[u8], &[u8], &[u8]) = (b"", b"", b"");
     let mut authorized = false;
     for field in fields {
         let text = || String::from_utf8_lossy(field.value).into_owned();
@@ -286,8 +300,15 @@ fn read_fields(request: &mut Request, fields: &[httparse::Header]) -> Result<(),
             }
         } else if is("Last-Event-ID") && request.last_event_id.is_none() {
             request.last_event_id = Some(text());
+        } else if is("Sec-Fetch-Site") {
+            site = field.value;
+        } else if is("Sec-Fetch-Mode") {
+            mode = field.value;
+        } else if is("Sec-Fetch-Dest") {
+            destination = field.value;
         }
     }
+    request.embedded = embedded(site, mode, destination);
     request.accept = accept.unwrap_or_default();
     request.preflight &= request.origin.is_some();
     request.host = match host {
@@ -296,6 +317,17 @@ fn read_fields(request: &mut Request, fields: &[httparse::Header]) -> Result<(),
         None => return Err(Invalid::BadRequest("Host is missing")),
     };
     body(length.as_deref(), coding.as_deref(), request.version)
+}
+
+/// What the fields `Sec-Fetch-Site`, `-Mode` and `-Dest` mean together.
+fn embedded(site: &[u8], mode: &[u8], destination: &[u8]) -> Option<Embedded> {
+    match (site, mode, destination) {
+        (b"cross-site", b"no-cors", _) => Some(Embedded::Part),
+        (b"cross-site", b"navigate", b"iframe" | b"frame" | b"fencedframe" | b"embed" | b"object") => {
+            Some(Embedded::Frame)
+        }
+        _ => None, // a link that a person follows is a navigation too
+    }
 }
 
 /// RFC 9110 § 5.3: the lines of a list-based field are one list.
@@ -410,8 +442,34 @@ mod tests {
             bearer: None,
             access_token: None,
             preflight: false,
+            embedded: None,
         };
         assert_eq!(request, Ok(want));
+    }
+
+    #[test]
+    fn knows_what_a_page_of_another_site_embeds() {
+        for (site, mode, destination, want) in [
+            ("cross-site", "no-cors", "image", Some(Embedded::Part)),
+            ("cross-site", "no-cors", "script", Some(Embedded::Part)),
+            ("cross-site", "no-cors", "empty", Some(Embedded::Part)),
+            ("cross-site", "no-cors", "", Some(Embedded::Part)),
+            ("cross-site", "navigate", "iframe", Some(Embedded::Frame)),
+            ("cross-site", "navigate", "object", Some(Embedded::Frame)),
+            ("cross-site", "navigate", "document", None),
+            ("cross-site", "navigate", "", None),
+            ("cross-site", "cors", "empty", None),
+            ("cross-site", "websocket", "empty", None),
+            ("same-site", "no-cors", "image", None),
+            ("same-origin", "no-cors", "image", None),
+            ("same-origin", "navigate", "iframe", None),
+            ("none", "navigate", "document", None),
+            ("", "no-cors", "image", None),
+        ] {
+            let fields =
+                format!("Sec-Fetch-Site: {site}\r\nsec-fetch-mode: {mode}\r\nSec-Fetch-Dest: {destination}\r\n");
+            assert_eq!(get(&fields).expect("is valid").embedded, want, "{site} {mode} {destination}");
+        }
     }
 
     #[test]

@@ -58,6 +58,58 @@ fn a_page_of_another_origin_gets_nothing_and_the_terminal_says_what_would_help()
 }
 
 #[test]
+fn what_a_page_of_another_site_embeds_is_refused_and_is_no_client() {
+    for args in [&[][..], &["-o", "*"], &["-o", "null"], &["-o", "https://app.example"], &["-o", "none"]] {
+        let mut program = Program::start(&[args, &["--wait", "1", "--page", "Cargo.toml"]].concat());
+        program.write("a\n");
+        program.close_input(); // which nobody reads before a client has joined
+        for (mode, destination) in
+            [("no-cors", "image"), ("no-cors", "script"), ("no-cors", "video"), ("navigate", "iframe")]
+        {
+            for (path, accept) in
+                [("/events", "*/*"), ("/", "image/avif,*/*"), ("/events?notices=event", "text/event-stream")]
+            {
+                let fields = format!(
+                    "Accept: {accept}\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: {mode}\r\nSec-Fetch-Dest: {destination}\r\n"
+                );
+                let mut client = program.get(path, &fields);
+                assert_eq!(client.status, 403, "{args:?} {path} {fields}");
+                assert!(client.content().contains("may not embed"), "{args:?} {path} {fields}");
+            }
+        }
+        // A link to the page works, and so does a frame of it for its owner to decide on; a part of it is refused.
+        for (mode, destination, status) in [
+            ("navigate", "document", 200),
+            ("navigate", "iframe", 200),
+            ("no-cors", "script", 403),
+            ("cors", "script", 200),
+        ] {
+            let fields = format!(
+                "Accept: text/html\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: {mode}\r\nSec-Fetch-Dest: {destination}\r\n"
+            );
+            for path in ["/", "/viewer"] {
+                assert_eq!(program.get(path, &fields).status, status, "{args:?} {path} {fields}");
+            }
+        }
+        program.signal("USR1");
+        program.wait_for("clients: 0 now, 0 so far; 0 events, 0 bytes read");
+        // The person's own browser, by a link, and pages of our own site.
+        let mut last = program
+            .get("/events", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n");
+        assert_eq!((last.status, last.rest().0), (200, vec!["a".to_owned()]), "{args:?}");
+        let ended = program.end();
+        let told: Vec<_> = ended.told.iter().filter(|line| line.contains("embeds")).collect();
+        assert_eq!(told.len(), 1, "{args:?}: once: {:#?}", ended.told);
+        assert!(told[0].contains("EventSource") && told[0].contains("--cors-origin"), "{}", told[0]);
+    }
+    let program = Program::start(&[]);
+    for site in ["same-site", "same-origin", "none"] {
+        let fields = format!("Sec-Fetch-Site: {site}\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n");
+        assert_eq!(program.get("/events", &fields).status, 200, "{site}");
+    }
+}
+
+#[test]
 fn an_allowed_origin_can_read_every_answer() {
     let program = Program::start(&["-o", "local,https://app.example"]);
     for origin in ["http://localhost:3000", "https://app.example"] {

@@ -337,3 +337,62 @@ fn chromium_shows_a_folder_of_ones_own_to_whoever_opens_the_url_with_the_token()
 fn firefox_shows_a_folder_of_ones_own_to_whoever_opens_the_url_with_the_token() {
     own_folder_with_token(Firefox);
 }
+
+/// A page of another site: `127.0.0.1` is one for `localhost`, and a local page that may read by CORS.
+const EMBEDDING: &str = r#"<!doctype html>
+<title>Another site</title>
+<body>
+<script>
+  const at = "http://localhost:PORT/events?";
+  window.done = [];
+  for (const [tag, attribute] of [["img", "src"], ["script", "src"], ["video", "src"], ["link", "href"],
+      ["iframe", "src"], ["object", "data"], ["embed", "src"]]) {
+    const element = document.createElement(tag);
+    if (tag === "link") element.rel = "stylesheet";
+    element.onerror = element.onload = () => done.push(tag);
+    element[attribute] = at + tag;
+    document.body.append(element);
+  }
+  fetch(at + "fetch", { mode: "no-cors" }).then((answer) => answer.text()).then(() => done.push("fetch"));
+  const source = new EventSource(at + "source");
+  source.onmessage = (event) => { window.got = event.data; source.close(); };
+</script>
+"#;
+
+fn embedded_by_another_site(browser: Browser) {
+    let _places = busy();
+    let path =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("embedding-{browser:?}-{}.html", std::process::id()));
+    let page = Page(path);
+    std::fs::write(&page.0, EMBEDDING).expect("can be written");
+    let site = Program::start(&["--page", page.path()]);
+    let mut program = Program::start(&["-v", "--wait", "1"]);
+    std::fs::write(&page.0, EMBEDDING.replace("PORT", &program.port.to_string())).expect("can be written");
+    program.write("for those who may read\n");
+    // All that it embeds has failed, the EventSource got its event; then it follows a link.
+    let over = "['img', 'script', 'video', 'link', 'fetch'].every(tag => done.includes(tag)) && got";
+    let link = format!("got && (location.href = 'http://localhost:{}/'), true", program.port);
+    let arrived = "location.hostname === 'localhost' && document.title";
+    let url = format!("http://127.0.0.1:{}/", site.port);
+    let report = report(open(browser, &url, &[over, &link, arrived]));
+    for tag in ["img", "script", "video", "link", "iframe", "object", "embed", "fetch"] {
+        let url = program.url(&format!("/events?{tag}"));
+        assert!(report.strings("requests").contains(&url.as_str()), "{browser:?} did not ask for {url}: {report}");
+        assert!(!report.strings("responses").contains(&format!("200 {url}").as_str()), "{tag}: {report}");
+    }
+    program.close_input();
+    let ended = program.end();
+    assert_eq!(count(&ended, "refused what a page of another site embeds"), 1, "{:#?}", ended.told);
+    // The page's EventSource, and that of the page behind the link, if there was time.
+    assert!(matches!(count(&ended, " joined"), 1 | 2), "{:#?}", ended.told);
+}
+
+#[test]
+fn chromium_makes_no_client_of_what_another_site_embeds() {
+    embedded_by_another_site(Chromium);
+}
+
+#[test]
+fn firefox_makes_no_client_of_what_another_site_embeds() {
+    embedded_by_another_site(Firefox);
+}
