@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Connections that wait to be accepted; the kernel takes less where its own bound is lower.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 /// With port 0 a port is wanted that is free on every address: so many are tried.
 const TRIES: usize = 20;
 

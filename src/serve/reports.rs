@@ -52,7 +52,8 @@ pub fn turned_away(shared: &Shared) {
 /// There are as many clients as there may be; reported once.
 pub fn full(shared: &Shared) {
     let clients = shared.max_clients;
-    let text = format!("{clients} clients are connected; more are turned away (see --max-clients)");
+    let are = if clients == 1 { "client is" } else { "clients are" };
+    let text = format!("{clients} {are} connected; more are turned away (see --max-clients)");
     shared.report.say_once("full", text);
 }
 

@@ -1,6 +1,7 @@
 //! The server: listeners, signals and the end of the input, turned into the lifecycle of the behaviour's 1.8 to 1.10.
 
 use super::inbox::{Inbox, WorkerMessage};
+use super::listen::BACKLOG;
 use super::reports;
 use super::shared::Shared;
 use super::socket::{AcceptFailure, Listener, Peer};
@@ -20,6 +21,9 @@ use std::time::{Duration, Instant};
 pub const WAKER: Token = Token(usize::MAX);
 /// How long a signal leaves clients to take what is left.
 const LAST_SECOND: Duration = Duration::from_secs(1);
+/// So many connections are accepted in one turn from each listener. Between turns workers answer those that they have,
+/// and messages are heard: a flood of connections must not delay a signal.
+const PORTION: usize = 256;
 /// If no more can be accepted, that is tried again after so long, or when a connection ends.
 const RETRY_ACCEPT: Duration = Duration::from_millis(500);
 /// If this many clients are lost one after the other before they are accepted, there is a pause, too: an error that is
@@ -103,6 +107,8 @@ pub struct Server {
     stage: Stage,
     /// Set while no more can be accepted.
     accept_again: Option<Instant>,
+    /// Whether there may be more to accept than one turn's portion: no listener says so again.
+    unfinished: bool,
     failed: bool,
 }
 
@@ -135,6 +141,7 @@ impl Server {
             at_eof,
             stage,
             accept_again: None,
+            unfinished: false,
             failed: false,
         })
     }
@@ -158,6 +165,9 @@ impl Server {
     }
 
     fn timeout(&self) -> Option<Duration> {
+        if self.unfinished {
+            return Some(Duration::ZERO);
+        }
         let now = Instant::now();
         let goodbye = match self.stage {
             Stage::Ending => self.shared.drain().waits_until(now),
@@ -171,10 +181,11 @@ impl Server {
     fn accept(&mut self) {
         let mut to_wake = vec![false; self.inboxes.len()];
         self.accept_again = None;
+        self.unfinished = false;
         let Capacity { clients, turned_away } = self.capacity;
         let mut lost = 0;
         for listener in &self.listeners {
-            loop {
+            for nth in 1.. {
                 let loads = &self.shared.loads;
                 let held = self.shared.connections();
                 if held >= clients.saturating_add(turned_away) {
@@ -209,6 +220,10 @@ impl Server {
                         }
                     },
                 }
+                if nth == PORTION {
+                    self.unfinished = true;
+                    break;
+                }
             }
         }
         for (inbox, wake) in self.inboxes.iter().zip(to_wake) {
@@ -232,7 +247,7 @@ impl Server {
             ServerMessage::Signal(signal) => {
                 let until = Instant::now() + LAST_SECOND;
                 self.shared.gate.stop();
-                self.listeners.clear();
+                self.close_listeners();
                 self.tell(|| WorkerMessage::Stop(until));
                 self.stage = Stage::Stopping { signal, until: until + Duration::from_millis(100) };
             }
@@ -267,9 +282,14 @@ impl Server {
             }
             AtEof::Wait => self.end(),
             AtEof::Exit => {
-                // Whoever knocked before the end is let in, nobody after it.
-                self.accept();
-                self.listeners.clear();
+                // A client that knocked before the end is let in, none after it. The kernel holds no more of them.
+                for _ in 0..=BACKLOG as usize / PORTION {
+                    self.accept();
+                    if !self.unfinished {
+                        break;
+                    }
+                }
+                self.close_listeners();
                 self.end();
             }
             AtEof::Serve => {
@@ -278,6 +298,11 @@ impl Server {
                 self.stage = Stage::Serving;
             }
         }
+    }
+
+    fn close_listeners(&mut self) {
+        self.listeners.clear();
+        self.unfinished = false;
     }
 
     fn end(&mut self) {

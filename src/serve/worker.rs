@@ -33,6 +33,8 @@ const EVENTS: usize = 1024;
 const TURN_BUDGET: usize = 256 << 20;
 /// Request heads are read into one buffer for all clients.
 const SCRATCH: usize = 16 * 1024;
+/// So many messages are taken in one turn: a crowd of newcomers does not keep those before it from their answers.
+const MESSAGES: usize = 256;
 /// Deadlines are looked through (O(clients)) at most this often; none of them needs to be more exact.
 const SWEEP: Duration = Duration::from_millis(20);
 
@@ -42,6 +44,8 @@ pub struct Worker {
     shared: Arc<Shared>,
     poll: Poll,
     messages: Receiver<WorkerMessage>,
+    /// Whether there may be more messages than were taken in this turn.
+    more_messages: bool,
     log: Log,
     /// Whether the log has grown since clients were last written to.
     fresh: bool,
@@ -79,6 +83,7 @@ impl Worker {
             shared,
             poll,
             messages,
+            more_messages: false,
             log,
             fresh: false,
             clients: Slab::new(),
@@ -123,7 +128,7 @@ impl Worker {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() {
+        if self.more_messages || !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
         let heartbeat = self.shared.heartbeat.filter(|_| !self.clients.is_empty() && self.phase != Phase::Ended);
@@ -156,7 +161,10 @@ impl Worker {
     }
 
     fn take_messages(&mut self, now: Instant) {
-        while let Ok(message) = self.messages.try_recv() {
+        self.more_messages = false;
+        for nth in 1..=MESSAGES {
+            let Ok(message) = self.messages.try_recv() else { return };
+            self.more_messages = nth == MESSAGES;
             match message {
                 WorkerMessage::Client(socket, peer, accepted) => self.welcome(socket, peer, accepted, now),
                 WorkerMessage::File(reply) => self.take_file(reply, now),
