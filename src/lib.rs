@@ -46,8 +46,10 @@
 //! 7. A stream starts where `resume` or `start_new` of the shared log says; `feed::gate`'s admission keeps that place from
 //!    being evicted meanwhile.
 //! 8. Head and first chunk are staged in the connection and go out before anything of the log.
-//! 9. A short answer is closed in stages: the write side first, then what the client sends is read away until it closes.
-//! 10. `serve::drain` knows who is still owed something, so that the program doesn't end too early.
+//! 9. An answer is closed in stages: when the kernel has sent it, the write side; then what the client sends is read away
+//!    until it closes.
+//! 10. `serve::drain` knows who is still owed something, so that the program doesn't end too early; and at the end the
+//!     workers wait until what was sent has been acknowledged.
 
 pub mod browser;
 pub mod cli;

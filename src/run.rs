@@ -99,6 +99,7 @@ fn share(
         loads: (0..delivery.threads).map(|_| AtomicUsize::new(0)).collect(),
         short: AtomicUsize::new(0),
         ending: AtomicUsize::new(0),
+        parted: AtomicUsize::new(0),
         watched: AtomicBool::new(false),
         server,
     }

@@ -426,18 +426,31 @@ impl Play {
         true
     }
 
+    /// The kernel has sent everything.
     fn shutdown(&mut self) {
         if self.connection.poll_shutdown() {
             assert!(!self.shut, "our side is closed once");
             assert!(!self.connection.has_pending(&self.log), "and not before all is written");
+            assert_eq!(self.connection.handle_shutdown(self.now), Some(self.ending()));
+            assert!(self.connection.is_shut() && !self.connection.poll_shutdown());
+            assert_eq!(
+                self.connection.poll_deadline(),
+                Some(self.now + LINGER),
+                "the client has this long to close its own"
+            );
             self.shut = true;
         }
     }
 
     fn eof(&mut self) {
-        let streams = self.connection.cursor().is_some();
+        let (streams, unsent) = (self.connection.cursor().is_some(), self.connection.poll_shutdown());
         self.connection.handle_eof();
         assert!(!streams || self.connection.poll_closed() == Some(CloseReason::Left), "a stream's client has gone");
+        assert!(!unsent || self.connection.poll_shutdown(), "what is written is still sent");
+    }
+
+    fn ending(&self) -> CloseReason {
+        if self.joined.is_some() { CloseReason::Delivered } else { CloseReason::Answered }
     }
 
     fn end(&mut self, phase: Phase) {
@@ -479,8 +492,7 @@ impl Play {
             self.shutdown();
             assert!(self.shut, "all is written: our side is to be closed");
             self.connection.handle_eof();
-            let want = if self.joined.is_some() { CloseReason::Delivered } else { CloseReason::Answered };
-            assert_eq!(self.connection.poll_closed(), Some(want));
+            assert_eq!(self.connection.poll_closed(), Some(self.ending()));
             if self.joined.is_some() {
                 assert_eq!(self.entries_missing(), 0, "everything was delivered");
                 assert!(!self.is_chunked() || self.sent.ends_with(LAST_CHUNK), "the stream has its end");

@@ -16,7 +16,8 @@
 //! [`Connection::poll_latest`], or [`Connection::stage_time`] and [`Connection::poll_write`] (write the slices, say with
 //! [`Connection::handle_written`] how much was taken; again, until nothing is pending or the socket is full), [`Connection::poll_content`] if the socket has
 //! room (have that piece of the file read, and some time later give it to [`Connection::handle_content`]),
-//! [`Connection::poll_shutdown`] (shut down the write side), [`Connection::poll_closed`] (remove it).
+//! [`Connection::poll_shutdown`] (once the kernel has sent everything, shut down the write side and call
+//! [`Connection::handle_shutdown`]), [`Connection::poll_closed`] (remove it).
 //!
 //! A disk may be slow, so nothing here waits for it: a look-up and each piece are asked for once, and come when they come.
 
@@ -36,7 +37,7 @@ use std::time::{Duration, Instant};
 
 /// A head must be complete after so long.
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long a peer may take to close its side after a short answer (RFC 9112 § 9.6).
+/// How long a peer may take to close its side after ours (RFC 9112 § 9.6).
 pub const LINGER: Duration = Duration::from_secs(2);
 /// A client may send so much beside its head (a body, which is read away); more ends the connection.
 pub const MAX_BODY: u32 = 1 << 20;
@@ -77,7 +78,7 @@ enum State {
     Stream(Stream),
     /// Writing what is staged, and content that does not belong to the connection; then closing.
     Answer { ending: Ending, content: Option<Box<Content>> },
-    /// All is written: the write side is to be shut down, then it is read until the peer closes too.
+    /// All is written. Once it is sent too, the write side is shut down (`shut`); then it is read until the peer closes.
     Closing { shut: bool, ending: Ending },
     /// To be removed.
     Closed(CloseReason),
@@ -273,8 +274,10 @@ impl Connection {
     /// The client will send no more: a stream counts as gone (behaviour 5.6), a short answer is still delivered.
     pub fn handle_eof(&mut self) {
         self.state = match self.state {
-            State::Closing { ending, .. } => State::Closed(ending.close_reason()),
-            State::Waiting(_) | State::Answer { ending: Ending::Short, .. } => return,
+            State::Closing { shut: true, ending } => State::Closed(ending.close_reason()),
+            State::Waiting(_) | State::Answer { ending: Ending::Short, .. } | State::Closing { shut: false, .. } => {
+                return;
+            }
             State::Closed(reason) => State::Closed(reason),
             _ => State::Closed(CloseReason::Left),
         };
@@ -493,12 +496,22 @@ impl Connection {
         self.deadline
     }
 
-    /// Whether the write side is to be shut down now; asked once.
-    pub fn poll_shutdown(&mut self) -> bool {
-        match &mut self.state {
-            State::Closing { shut, .. } => !std::mem::replace(shut, true),
-            _ => false,
-        }
+    /// Whether all is written, so that the write side is to be shut down as soon as the kernel has sent it.
+    pub fn poll_shutdown(&self) -> bool {
+        matches!(self.state, State::Closing { shut: false, .. })
+    }
+
+    /// The write side is shut down: nothing is owed to the client any more. Returns how it ended.
+    pub fn handle_shutdown(&mut self, now: Instant) -> Option<CloseReason> {
+        let State::Closing { shut, ending } = &mut self.state else { return None };
+        *shut = true;
+        self.deadline = Some(now + LINGER);
+        Some(ending.close_reason())
+    }
+
+    /// Whether the write side is shut down.
+    pub fn is_shut(&self) -> bool {
+        matches!(self.state, State::Closing { shut: true, .. })
     }
 
     /// Whether it is over, and why.
@@ -598,7 +611,7 @@ impl Connection {
     fn close(&mut self, stall: Duration, now: Instant) {
         if let State::Answer { ending, .. } = self.state {
             self.state = State::Closing { shut: false, ending };
-            self.deadline = Some(now + if ending == Ending::Short { LINGER } else { stall });
+            self.deadline = Some(now + stall); // for what the kernel has not sent yet
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Client {
     pub(super) queued: bool,
     /// Whether it counts among those that something is owed to.
     pub(super) owed: bool,
+    /// Whether it gets a short answer, and so takes no place.
+    pub(super) short: bool,
     /// Set while it has a stream.
     pub(super) stream: Option<Returns>,
     /// Set while it waits for a file, or is sent one.
@@ -36,8 +38,8 @@ pub struct Client {
 impl Client {
     /// A client that has just connected and asked for nothing yet.
     pub(super) fn new(socket: Socket, connection: Connection, peer: Option<Box<Peer>>) -> Client {
-        let (writable, queued, owed, stream, visit) = (true, false, false, None, None);
-        Client { socket, connection, peer, writable, queued, owed, stream, visit }
+        let (writable, queued, owed, short, stream, visit) = (true, false, false, false, None, None);
+        Client { socket, connection, peer, writable, queued, owed, short, stream, visit }
     }
 
     /// Which piece of its file it wants now: none before the socket has room, for what it would not take is read in vain.

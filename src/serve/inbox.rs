@@ -18,6 +18,8 @@ pub enum WorkerMessage {
     End(Phase),
     /// The program ends: deliver what can be delivered until then.
     Stop(Instant),
+    /// All is delivered: wait until it has been acknowledged.
+    Part,
 }
 
 /// The way into one worker's inbox.

@@ -6,6 +6,7 @@ use super::reports;
 use super::shared::Shared;
 use super::socket::{AcceptFailure, Listener, Peer};
 use crate::feed::InputEnd;
+use crate::http::connection::LINGER;
 use crate::http::service::{Accepted, Phase};
 use crate::limits::Capacity;
 use anyhow::{Context, Result};
@@ -92,6 +93,8 @@ enum Stage {
     Serving,
     /// A signal came.
     Stopping { signal: i32, until: Instant },
+    /// All is delivered, and is being acknowledged. With the signal that came, if one did.
+    Parting { signal: Option<i32>, until: Instant },
 }
 
 /// The main thread's state.
@@ -171,7 +174,7 @@ impl Server {
         let now = Instant::now();
         let goodbye = match self.stage {
             Stage::Ending => self.shared.drain().waits_until(now),
-            Stage::Stopping { until, .. } => Some(until),
+            Stage::Stopping { until, .. } | Stage::Parting { until, .. } => Some(until),
             _ => None,
         };
         let next = [goodbye, self.accept_again].into_iter().flatten().min()?;
@@ -335,10 +338,31 @@ impl Server {
                 // Both under one lock: who leaves is at once expected back.
                 let drain = self.shared.drain();
                 let expected = self.at_eof != AtEof::Exit && drain.waits_until(now).is_some();
-                (all_know && drain.nobody_owed() && !expected).then_some(Finish::Served)
+                let over = all_know && drain.nobody_owed() && !expected;
+                drop(drain);
+                if over {
+                    self.part(None, now + LINGER);
+                }
+                None
             }
-            Stage::Stopping { signal, until } => (nobody_owed() || now >= until).then_some(Finish::Signal(signal)),
+            Stage::Stopping { signal, until } => {
+                if nobody_owed() || now >= until {
+                    self.part(Some(signal), until);
+                }
+                None
+            }
+            Stage::Parting { signal, until } => {
+                let parted = self.shared.parted.load(Ordering::SeqCst) >= self.inboxes.len();
+                (parted || now >= until).then(|| signal.map_or(Finish::Served, Finish::Signal))
+            }
         }
+    }
+
+    /// Nobody comes any more; what was sent is waited for until it is acknowledged.
+    fn part(&mut self, signal: Option<i32>, until: Instant) {
+        self.close_listeners();
+        self.tell(|| WorkerMessage::Part);
+        self.stage = Stage::Parting { signal, until };
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Shared {
     pub short: AtomicUsize,
     /// How many workers know that the end has come.
     pub ending: AtomicUsize,
+    /// How many workers have seen everything acknowledged that they have sent.
+    pub parted: AtomicUsize,
     /// Whether the server wants to know when somebody joins or leaves.
     pub watched: AtomicBool,
     /// Wakes the server.
@@ -85,8 +87,13 @@ impl Shared {
     /// Wakes the server, where it wants to know who comes and goes.
     pub fn notify_server(&self) {
         if self.watched.load(Ordering::SeqCst) {
-            // It fails only if the kernel is out of memory for a few bytes.
-            let _ = self.server.wake();
+            self.wake_server();
         }
+    }
+
+    /// Wakes the server.
+    pub fn wake_server(&self) {
+        // It fails only if the kernel is out of memory for a few bytes.
+        let _ = self.server.wake();
     }
 }

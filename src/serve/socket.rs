@@ -4,12 +4,14 @@ use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use socket2::SockRef;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What listens.
 #[derive(Debug)]
@@ -127,6 +129,28 @@ impl Listener {
 }
 
 impl Socket {
+    /// Whether the kernel has sent everything that was written, or can't tell. If not, a writable edge comes when it has.
+    pub fn has_sent_all(&self) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Socket::Tcp(socket) = self {
+            // A socket is writable while less than this is unsent, so now only when nothing is.
+            let _ = SockRef::from(socket).set_tcp_notsent_lowat(1); // can't fail on a socket of this kind
+            return self.has_room();
+        }
+        true
+    }
+
+    /// From now on the close waits at most this long, in whole seconds, until the peer has acknowledged everything; with
+    /// no time at all, it throws away what was not sent and resets the connection.
+    pub fn linger(&self, time: Duration) {
+        if let Socket::Tcp(socket) = self {
+            let socket = SockRef::from(socket);
+            // Neither can fail on a socket of this kind. Not every system waits for one that does not block.
+            let _ = socket.set_nonblocking(time.is_zero());
+            let _ = socket.set_linger(Some(time));
+        }
+    }
+
     /// Closes one direction or both.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self {

@@ -13,7 +13,7 @@ use super::reports;
 use super::shared::Shared;
 use super::socket::{Peer, Socket};
 use crate::feed::gate::Admission;
-use crate::http::connection::{Action, CloseReason, Connection};
+use crate::http::connection::{Action, CloseReason, Connection, LINGER};
 use crate::http::file::Found;
 use crate::http::service::{Accepted, Phase, RequestContext};
 use crate::log::Log;
@@ -173,6 +173,7 @@ impl Worker {
                     self.stop_at = Some(at);
                     self.end(Phase::Ended, now);
                 }
+                WorkerMessage::Part => self.part(now),
             }
         }
     }
@@ -240,6 +241,7 @@ impl Worker {
                 Ok(0) => return client.connection.handle_eof(),
                 Ok(n) => {
                     let admission = (!client.connection.is_owed()).then(|| shared.gate.admission());
+                    let first = admission.is_some();
                     let log = admission.as_ref().map_or(&self.log, Admission::log);
                     let context = RequestContext {
                         log,
@@ -261,10 +263,11 @@ impl Worker {
                         (_, admission) => drop(admission),
                     }
                     // Counted before anything else is said of it: the server must not end meanwhile.
-                    let answered = !client.owed && client.connection.is_owed();
+                    let answered = first && client.connection.is_owed();
                     if answered {
                         client.owed = true;
-                        if !matches!(action, Some(Action::Joined { .. })) {
+                        client.short = !matches!(action, Some(Action::Joined { .. }));
+                        if client.short {
                             self.shared.short.fetch_add(1, Ordering::Relaxed);
                         }
                         self.shared.drain().ask();
@@ -402,8 +405,14 @@ impl Worker {
     fn follow_up(&mut self, key: usize, now: Instant) {
         let Some(client) = self.clients.get_mut(key) else { return };
         if client.connection.poll_shutdown() {
-            let _ = client.socket.shutdown(Shutdown::Write); // fails where the peer is gone, as the read then tells
-            self.read(key, now);
+            client.writable = client.socket.has_sent_all();
+            if client.writable {
+                let _ = client.socket.shutdown(Shutdown::Write); // fails if the peer is gone, as the read then shows
+                if let Some(reason) = client.connection.handle_shutdown(now) {
+                    self.release(key, reason, now);
+                }
+                self.read(key, now);
+            }
         }
         let Some(client) = self.clients.get_mut(key) else { return };
         if let Some(reason) = client.connection.poll_closed() {
@@ -420,23 +429,52 @@ impl Worker {
         }
     }
 
+    /// Nothing is owed to this client any more.
+    fn release(&mut self, key: usize, reason: CloseReason, now: Instant) {
+        let client = &mut self.clients[key];
+        if !std::mem::take(&mut client.owed) {
+            return;
+        }
+        let stream = client.stream.take();
+        if stream.is_some() {
+            self.cursors.recount = true;
+            reports::left(&self.shared, client.peer.as_deref(), reason);
+        }
+        self.shared.drain().leave(stream.unwrap_or(Returns::Never), now);
+        self.shared.notify_server();
+    }
+
     fn remove(&mut self, key: usize, reason: CloseReason, now: Instant) {
+        let was_owed = self.clients[key].owed;
+        self.release(key, reason, now);
         let mut client = self.clients.remove(key);
         let _ = self.poll.registry().deregister(client.socket.source());
-        let shared = &self.shared;
-        if client.stream.is_some() {
-            self.cursors.recount = true;
-            reports::left(shared, client.peer.as_deref(), reason);
+        // What a dropped client has not read would wait in the kernel for minutes. Not for one that is cut off at the
+        // end: what its socket took within the last second is still to reach it.
+        if was_owed && matches!(reason, CloseReason::Stalled | CloseReason::Behind | CloseReason::Useless) {
+            client.socket.linger(Duration::ZERO);
         }
         drop(client.socket);
-        if client.owed && client.stream.is_none() {
-            shared.short.fetch_sub(1, Ordering::Relaxed); // first, or there would seem to be a place
+        if client.short {
+            self.shared.short.fetch_sub(1, Ordering::Relaxed); // first, or there would seem to be a place
         }
-        shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
-        if client.owed {
-            shared.drain().leave(client.stream.unwrap_or(Returns::Never), now);
+        self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+        self.shared.notify_server();
+    }
+
+    /// The program is about to exit: waits until all clients that were sent everything have acknowledged it, our FIN
+    /// included. In a container the network goes with the program, and with it what would have to be sent again.
+    fn part(&mut self, now: Instant) {
+        let shut: Vec<_> =
+            self.clients.iter().filter(|(_, client)| client.connection.is_shut()).map(|it| it.0).collect();
+        for key in shut {
+            self.read(key, now); // what is not read makes a reset of the close
+            let client = &mut self.clients[key];
+            client.socket.linger(LINGER);
+            self.remove(key, CloseReason::Answered, now); // waits
         }
-        shared.notify_server();
+        self.shared.parted.fetch_add(1, Ordering::SeqCst);
+        self.shared.wake_server();
     }
 
     /// The end of a turn: the view of the log is trimmed to what clients need, and the gate hears how far they are.

@@ -1,9 +1,11 @@
 //! Endings (behaviour 1.8 to 1.10): the end of the input, goodbyes, signals, exit statuses.
 
 use crate::support::client::{Client, DEADLINE, End};
-use crate::support::linux::raise_own_limit_on_files;
+use crate::support::linux::{in_own_network, raise_own_limit_on_files, run as run_command, unshare};
 use crate::support::places::alone;
 use crate::support::program::{BINARY, Program, run};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -130,6 +132,136 @@ fn exit_waits_for_nobody() {
     let want = (vec!["a".to_owned(), "b".to_owned()], End::Proper);
     assert_eq!((page.rest(), curl.rest()), (want.clone(), want));
     assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn a_client_that_has_everything_and_does_not_close_delays_no_exit() {
+    type Way = (&'static [&'static str], &'static str, fn(&mut Program));
+    let end: fn(&mut Program) = Program::close_input;
+    let ways: [Way; 6] = [
+        (&["--at-eof", "exit"], "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n", end),
+        (&["--at-eof", "exit"], "GET /events HTTP/1.0\r\n\r\n", end),
+        (&["--at-eof", "wait"], "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n", end),
+        (&[], "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n", |program| program.signal("TERM")),
+        (&["--at-eof", "exit"], "GET /viewer HTTP/1.1\r\nHost: localhost\r\n\r\n", end),
+        (&["--at-eof", "exit"], "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", end),
+    ];
+    for (args, request, end) in ways {
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let mut program = Program::start(&[args, &["--end-event", "end"]].concat());
+            program.stream(); // the first one, which nobody has to wait for
+            let mut kept = program.connect();
+            kept.write_all(request.as_bytes()).expect("it takes a request");
+            kept.read_exact(&mut [0; 15]).expect("it answers");
+            let start = Instant::now();
+            end(&mut program);
+            let mut all = Vec::new();
+            kept.read_to_end(&mut all).unwrap_or_else(|error| panic!("{request:?}: {error}"));
+            let ended = program.end();
+            times.push(start.elapsed());
+            assert!(ended.code() == Some(0) || ended.status.signal() == Some(15), "{:?}", ended.status);
+        }
+        times.sort();
+        eprintln!("{args:?}, {:?}: {times:?}", request.lines().next());
+        assert!(times[2] < Duration::from_millis(500), "{args:?} {request:?}: {times:?}");
+    }
+}
+
+#[test]
+fn a_client_that_reads_nothing_delays_the_exit_by_the_stall_time_at_most() {
+    let lazy = |program: &Program| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(4 << 10).expect("is valid");
+        socket.connect(&program.address().into()).expect("it listens");
+        let request = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let mut socket = TcpStream::from(socket);
+        socket.write_all(request).expect("it takes a request");
+        socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
+        socket.peek(&mut [0]).expect("it answers");
+        socket
+    };
+    // What the kernel takes at once, and more than that.
+    for records in [150, 5000] {
+        let mut program = Program::start(&["--at-eof", "exit", "--pace", "input", "--stall", "2s"]);
+        let mut good = program.stream();
+        let socket = lazy(&program);
+        program.write(vec!["x".repeat(999); records].join("\n"));
+        program.close_input();
+        let start = Instant::now();
+        assert_eq!((good.data(records).len(), good.rest().1), (records, End::Proper));
+        assert_eq!(program.end().code(), Some(0));
+        let took = start.elapsed();
+        assert!((Duration::from_secs(1)..Duration::from_secs(4)).contains(&took), "{took:?} for {records} records");
+        drop(socket);
+    }
+    // One that begins to read in time gets everything, and that ends it.
+    let mut program = Program::start(&["--at-eof", "exit", "--pace", "input"]);
+    let mut good = program.stream();
+    let mut socket = lazy(&program);
+    program.write(vec!["x".repeat(999); 150].join("\n"));
+    program.close_input();
+    assert_eq!(good.rest().0.len(), 150);
+    assert!(program.is_running());
+    let start = Instant::now();
+    let mut all = Vec::new();
+    socket.read_to_end(&mut all).expect("it is not cut off");
+    assert!(all.ends_with(b"\r\n0\r\n\r\n"), "{} bytes", all.len());
+    assert_eq!(program.end().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+/// In a container the network goes with the program. What is on its way by then is lost, and what is lost is not sent again.
+#[test]
+fn a_client_behind_a_slow_link_has_everything_before_the_network_goes_with_the_program() {
+    if !in_own_network("endings::a_client_behind_a_slow_link_has_everything_before_the_network_goes_with_the_program") {
+        return;
+    }
+    const PROGRAM: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    // Bytes of a record, records, how it ends, and how much time that takes at 125 kB/s.
+    for (signal, records, time) in [(None, 200, 1.6), (None, 1, 0.0), (Some("TERM"), 50, 0.4), (Some("TERM"), 1, 0.0)] {
+        let mut command = unshare("--net");
+        command.args([BINARY, "--port", "0", "--bind", "0.0.0.0", "--at-eof", "exit", "--pace", "input"]);
+        let mut program = Program::start_command(command, Stdio::piped());
+        let pid = program.pid().to_string();
+        let ip = |arguments: &str| run_command(Command::new("ip").args(arguments.split(' ')));
+        ip(&format!("link add outside type veth peer name inside netns {pid}"));
+        ip("address add 192.0.2.2/24 dev outside");
+        ip("link set outside up");
+        let inside = |command: &str| {
+            run_command(Command::new("nsenter").args(["--target", &pid, "--net"]).args(command.split(' ')));
+        };
+        inside("ip address add 192.0.2.1/24 dev inside");
+        inside("ip link set inside up");
+        inside("tc qdisc add dev inside root tbf rate 1mbit burst 4kb latency 10s");
+
+        let socket = TcpStream::connect((PROGRAM, program.port)).expect("it listens");
+        socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
+        let request = "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        (&socket).write_all(request.as_bytes()).expect("it takes a request");
+        let mut client = Client::read_head(socket, request);
+        let wanted: Vec<_> = (0..records).map(|n| format!("{n:03} {}", "x".repeat(996))).collect();
+        let reader = std::thread::spawn(move || {
+            let data = std::iter::from_fn(|| client.next_event()).map(|event| event.data).collect::<Vec<_>>();
+            (data, client) // which stays open
+        });
+        wanted.iter().for_each(|record| program.write(format!("{record}\n")));
+        let start = Instant::now();
+        match signal {
+            Some(name) => program.signal(name),
+            None => program.close_input(),
+        }
+        let ended = program.end();
+        // It is gone already, or it goes now.
+        let _ = Command::new("ip").args(["link", "delete", "outside"]).output();
+        let took = start.elapsed();
+        assert!(ended.code() == Some(0) || ended.status.signal() == Some(15), "{:?}", ended.status);
+        let (data, mut client) = reader.join().expect("no panic");
+        assert!(data == wanted, "{} of {records} after {took:?}", data.len());
+        assert_eq!(client.rest().1, End::Proper);
+        assert!(took >= Duration::from_secs_f64(time * 0.8), "{took:?}: the link is not slow");
+        assert!(took < Duration::from_secs_f64(time + 1.5), "{took:?} for what takes {time} s");
+    }
 }
 
 #[test]

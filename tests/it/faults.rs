@@ -5,12 +5,12 @@ use crate::support::client::{Client, DEADLINE, End, Event};
 use crate::support::files::folder;
 use crate::support::linux::{
     cpu_time, files, in_own_network, limit_files, listening_port, memory, raise_own_limit_on_files, run, threads,
-    unshare,
+    unsent, unshare,
 };
 use crate::support::places::{alone, busy};
 use crate::support::process::Process;
 use crate::support::program::{BINARY, Program};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -321,6 +321,59 @@ fn clients_that_are_stopped_are_dropped_and_those_that_go_on_in_time_get_everyth
     assert!(numbers.eq(0..300), "everything, in order");
     assert_eq!(finished.code, Some(0), "{:?}", finished.told);
     assert_eq!(program.end().code(), Some(0));
+}
+
+#[test]
+fn what_a_dropped_client_has_not_read_does_not_stay_in_the_kernel() {
+    type Case = (&'static str, &'static [&'static str], &'static str);
+    let cases: [Case; 4] = [
+        ("stalled", &["--stall", "1s", "--pace", "input"], "dropped: it took nothing for --stall"),
+        ("behind", &["--buffer", "1MiB", "--max-record", "64KiB"], "dropped: it fell behind what --buffer holds"),
+        ("talks", &["--pace", "input"], "dropped: it sends without end"),
+        ("a file", &["--stall", "1s", "--page"], ""),
+    ];
+    for (name, args, why) in cases {
+        let page = folder("large-page");
+        let page = page.join("index.html");
+        std::fs::write(&page, vec![b'x'; 8 << 20]).expect("there is room");
+        let mut args = [args, &["-v", "--history", "0"]].concat();
+        if let Some(at) = args.iter().position(|arg| *arg == "--page") {
+            args.insert(at + 1, page.to_str().expect("is text"));
+        }
+        let mut program = Program::start(&args);
+        let mut good = good_client(&mut program);
+        let mut lazy = connect(&program);
+        send(
+            &lazy,
+            if name == "a file" { "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n" } else { GET },
+        );
+        assert_eq!(lazy.peek(&mut [0]).expect("it is answered"), 1);
+        let records = if name == "a file" { 0 } else { 80 };
+        for n in 0..records {
+            program.write(format!("{n} {}\n", "x".repeat(50_000)));
+            good.next_event().expect("the stream goes on");
+        }
+        let mut error = None;
+        if name == "talks" {
+            // It hears of its end as soon as it talks on.
+            error = std::iter::repeat_with(|| lazy.write_all(&[b'x'; 64 << 10]).err()).flatten().next();
+        }
+        if !why.is_empty() {
+            program.wait_for(why);
+        }
+        // By itself the kernel would give up after ten seconds at the earliest.
+        let deadline = Instant::now() + Duration::from_secs(7);
+        let mut left = unsent(program.port);
+        while !left.is_empty() {
+            assert!(Instant::now() < deadline, "{name}: {left:?} bytes are left");
+            std::thread::yield_now();
+            left = unsent(program.port);
+        }
+        let error = error.unwrap_or_else(|| lazy.read_to_end(&mut Vec::new()).expect_err(name));
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{name}");
+        program.write("still here\n");
+        assert_eq!(good.data(1), ["still here"]);
+    }
 }
 
 #[test]

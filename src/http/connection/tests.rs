@@ -145,7 +145,8 @@ fn a_stream_is_the_same_however_the_bytes_are_cut() {
                 play.end();
                 play.take_all(output_step);
                 assert_eq!(play.content(), expected(request), "{request:?} by {input_step}, {output_step}");
-                assert!(play.connection.poll_shutdown(), "our side is closed");
+                assert!(play.connection.poll_shutdown(), "our side is to be closed");
+                assert_eq!(play.connection.handle_shutdown(play.now), Some(CloseReason::Delivered));
                 assert!(!play.connection.poll_shutdown(), "once");
                 play.connection.handle_eof();
                 assert_eq!(play.connection.poll_closed(), Some(CloseReason::Delivered));
@@ -175,6 +176,7 @@ fn a_head_that_does_not_come_in_time_is_told_so() {
     play.take_all(10_000);
     assert!(play.sent.starts_with(b"HTTP/1.1 408 "));
     assert!(play.connection.poll_shutdown());
+    play.connection.handle_shutdown(play.now);
     play.wait(LINGER);
     assert_eq!(play.connection.poll_closed(), Some(CloseReason::Answered), "it is not waited for longer");
 
@@ -199,6 +201,31 @@ fn a_page_may_read_that_its_head_came_too_late() {
         assert!(sent.starts_with("HTTP/1.1 408 "), "{sent}");
         let field = sent.lines().find_map(|line| line.strip_prefix("Access-Control-Allow-Origin: "));
         assert_eq!(field, allowed, "{head:?}");
+    }
+}
+
+#[test]
+fn what_the_kernel_has_not_sent_yet_has_the_stall_time_and_then_the_client_has_two_seconds() {
+    for request in [GET, GET_10, "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        let mut play = Play::new();
+        play.input(request);
+        play.end();
+        play.take_all(1000);
+        play.wait(STALL - Duration::from_millis(1));
+        play.connection.handle_eof(); // it sends no more, and still reads
+        assert!(play.connection.poll_shutdown(), "{request:?}: it is still being sent");
+        let ending = play.connection.handle_shutdown(play.now);
+        play.wait(LINGER - Duration::from_millis(1));
+        assert_eq!(play.connection.poll_closed(), None);
+        play.wait(Duration::from_millis(1));
+        assert_eq!((play.connection.poll_closed(), ending.is_some()), (ending, true), "{request:?}");
+
+        let mut unread = Play::new();
+        unread.input(request);
+        unread.end();
+        unread.take_all(1000);
+        unread.wait(STALL);
+        assert!(unread.connection.poll_closed().is_some(), "{request:?}: it is not waited for longer");
     }
 }
 

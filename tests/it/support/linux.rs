@@ -86,6 +86,19 @@ pub fn listening_port(pid: u32) -> Option<u16> {
     })
 }
 
+/// Bytes that wait to be sent or acknowledged at this port of 127.0.0.1, for each connection that has some.
+#[track_caller]
+pub fn unsent(port: u16) -> Vec<u64> {
+    let table = read_to_string("/proc/net/tcp").expect("Linux tells");
+    let of_line = |line: &str| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let (sent, _received) = columns.get(4)?.split_once(':')?;
+        let ours = *columns.get(1)? == format!("0100007F:{port:04X}");
+        u64::from_str_radix(sent, 16).ok().filter(|&bytes| ours && bytes > 0)
+    };
+    table.lines().skip(1).filter_map(of_line).collect()
+}
+
 /// Runs a command that must succeed.
 #[track_caller]
 pub fn run(command: &mut Command) {
