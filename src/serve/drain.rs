@@ -16,6 +16,9 @@ pub enum Returns {
     Never,
     /// Yes: an EventSource.
     Surely,
+    /// Yes: an EventSource that came back after the end. It has its own time too, but not without end: one whose ID is
+    /// unknown each time would keep the program for good.
+    Again,
     /// An EventSource that first came after the end. It gets its 204 while there is time, but gains no time by it:
     /// a client that always comes as a newcomer could keep the program for good.
     Late,
@@ -40,6 +43,8 @@ struct Goodbye {
     expected: usize,
     /// None of them is waited for longer.
     until: Instant,
+    /// Those that come back meanwhile don't move it beyond this.
+    last: Instant,
 }
 
 impl Drain {
@@ -70,8 +75,12 @@ impl Drain {
             (_, Returns::Never) => {}
             (Some(goodbye), _) => {
                 goodbye.expected += 1;
-                if returns == Returns::Surely {
-                    goodbye.until = goodbye.until.max(now + self.longest_retry + GRACE);
+                let wait = self.longest_retry + GRACE;
+                match returns {
+                    // Those that were here at the end are so many and no more: each has its own time from its own end.
+                    Returns::Surely => (goodbye.until, goodbye.last) = (now + wait, now + 2 * wait),
+                    Returns::Again => goodbye.until = goodbye.until.max(goodbye.last.min(now + wait)),
+                    Returns::Late | Returns::Never => {}
                 }
             }
             (None, _) => {
@@ -91,7 +100,9 @@ impl Drain {
     /// The input is over.
     pub fn end(&mut self, now: Instant) {
         self.forget(now);
-        self.goodbye = Some(Goodbye { expected: self.away.len(), until: now + self.longest_retry + GRACE });
+        let wait = self.longest_retry + GRACE;
+        // Twice: one that was away comes back for the rest, and then for its 204.
+        self.goodbye = Some(Goodbye { expected: self.away.len(), until: now + wait, last: now + 2 * wait });
     }
 
     /// Whether nothing is owed to anybody who is here.
@@ -181,5 +192,54 @@ mod tests {
         assert!(drain.waits_until(now).is_some(), "now for its 204");
         drain.farewell();
         assert_eq!(drain.waits_until(now), None);
+    }
+
+    #[test]
+    fn one_that_comes_back_again_and_again_is_waited_for_twice_and_no_longer() {
+        let now = Instant::now();
+        let wait = RETRY + GRACE;
+        // How long a client that comes back takes each time, and how long the program then waits for it in all.
+        for (between, want) in [
+            (Duration::from_millis(1), 2 * wait),
+            (Duration::from_secs(1), 2 * wait),
+            (RETRY, 2 * wait),
+            (wait - Duration::from_millis(1), 2 * wait),
+            (wait, wait),
+        ] {
+            for present in [true, false] {
+                let mut drain = Drain::new(RETRY);
+                drain.ask();
+                let mut at = now;
+                if present {
+                    drain.end(at);
+                    drain.leave(Returns::Surely, at);
+                } else {
+                    drain.leave(Returns::Surely, at);
+                    drain.end(at);
+                }
+                while let Some(until) = drain.waits_until(at) {
+                    assert!(at < now + 3 * wait, "every {between:?}: it is waited for without end");
+                    at = until.min(at + between);
+                    if at < until {
+                        come_back(&mut drain);
+                        drain.leave(Returns::Again, at);
+                    }
+                }
+                assert_eq!(at - now, want, "every {between:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_bound_counts_from_the_last_stream_that_was_there_at_the_end() {
+        let (now, wait) = (Instant::now(), RETRY + GRACE);
+        let mut drain = Drain::new(RETRY);
+        drain.ask();
+        drain.end(now);
+        let cut = now + Duration::from_secs(100); // a slow one, whose connection then breaks
+        drain.leave(Returns::Surely, cut);
+        come_back(&mut drain);
+        drain.leave(Returns::Again, cut + RETRY); // it has the rest now
+        assert_eq!(drain.waits_until(cut + RETRY), Some(cut + RETRY + wait), "for its 204");
     }
 }

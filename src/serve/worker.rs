@@ -288,11 +288,11 @@ impl Worker {
                         }
                         Some(Action::Joined { event_source, returning, start }) => {
                             self.retries = self.retries.wrapping_add(1);
-                            let late = self.phase == Phase::Ended && !returning;
-                            client.stream = Some(match (event_source, late) {
-                                (false, _) => Returns::Never,
-                                (true, false) => Returns::Surely,
-                                (true, true) => Returns::Late,
+                            client.stream = Some(match (event_source, self.phase, returning) {
+                                (false, ..) => Returns::Never,
+                                (true, Phase::Live | Phase::EndedOpen, _) => Returns::Surely,
+                                (true, Phase::Ended, true) => Returns::Again,
+                                (true, Phase::Ended, false) => Returns::Late,
                             });
                             reports::joined(
                                 &self.shared,

@@ -135,6 +135,31 @@ fn exit_waits_for_nobody() {
 }
 
 #[test]
+fn a_client_that_keeps_coming_with_an_unknown_id_is_said_goodbye_to_in_the_end() {
+    let mut program = Program::start(&["--retry", "100ms"]);
+    program.write("a\n");
+    let mut page = event_source(&program, "");
+    assert_eq!(page.data(1), ["a"]);
+    program.close_input();
+    let start = Instant::now();
+    page.rest();
+    let request =
+        b"GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nLast-Event-ID: elsewhere-1\r\n\r\n";
+    let mut times = 0;
+    // Until nobody listens any more. The last one may be cut off.
+    while let Ok(mut socket) = TcpStream::connect(program.address()) {
+        assert!(start.elapsed() < Duration::from_secs(10), "{times} times, and it is still waited for");
+        socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
+        let _ = socket.write_all(request).and_then(|()| socket.read_to_end(&mut Vec::new()));
+        times += 1;
+    }
+    assert_eq!(program.end().code(), Some(0));
+    let took = start.elapsed();
+    assert!(times > 10 && took >= Duration::from_millis(2100), "{times} times in {took:?}");
+    assert!(took < Duration::from_millis(5700), "{took:?}, and not twice the reconnection time and 2 s");
+}
+
+#[test]
 fn a_client_that_has_everything_and_does_not_close_delays_no_exit() {
     type Way = (&'static [&'static str], &'static str, fn(&mut Program));
     let end: fn(&mut Program) = Program::close_input;
