@@ -32,6 +32,7 @@ export class Views {
   }
 
   async #load(isLive) {
+    document.head.append($("later").content); // requests all modules of plot and map at once
     const { Pictures } = await import("./pictures.js");
     this.#pictures = new Pictures(this.#items, { isLive, latLon: this.#latLon });
     this.#showTabs();
