@@ -6,7 +6,7 @@ import { $, make, makeButton, setText } from "./dom.js";
 import { makeFilter, UNNAMED } from "./log/filter.js";
 import { cut } from "./text/characters.js";
 
-/** The most event types that are told apart, and the most that get a chip. */
+/** The most event types that are distinguished, and the most that get a chip. */
 const MAX_TYPES = 200;
 const MAX_CHIPS = 12;
 

@@ -28,7 +28,7 @@ const PERIOD = 16;
 /** How often the status is sent if it has changed, in ms. */
 const REFRESH = 250;
 
-/** The rate is that of this many last ms. */
+/** The rate is the average of a span of this many ms. */
 const RATE_SPAN = 4_000;
 
 /** How many seconds the figures go back. */

@@ -6,7 +6,7 @@ import { make, makeButton } from "../dom.js";
 import { cut, visible, wholeCharacters } from "../text/characters.js";
 import { oneLine, unfolded } from "../text/rendering.js";
 
-/** An unfolded record shows this much at first, and this much more with each press: a browser is slow with megabytes. */
+/** An unfolded record shows this much at first, and this much more with each press: megabytes make a browser slow. */
 const FIRST_PART = 20_000;
 const NEXT_PART = 200_000;
 

@@ -297,6 +297,11 @@ export class PositionMap {
     }).addTo(map);
     this.#graticule = new Graticule(map);
     this.#map = map;
+    this.#addListeners(map);
+    this.#graticule.draw();
+  }
+
+  #addListeners(map) {
     map.on("moveend", () => {
       this.#graticule.draw();
       const near = Math.floor((map.getZoom() - FADE) / 1.25);
@@ -317,7 +322,6 @@ export class PositionMap {
       );
     }
     this.#place.querySelector(".leaflet-control-zoom").addEventListener("click", () => this.#setMode("free"));
-    this.#graticule.draw();
   }
 
   // What the person does
