@@ -4,6 +4,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use sse_pipe::input::encoder::{Encoder, EncoderConfig, Full};
 use sse_pipe::input::json::{self, Pointer};
+use sse_pipe::input::json_texts::JsonTexts;
 use sse_pipe::input::line_ends::LineEnds;
 use sse_pipe::input::records::{Next, Record, Splitter, Terminator};
 use sse_pipe::log::batch::Draft;
@@ -121,6 +122,31 @@ fn json_pointers(bencher: Bencher, pointers: usize) {
     let all = ["/type", "/seq", "/payload/lat"].map(|text| Pointer::parse(text).expect("is a pointer"));
     let wanted: [Option<&Pointer>; 3] = std::array::from_fn(|nth| (nth < pointers).then_some(&all[nth]));
     bencher.counter(BytesCount::of_str(&record)).bench_local(|| json::find(black_box(&record), wanted));
+}
+
+/// Records of 200 bytes, one a line or over several lines (300 bytes).
+#[divan::bench(args = ["compact", "pretty"])]
+fn json_texts(bencher: Bencher, layout: &str) {
+    let tail = r#""payload":{"lat":52.52,"lon":13.405,"alt":[1,2,3]},"tags":["a","b"]}"#;
+    let head = r#"{"type":"position","seq":12345,"time":"2026-01-01T00:00:00Z","ok":true,"note":""#;
+    let text = format!("{head}{}\",{tail}", "x".repeat(200 - head.len() - tail.len() - 2));
+    let text = match layout {
+        "compact" => text,
+        _ => serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&text).expect("is JSON"))
+            .expect("is"),
+    };
+    let count = READ / (text.len() + 1);
+    let input = (text + "\n").repeat(count);
+    let mut texts = JsonTexts::new(MAX_RECORD);
+    bencher.counter(BytesCount::of_str(&input)).counter(ItemsCount::new(count)).bench_local(|| {
+        let mut bytes = 0;
+        texts.push(black_box(input.as_bytes()), |record| {
+            if let Record::Bytes(text) = black_box(record) {
+                bytes += text.len();
+            }
+        });
+        bytes
+    });
 }
 
 /// An event stream with types and IDs.

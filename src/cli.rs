@@ -41,7 +41,7 @@ pub struct Cli {
     #[arg(short = 'o', long, value_name = "ORIGIN", default_value = "local", value_delimiter = ',', help = ORIGINS)]
     pub cors_origin: Vec<String>,
 
-    /// What standard input is: lines, or an event stream itself
+    /// What standard input is: lines, JSON texts however they are laid out, or an event stream itself
     #[arg(short, long, value_name = "FORMAT", default_value = "lines")]
     pub format: Format,
 
@@ -164,6 +164,7 @@ pub struct Cli {
 #[allow(missing_docs)]
 pub enum Format {
     Lines,
+    Json,
     Sse,
 }
 

@@ -207,13 +207,16 @@ fn format(cli: &Cli) -> Result<Format> {
         !cli.no_id || cli.id_from.is_none(),
         "--no-id with --id-from: IDs are either left out or taken from the records; leave one of them out"
     );
+    let [event, id, data] = pointers.map(|(_, pointer)| pointer.clone());
+    let pointers = given.map(|_| Pointers { event, id, data });
+    if cli.format == cli::Format::Json {
+        ensure!(!cli.null, "--null with --format json: a JSON text ends by itself; leave --null out");
+        return Ok(Format::JsonTexts(pointers));
+    }
     let terminator = if cli.null { Terminator::Null } else { Terminator::Newline };
-    Ok(match given {
+    Ok(match pointers {
         None => Format::Lines(terminator),
-        Some(_) => {
-            let [event, id, data] = pointers.map(|(_, pointer)| pointer.clone());
-            Format::Json(terminator, Pointers { event, id, data })
-        }
+        Some(pointers) => Format::Json(terminator, pointers),
     })
 }
 
@@ -360,6 +363,10 @@ mod tests {
             ("--null", |c| matches!(c.input.format, Format::Lines(Terminator::Null))),
             ("--format sse --no-id", |c| matches!(c.input.format, Format::EventStream { ids: false })),
             ("--format sse", |c| matches!(c.input.format, Format::EventStream { ids: true })),
+            ("--format json", |c| matches!(c.input.format, Format::JsonTexts(None))),
+            ("--format json --id-from /id", |c| {
+                matches!(&c.input.format, Format::JsonTexts(Some(Pointers { id: Some(_), event: None, data: None })))
+            }),
             ("--id-from /id", |c| {
                 matches!(&c.input.format, Format::Json(_, Pointers { id: Some(_), event: None, data: None }))
             }),
@@ -400,6 +407,7 @@ mod tests {
             ("--cors-origin none,local", "--cors-origin none"),
             ("--allow-host http://a", "--allow-host 'http://a'"),
             ("--format sse --null", "--null with --format sse"),
+            ("--format json --null", "--null with --format json"),
             ("--format sse --data-from /a", "--data-from with --format sse"),
             ("--no-id --id-from /a", "--no-id with --id-from"),
             ("--token-file /no/such/file", "--token-file '/no/such/file'"),

@@ -108,9 +108,11 @@ fn share(
 /// Which IDs entries have.
 fn ids(format: &Format) -> Ids {
     match format {
-        Format::Json(_, Pointers { id: Some(_), .. }) => Ids::OwnElseRun(Arc::default()),
+        Format::Json(_, Pointers { id: Some(_), .. }) | Format::JsonTexts(Some(Pointers { id: Some(_), .. })) => {
+            Ids::OwnElseRun(Arc::default())
+        }
         Format::EventStream { .. } => Ids::Own(Arc::default()),
-        Format::Lines(_) | Format::Json(..) => Ids::Run,
+        Format::Lines(_) | Format::Json(..) | Format::JsonTexts(_) => Ids::Run,
     }
 }
 

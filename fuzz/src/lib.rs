@@ -5,4 +5,5 @@
 
 pub mod connection;
 pub mod event_stream;
+pub mod json_texts;
 pub mod request_head;

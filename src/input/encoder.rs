@@ -96,6 +96,7 @@ impl Encoder {
         match record {
             Record::Bytes(bytes) => self.parts(Parts { event: None, data: bytes, id: None }, draft),
             Record::TooLong { size } => self.skip(Skipped::TooLong { size, max: self.config.max_record }, draft),
+            Record::NotJson { line, column } => self.skip(Skipped::NotJson { line, column }, draft),
         }
     }
 

@@ -15,6 +15,9 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// So many records that are not JSON are reported one by one: an input may have nothing else.
+const NOT_JSON_REPORTED: u64 = 10;
+
 /// Takes records, makes entries of them in a draft, and publishes drafts as batches.
 #[derive(Debug)]
 pub struct EventSink {
@@ -29,6 +32,8 @@ pub struct EventSink {
     repair_reported: bool,
     /// Whether a full buffer has been told of, or need not be.
     overflow_reported: bool,
+    /// How many records were not JSON and should have been.
+    not_json: u64,
     /// Whether the input says itself when it was read.
     has_times: bool,
     /// Whether an ID that came twice has been reported.
@@ -57,6 +62,7 @@ impl EventSink {
             report,
             repair_reported: false,
             overflow_reported: !keeps_all,
+            not_json: 0,
             has_times: false,
             repeat_reported: false,
             stopped: false,
@@ -144,6 +150,16 @@ impl EventSink {
             Encoded::Skipped(Skipped::TooLong { size, .. }) => self
                 .report
                 .error(format_args!("record {number} left out: its {size} bytes are more than --max-record allows")),
+            Encoded::Skipped(Skipped::NotJson { line, column }) => {
+                self.not_json += 1;
+                let rest = match self.not_json {
+                    1..NOT_JSON_REPORTED => "",
+                    NOT_JSON_REPORTED => " (more are only counted)",
+                    _ => return,
+                };
+                let place = format_args!("at line {line}, byte {column} of the input it is not JSON");
+                self.report.error(format_args!("record {number} left out: {place}{rest}"));
+            }
             Encoded::Skipped(Skipped::TooLarge { size }) => self.report.error(format_args!(
                 "record {number} left out: as an event it has {size} bytes, more than --buffer holds"
             )),

@@ -66,6 +66,13 @@ pub enum Record<'a> {
         /// How many bytes it had.
         size: u64,
     },
+    /// It should have been a JSON text and was not.
+    NotJson {
+        /// The line of the input in which it stops being one, from 1.
+        line: u64,
+        /// The byte of that line, from 1.
+        column: u64,
+    },
 }
 
 /// Splits a stream of bytes into records; holds no more than one unfinished record of the longest length.
@@ -187,6 +194,7 @@ mod tests {
         let mut tell = |record: Record| match record {
             Record::Bytes(bytes) => records.push(show(bytes)),
             Record::TooLong { size } => records.push(format!("too long: {size}")),
+            Record::NotJson { .. } => unreachable!("a line may be anything"),
         };
         let mut each = |next: Next| match next {
             Next::Record(record) => tell(record),

@@ -4,6 +4,7 @@
 use super::encoder::Parts;
 use super::hints::{EventStreamLines, JsonOverLines};
 use super::json::{self, Pointer};
+use super::json_texts::JsonTexts;
 use super::publish::EventSink;
 use super::records::{Next, Record, Splitter, Terminator};
 use crate::log::own_ids;
@@ -21,6 +22,8 @@ pub enum Format {
     Lines(Terminator),
     /// A record is a JSON text, from which parts of the event are taken.
     Json(Terminator, Pointers),
+    /// JSON texts, however they are laid out: each is a record, from which parts of the event may be taken.
+    JsonTexts(Option<Pointers>),
     /// An event stream. Its IDs are kept, or (`--no-id`) left out.
     EventStream {
         /// Whether they are kept.
@@ -46,6 +49,8 @@ pub enum Source {
     Lines(Splitter),
     /// See [`Format::Json`].
     Json(Splitter, Json),
+    /// See [`Format::JsonTexts`].
+    JsonTexts(JsonTexts, Option<Json>),
     /// See [`Format::EventStream`].
     EventStream(EventStream),
 }
@@ -59,6 +64,10 @@ impl Source {
                 let lines = (terminator == Terminator::Newline).then(JsonOverLines::default);
                 Source::Json(Splitter::new(terminator, max_record), Json { pointers, told: false, lines })
             }
+            Format::JsonTexts(pointers) => {
+                let json = pointers.map(|pointers| Json { pointers, told: false, lines: None });
+                Source::JsonTexts(JsonTexts::new(max_record), json)
+            }
             Format::EventStream { ids } => {
                 let lines = EventStreamLines::default();
                 Source::EventStream(EventStream { parser: Parser::new(max_record), ids, told: false, lines })
@@ -70,7 +79,7 @@ impl Source {
     pub fn terminator(&self) -> u8 {
         match self {
             Source::Lines(splitter) | Source::Json(splitter, _) => splitter.terminator().byte(),
-            Source::EventStream(_) => b'\n',
+            Source::JsonTexts(..) | Source::EventStream(_) => b'\n',
         }
     }
 
@@ -85,6 +94,7 @@ impl Source {
                 Next::Lines(lines) => lines.for_each(|line| json.record(Record::Bytes(line), sink)),
                 Next::Record(record) => json.record(record, sink),
             }),
+            Source::JsonTexts(texts, json) => texts.push(bytes, |record| text(record, json, sink)),
             Source::EventStream(stream) => stream.push(bytes, sink),
         }
     }
@@ -94,8 +104,17 @@ impl Source {
         match self {
             Source::Lines(splitter) => splitter.finish(|record| sink.record(record)),
             Source::Json(splitter, json) => splitter.finish(|record| json.record(record, sink)),
+            Source::JsonTexts(texts, json) => texts.finish(|record| text(record, json, sink)),
             Source::EventStream(stream) => stream.finish(sink),
         }
+    }
+}
+
+/// A record that is a JSON text, or stands for one.
+fn text(record: Record<'_>, json: &mut Option<Json>, sink: &mut EventSink) {
+    match json {
+        Some(json) => json.record(record, sink),
+        None => sink.record(record),
     }
 }
 
@@ -111,7 +130,8 @@ pub struct Json {
 
 impl Json {
     fn record(&mut self, record: Record<'_>, sink: &mut EventSink) {
-        let Record::Bytes(bytes) = record else { return sink.record(record) };
+        let Record::Bytes(record) = record else { return sink.record(record) };
+        let bytes = json_in(record);
         let text = as_text(bytes, sink);
         let Json { pointers, told, lines } = self;
         let found = json::find(&text, [&pointers.event, &pointers.id, &pointers.data].map(Option::as_ref));
@@ -137,11 +157,17 @@ impl Json {
         }
         let parts = Parts {
             event: event.as_deref(),
-            data: data.as_ref().map_or(bytes, |data| data.as_bytes()),
+            data: data.as_ref().map_or(if found.is_ok() { bytes } else { record }, |data| data.as_bytes()),
             id: id.as_deref(),
         };
         sink.parts(parts);
     }
+}
+
+/// A record without what may stand before a JSON text and is none of it: a byte order mark, or RS (RFC 7464 § 2.2).
+fn json_in(record: &[u8]) -> &[u8] {
+    let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
+    record.strip_prefix(b"\x1e").unwrap_or(record)
 }
 
 /// The text of a value; `null` counts as missing.

@@ -38,6 +38,13 @@ pub enum Skipped {
         /// `--max-record`, in bytes.
         max: usize,
     },
+    /// It should have been a JSON text and was not (`--format json`).
+    NotJson {
+        /// The line of the input in which it stops being one, from 1.
+        line: u64,
+        /// The byte of that line, from 1.
+        column: u64,
+    },
     /// Its event does not fit into `--buffer`.
     TooLarge {
         /// The length of the event in bytes.
@@ -102,6 +109,9 @@ impl fmt::Display for Notice {
             Notice::Skipped { record, why: Skipped::TooLarge { size } } => {
                 write!(f, "record {record} left out: as an event of {size} bytes it exceeds --buffer")
             }
+            Notice::Skipped { record, why: Skipped::NotJson { line, column } } => {
+                write!(f, "record {record} left out: at line {line}, byte {column} it is not JSON")
+            }
         }
     }
 }
@@ -118,6 +128,8 @@ mod tests {
             Notice::MissedUnknown,
             skipped(Skipped::TooLong { size: u64::MAX, max: usize::MAX }),
             skipped(Skipped::TooLarge { size: usize::MAX }),
+            skipped(Skipped::NotJson { line: u64::MAX, column: u64::MAX }),
+            Notice::MissedAmbiguous,
         ] {
             assert!(Notice::is_in(&notice.to_string()), "{notice}");
         }

@@ -231,7 +231,8 @@ fn options_that_contradict_each_other_are_refused() {
         (&["--format", "sse", "--event-from", "/a"], "--event-from with --format sse"),
         (&["-f", "sse", "--id-from", "/a"], "--id-from with --format sse"),
         (&["-f", "sse", "--data-from", ""], "--data-from with --format sse"),
-        (&["--format", "json"], "'json'"),
+        (&["--format", "xml"], "'xml'"),
+        (&["--format", "json", "-0"], "--null with --format json"),
         (&["--event-from", "type"], "begins with a slash, such as /type"),
         (&["--id-from", "/a~2"], "~0"),
     ] {
@@ -239,12 +240,100 @@ fn options_that_contradict_each_other_are_refused() {
         assert_eq!((status, stdout.as_str()), (Some(2), ""), "{args:?}: {stderr}");
         assert!(stderr.contains(told) && stderr.lines().count() == 1, "{args:?}: {stderr}");
     }
-    for args in
-        [&["-f", "sse", "--no-id"][..], &["-f", "sse", "-e", "x"], &["-0", "--id-from", "/a"], &["-f", "lines", "-0"]]
-    {
+    for args in [
+        &["-f", "sse", "--no-id"][..],
+        &["-f", "json", "--id-from", "/a"],
+        &["-f", "sse", "-e", "x"],
+        &["-0", "--id-from", "/a"],
+        &["-f", "lines", "-0"],
+    ] {
         let (status, _, stderr) = run(&[&["--port", "0", "--at-eof", "exit"], args].concat(), Stdio::null());
         assert_eq!(status, Some(0), "{args:?}: {stderr}");
     }
+}
+
+#[test]
+fn json_texts_are_records_however_they_are_laid_out() {
+    let pretty = "\u{feff}{\n  \"kind\": \"Pod\",\n  \"n\" : 1.50,\n  \"kind\": [ \"a b\\n\", {\n} ]\n}\n";
+    let compact = r#"{"kind":"Pod","n":1.50,"kind":["a b\n",{}]}"#;
+    for (args, input, want) in [
+        (&[][..], pretty, &[&*format!("data: {compact}\nid: RUN-1\n\n")][..]),
+        (
+            &[],
+            "{}[1,\n2]\"x\" 3 ",
+            &[
+                "data: {}\nid: RUN-1\n\n",
+                "data: [1,2]\nid: RUN-2\n\n",
+                "data: \"x\"\nid: RUN-3\n\n",
+                "data: 3\nid: RUN-4\n\n",
+            ],
+        ),
+        (
+            &["--event-from", "/t", "--id-from", "/id"],
+            "\x1e{\"t\": \"x\",\r\n \"id\": 7}\n\x1e{\"id\":8}\n",
+            &["event: x\ndata: {\"t\":\"x\",\"id\":7}\nid: 7\n\n", "data: {\"id\":8}\nid: 8\n\n"],
+        ),
+        (
+            &["--data-from", "/d", "--no-id"],
+            "{\"d\": {\n\"a\": \"\" }} {\"d\": \"\"}",
+            &["data: {\"a\":\"\"}\n\n", "data: \n\n"],
+        ),
+        (&["--no-id"], "42", &["data: 42\n\n"]),
+        (&[], "", &[]),
+    ] {
+        let (chunks, told, status) = sent(&[&["-f", "json"], args].concat(), input);
+        let chunks: Vec<_> = chunks.iter().map(|chunk| without_run(chunk)).collect();
+        assert_eq!(
+            (chunks, status),
+            (want.iter().map(|chunk| chunk.to_string()).collect(), Some(0)),
+            "{args:?} {input:?}: {told:#?}"
+        );
+    }
+    let mut program = Program::start(&["-f", "json"]);
+    let mut client = program.stream();
+    for n in 0..3 {
+        program.write(format!("{{\n\"n\": {n}\n"));
+        program.write("}"); // without a newline behind it
+        assert_eq!(client.next_event().map(|event| event.data), Some(format!("{{\"n\":{n}}}")));
+    }
+}
+
+#[test]
+fn what_is_not_a_json_text_is_skipped_and_named_with_its_place() {
+    let input = "{\"a\":1}\n{\n  \"a\": NaN,\n  \"b\": 2\n}\n{\"a\":2}\n";
+    let (chunks, told, status) = sent(&["-f", "json", "--no-id"], input);
+    assert_eq!(
+        chunks,
+        ["data: {\"a\":1}\n\n", ": record 2 left out: at line 3, byte 8 it is not JSON\n", "data: {\"a\":2}\n\n"]
+    );
+    assert!(told.len() == 2 && told[0].contains("record 2 left out: at line 3, byte 8 of the input"), "{told:#?}");
+    assert!(told[1].contains("2 events") && told[1].contains("1 record left out"), "{told:#?}");
+    assert_eq!(status, Some(1));
+
+    let (chunks, told, status) = sent(&["-f", "json", "--no-id"], "plain line\n".repeat(100) + "[1,");
+    assert_eq!((chunks.len(), status), (101, Some(1)));
+    assert_eq!(told.len(), 11, "ten of them, and the last line: {told:#?}");
+    assert!(told[9].ends_with("(more are only counted)") && told[10].contains("101 records left out"), "{told:#?}");
+
+    let (chunks, told, status) =
+        sent(&["-f", "json", "--no-id", "--max-record", "7"], "{\n \"a\": 1\n}\n[1,2, 34]\n5 ");
+    assert_eq!(
+        chunks,
+        ["data: {\"a\":1}\n\n", ": record 2 left out: 8 bytes are more than --max-record 7\n", "data: 5\n\n"],
+        "{told:#?}"
+    );
+    assert_eq!(status, Some(1));
+}
+
+#[test]
+fn a_byte_order_mark_or_rs_before_a_json_record_harms_nothing() {
+    let args = &["--data-from", "/d", "--no-id"];
+    let (chunks, told, _) = sent(args, "\u{feff}{\"d\":1}\n\x1e{\"d\":2}\n\u{feff}\x1e{\"d\":3}\n");
+    assert_eq!(chunks, ["data: 1\n\n", "data: 2\n\n", "data: 3\n\n"], "{told:#?}");
+    let (chunks, ..) =
+        sent(&["--event-from", "/t", "--no-id"], "\u{feff}{\"t\":\"x\"}\n\x1e{\"t\":\"y\"}\n\x1eno JSON\n");
+    let want = ["event: x\ndata: {\"t\":\"x\"}\n\n", "event: y\ndata: {\"t\":\"y\"}\n\n", "data: \x1eno JSON\n\n"];
+    assert_eq!(chunks, want, "it is no part of the JSON text, and so not of the data");
 }
 
 #[test]

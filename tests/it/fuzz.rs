@@ -22,6 +22,11 @@ fn no_event_stream_breaks_a_promise() {
 }
 
 #[test]
+fn no_json_texts_break_a_promise() {
+    run("json_texts", targets::json_texts::check, 200_000);
+}
+
+#[test]
 fn no_script_makes_a_connection_break_a_promise() {
     let _places = busy();
     run("connection", targets::connection::check, 200_000);
