@@ -3,7 +3,7 @@
 
 use crate::support::client::{Client, DEADLINE};
 use crate::support::files::{Folder, folder};
-use crate::support::linux::{LYING_KERNEL, files, memory, run};
+use crate::support::linux::{LYING_KERNEL, files, memory, raise_own_limit_on_files, run};
 use crate::support::places::alone;
 use crate::support::program::{BINARY, Program};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -116,6 +116,7 @@ fn a_signal_ends_the_program_whatever_the_disk_does() {
 
 #[test]
 fn when_too_many_wait_for_the_disk_one_more_is_told_to_come_again_later() {
+    raise_own_limit_on_files();
     let (mut program, site) = serve_slowly("disk-many");
     let mut stream = program.stream();
     let all: Vec<_> = (0..1025).map(|_| ask(&program, "/slow-look-up.html")).collect();
@@ -302,6 +303,7 @@ fn a_file_may_be_of_any_date() {
 fn clients_that_do_not_read_their_file_hold_none_of_it() {
     const CLIENTS: usize = 1000;
     let _places = alone();
+    raise_own_limit_on_files();
     let site = folder("disk-memory");
     fs::write(site.join("large.bin"), vec![b'x'; 16 << 20]).expect("can be written");
     let program = serve(&site);
