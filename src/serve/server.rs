@@ -30,6 +30,7 @@ const RETRY_ACCEPT: Duration = Duration::from_millis(500);
 /// If this many clients are lost one after the other before they are accepted, there is a pause, too: an error that is
 /// the same each time must not keep a processor busy.
 const LOST_AT_ONCE: usize = 100;
+const _: () = assert!(LOST_AT_ONCE < PORTION, "or a portion would end, and the next begin, before the pause");
 
 /// Workers are put to work one after the other, for each this many clients: every event wakes each worker that has any,
 /// which costs more than some clients more do.
