@@ -75,6 +75,10 @@ struct Step {
     evict_before: AtomicU64,
 }
 
+/// [`Gate::stop`] was called: it is too late to publish.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
 impl Gate {
     /// A gate for this many workers, around `log`, which is empty, and whose batches take `memory`.
     pub fn new(bounds: Bounds, log: Log, memory: Arc<Memory>, counters: Arc<Counters>, workers: usize) -> Gate {
@@ -159,9 +163,11 @@ impl Gate {
         self.memory.held()
     }
 
-    /// Nothing more is to be published.
+    /// Nothing more is published from now on, so that all workers end with the same batch.
     pub fn stop(&self) {
+        let nobody_publishes = self.log();
         self.stopped.store(true, Ordering::SeqCst);
+        drop(nobody_publishes);
         self.notify();
     }
 
@@ -215,13 +221,16 @@ impl Gate {
 
     /// Adds a batch to the shared log, and lets go of what nobody needs any more. Returns the number of the first entry
     /// whose ID another one has, too.
-    pub(super) fn append(&self, mut batch: Batch) -> Option<u64> {
+    pub(super) fn append(&self, mut batch: Batch) -> Result<Option<u64>, Stopped> {
         let mut log = self.log();
+        if self.is_stopped() {
+            return Err(Stopped); // some workers may have closed their streams already
+        }
         let repeated_id = batch.enter_own_ids();
         log.append(Arc::new(batch));
         self.trim(&mut log);
         self.end.store(log.end_offset(), Ordering::SeqCst);
-        repeated_id
+        Ok(repeated_id)
     }
 
     /// The workers that have streams.
@@ -361,7 +370,7 @@ mod tests {
     fn append(gate: &Gate, draft: &mut Draft, entries: usize) {
         for _ in 0..entries {
             draft.push(Entry::Event, |out| out.extend_from_slice(b"0123456789"));
-            gate.append(draft.finish().expect("has an entry"));
+            gate.append(draft.finish().expect("has an entry")).expect("is not stopped");
         }
     }
 

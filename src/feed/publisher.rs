@@ -57,11 +57,8 @@ impl Publisher {
             self.wake_workers();
             self.gate.wait_for_memory(cost);
         }
-        if self.gate.is_stopped() {
-            return false;
-        }
         if let Some(batch) = draft.finish() {
-            let repeated_id = self.gate.append(batch);
+            let Ok(repeated_id) = self.gate.append(batch) else { return false };
             self.repeated_id = self.repeated_id.or(repeated_id);
             self.wake_workers();
         }

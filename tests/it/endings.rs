@@ -374,6 +374,29 @@ fn a_client_that_takes_nothing_delays_an_interrupt_by_a_second_at_most() {
 }
 
 #[test]
+fn the_summary_of_an_interrupted_run_counts_only_events_that_were_sent() {
+    let mut program = Program::start(&["--pace", "slowest", "--buffer", "64KiB"]);
+    let mut client = program.stream();
+    let mut stdin = program.take_stdin();
+    std::thread::spawn(move || {
+        let lines = format!("{}\n", "x".repeat(999)).repeat(1000);
+        while std::io::Write::write_all(&mut stdin, lines.as_bytes()).is_ok() {}
+    });
+    // Until the client's sockets are full, and the reader waits with something in hand.
+    let mut statistics = || {
+        program.signal("USR1");
+        program.wait_for(" events, ")
+    };
+    let mut before = statistics();
+    while before.contains(" 0 events, ") || std::mem::replace(&mut before, statistics()) != before {}
+    program.signal("TERM");
+    let (sent, end) = client.rest();
+    assert_eq!(end, End::Proper);
+    let told = program.end().told;
+    assert_eq!(told.last(), Some(&format!("sse-pipe: {} events to 1 client", sent.len())), "{told:?}");
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let _places = alone();
     let mut program = Program::start(&[]);
