@@ -5,6 +5,7 @@ mod accept;
 mod access;
 mod browsers;
 mod buffering;
+mod chaos;
 mod clients;
 mod container;
 mod crowd;

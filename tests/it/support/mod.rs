@@ -1,6 +1,7 @@
 //! What the tests share. Nothing here guesses a port or sleeps for time; whatever fails says so at the caller's line.
 
 pub mod browser;
+pub mod chaos;
 pub mod client;
 pub mod example;
 pub mod files;

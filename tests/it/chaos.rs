@@ -1,0 +1,68 @@
+//! The chaos of real life (behaviour 1 to 5): clients that read fast, slowly, in bursts or not at all, that are cut off at
+//! any byte and come back, over random settings and input, with signals meanwhile. Each byte that comes is compared with
+//! what must come.
+//!
+//! A failure prints the seed of its round. To play that round, and those after it, for half an hour:
+//!
+//! ```sh
+//! SSE_PIPE_CHAOS_SECONDS=1800 SSE_PIPE_CHAOS_SEED=17 cargo test --test it chaos -- --nocapture
+//! ```
+//!
+//! Without a seed it begins with a new one, without a time it lasts 10 seconds; `tests/run` gives it a minute. The seed
+//! decides the settings, the input and what everybody is about to do; how far they get depends on the machine, so a rare
+//! fault may need its round to be played more than once.
+
+use crate::support::chaos::round::play;
+use crate::support::chaos::tally::Tally;
+use crate::support::random::Random;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// So many rounds are played at the same time: each of them mostly waits.
+const LANES: usize = 2;
+
+fn variable(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}={value}: want a number")))
+}
+
+/// Reports also when the tests' output is captured, to whoever has asked for a long run.
+fn report(text: &str) {
+    match variable("SSE_PIPE_CHAOS_SECONDS") {
+        Some(_) => drop(writeln!(std::io::stderr(), "chaos: {text}")),
+        None => println!("chaos: {text}"),
+    }
+}
+
+#[test]
+fn in_the_chaos_of_real_life_every_client_gets_exactly_what_it_must() {
+    let time = Duration::from_secs(variable("SSE_PIPE_CHAOS_SECONDS").unwrap_or(10));
+    let first = variable("SSE_PIPE_CHAOS_SEED").unwrap_or_else(|| Random::new().below(1 << 32));
+    report(&format!("from SSE_PIPE_CHAOS_SEED={first} on, for {time:?}"));
+    let (start, next, failed) = (Instant::now(), AtomicU64::new(first), AtomicBool::new(false));
+    let lane = || {
+        let mut sum = Tally::default();
+        while start.elapsed() < time && !failed.load(Ordering::SeqCst) {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            match play(seed) {
+                Ok(tally) => sum += &tally,
+                Err(fault) => {
+                    failed.store(true, Ordering::SeqCst);
+                    return Err(format!("SSE_PIPE_CHAOS_SEED={seed}, after {:?}: {fault}", start.elapsed()));
+                }
+            }
+        }
+        Ok(sum)
+    };
+    let lanes: Vec<_> = std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES).map(|_| scope.spawn(lane)).collect();
+        lanes.into_iter().map(|lane| lane.join().expect("a round that panics has said why")).collect()
+    });
+    let mut sum = Tally::default();
+    for tally in lanes {
+        sum += &tally.unwrap_or_else(|fault| panic!("{fault}"));
+    }
+    report(&format!("{sum:?}"));
+    assert!(sum.records > 0, "too little happened to test anything: {sum:?}");
+}
