@@ -84,14 +84,14 @@ enum State {
     Closed(CloseReason),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Stream {
     cursor: u64,
     version: Version,
     event_source: bool,
     notices: NoticeForm,
-    /// What it knows of when events were read, if it wants to know.
-    times: Option<Told>,
+    /// What it knows of when events were read, if it wants to know. Few do, so it is boxed.
+    times: Option<Box<Told>>,
     /// Closes when it has everything.
     ending: bool,
 }
@@ -380,7 +380,7 @@ impl Connection {
             }
             self.staged = Cow::Owned(staged);
         }
-        *told = Told { time, until };
+        **told = Told { time, until };
     }
 
     /// What is to be written, at most `most` bytes; returns how many slices there are.
@@ -401,7 +401,7 @@ impl Connection {
         match &self.state {
             State::Stream(Stream { cursor, version, times, .. }) => {
                 // What was read later has its time before it.
-                let until = times.map_or(log.end_offset(), |told| told.until);
+                let until = times.as_ref().map_or(log.end_offset(), |told| told.until);
                 match version {
                     Version::Http11 => {
                         let _ = log.between(*cursor, until).all(push);
@@ -525,7 +525,7 @@ impl Connection {
     /// Where a stream is in the log.
     pub fn cursor(&self) -> Option<u64> {
         match self.state {
-            State::Stream(stream) => Some(stream.cursor),
+            State::Stream(Stream { cursor, .. }) => Some(cursor),
             _ => None,
         }
     }
@@ -562,7 +562,7 @@ impl Connection {
             }
             Answer::Stream(Opening { bytes, start, version, event_source, returning, notices, times }) => {
                 let (cursor, ending) = (start.cursor, context.phase == Phase::Ended);
-                let times = times.then(Told::default);
+                let times = times.then(Box::default);
                 self.state = State::Stream(Stream { cursor, version, event_source, notices, times, ending });
                 self.stage(bytes);
                 Some(Action::Joined { event_source, returning, start })
@@ -591,7 +591,7 @@ impl Connection {
 
     /// Turns a stream that is to end and has everything into the rest of an answer.
     fn settle(&mut self, log: &Log, stall: Duration, now: Instant) {
-        let State::Stream(stream) = self.state else { return };
+        let State::Stream(stream) = &self.state else { return };
         if !stream.ending || self.has_pending(log) {
             return;
         }
