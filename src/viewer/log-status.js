@@ -4,6 +4,8 @@ import { $, setText } from "./dom.js";
 
 const number = new Intl.NumberFormat("en");
 
+const count = (n) => `${number.format(n)} ${n === 1 ? "record" : "records"}`;
+
 /** Why there is nothing yet, and a hint, for each state of the stream. */
 const EMPTY = {
   connecting: () => [`Connecting to ${location.host}`, ""],
@@ -27,11 +29,13 @@ const EMPTY = {
 export class LogStatus {
   #client;
   #log;
+  #views;
   #controls;
 
-  constructor(client, log, controls) {
+  constructor(client, views, controls) {
     this.#client = client;
-    this.#log = log;
+    this.#log = views.log;
+    this.#views = views;
     this.#controls = controls;
   }
 
@@ -51,7 +55,9 @@ export class LogStatus {
     newer.hidden = paused ? waiting === 0 : log.sticky || empty;
     if (paused) setText(newer, `Paused: ${number.format(waiting)} new`);
     else setText(newer, waiting > 0 ? `${number.format(waiting)} new ↓` : "Newest ↓");
-    setText($("kept"), this.#howMany());
+    const kept = this.#howMany();
+    setText($("kept"), kept);
+    if ($("kept").title !== kept) $("kept").title = kept; // it may be cut
   }
 
   #whyEmpty() {
@@ -77,6 +83,7 @@ export class LogStatus {
     if (this.#controls.filtering) parts.push(`${number.format(this.#log.length)} of ${number.format(items.length)}`);
     else if (items.first > 0 && items.length > 0) parts.push(`newest ${number.format(items.length)}`);
     if (passedBy > 0) parts.push(`${number.format(passedBy)} passed by`);
+    for (const [reason, n] of this.#views.reasons) parts.push(`${reason} (${count(n)}: not drawn)`);
     return parts.join("; ");
   }
 }

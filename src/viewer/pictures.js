@@ -5,20 +5,22 @@
 import { $ } from "./dom.js";
 import { PositionMap } from "./map/map.js";
 import { Plot } from "./plot/plot.js";
-import { Numbers } from "./recognise/numbers.js";
-import { findPositions, twoNumbers } from "./recognise/positions.js";
-import { parseJson } from "./text/json.js";
+import { twoNumbers } from "./recognise/degrees.js";
+import { Recogniser } from "./recognise/recogniser.js";
 
-/** Records longer than this, in UTF-16 units, are not searched. */
-const MAX_SEARCHED = 256 * 1024;
+/** The most reasons that are kept. */
+const MAX_REASONS = 20;
 
 export class Pictures {
   #items;
-  #numbers = new Numbers();
+  #recogniser = new Recogniser();
   #latLon; // whether the person says that two numbers are a position
 
   /** Whether there were records with two numbers, which may be a position. */
   twoNumbersSeen = false;
+
+  /** Why something in records is not shown, and of how many records that is true. */
+  reasons = new Map();
 
   /** Begins with what is in the buffer. `isLive()` says whether time goes on in the plot. */
   constructor(items, { isLive, latLon }) {
@@ -31,7 +33,7 @@ export class Pictures {
 
   /** Adds an item. One that the page stumbles over is skipped, and the error reported. */
   add(n, item) {
-    if (item.notice || item.data.length > MAX_SEARCHED) return;
+    if (item.notice) return;
     try {
       this.#search(n, item);
     } catch (error) {
@@ -40,23 +42,28 @@ export class Pictures {
   }
 
   #search(n, item) {
-    const json = parseJson(item.data);
-    const pairs = this.#numbers.find(item.data, json);
-    if (pairs.length > 0) this.plot.add(item.time, pairs);
-    if (json !== undefined) {
-      const positions = findPositions(json);
-      if (positions.length > 0) this.map.add(n, item, positions);
-    } else if (pairs.length === 2) {
-      const position = twoNumbers(item.data);
-      if (position) {
-        this.twoNumbersSeen = true;
-        if (this.#latLon) this.map.add(n, item, [position]);
-      }
+    const { readings, places, reasons, latLon } = this.#recogniser.read(item.data, item.type);
+    const numbers = readings.flatMap(({ device, values }) =>
+      device === "" ? values : values.map(([name, value]) => [`${device} · ${name}`, value]),
+    );
+    if (numbers.length > 0) this.plot.add(item.time, numbers);
+    if (places.length > 0) this.map.add(n, item, places);
+    for (const reason of reasons) this.#addReason(reason);
+    if (latLon) {
+      this.twoNumbersSeen = true;
+      if (this.#latLon) this.map.add(n, item, [here(latLon)]);
+    }
+  }
+
+  #addReason(reason) {
+    if (this.reasons.size < MAX_REASONS || this.reasons.has(reason)) {
+      this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
     }
   }
 
   clear() {
-    this.#numbers = new Numbers();
+    this.#recogniser = new Recogniser();
+    this.reasons.clear();
     this.twoNumbersSeen = false;
     this.plot.clear();
     this.map.clear();
@@ -68,8 +75,13 @@ export class Pictures {
     if (!on) return;
     for (let n = this.#items.first; n < this.#items.end; n += 1) {
       const item = this.#items.get(n);
-      const position = item.notice ? null : twoNumbers(item.data);
-      if (position) this.map.add(n, item, [position]);
+      const latLon = item.notice ? null : twoNumbers(item.data);
+      if (latLon) this.map.add(n, item, [here(latLon)]);
     }
   }
+}
+
+/** A place without a name. */
+function here({ lat, lon }) {
+  return { object: "", lat, lon, shape: null, part: 0 };
 }

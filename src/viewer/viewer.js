@@ -43,7 +43,7 @@ const views = new Views(client.items, {
   onShow: () => logStatus.show(),
 });
 const controls = new Controls(client, views, () => logStatus.show());
-const logStatus = new LogStatus(client, views.log, controls);
+const logStatus = new LogStatus(client, views, controls);
 const bar = new Bar(client);
 
 // For tests, and for curious people at the console.
@@ -79,6 +79,10 @@ window.ssePipe = Object.freeze({
   },
   get map() {
     return views.map?.data;
+  },
+  /** Why something in records is not shown, and of how many records that is true. */
+  get reasons() {
+    return Object.fromEntries(views.reasons);
   },
 });
 

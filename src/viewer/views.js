@@ -46,6 +46,11 @@ export class Views {
     return this.#pictures?.map;
   }
 
+  /** Why something in records is on neither plot nor map, and of how many records that is true. */
+  get reasons() {
+    return this.#pictures?.reasons ?? new Map();
+  }
+
   /** Hands over an item that has come. */
   add(n, item) {
     this.#pictures?.add(n, item);

@@ -189,6 +189,7 @@ export class PositionMap {
     const stroke = colour("series-0");
     const shape = window.L.geoJSON(entry.shape, {
       interactive: false,
+      pointToLayer: (_, at) => window.L.circleMarker(at, { radius: 5 }),
       style: {
         color: stroke,
         weight: 2,

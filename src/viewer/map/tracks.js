@@ -13,7 +13,7 @@ export class Tracks {
   /** By name: {name, number, points, changed, drawn}. A point is {lat, lon, n, time}; `n` is the number of its item. */
   objects = new Map();
 
-  /** By name, or by the number of the item: {shape, name, n, time, drawn}, where `shape` is a GeoJSON geometry. */
+  /** By part and name, or number of the item: {shape, name, n, time, drawn}, where `shape` is a GeoJSON geometry. */
   shapes = new Map();
 
   /** How many positions came, and how many of them are of objects that did not fit. */
@@ -30,9 +30,9 @@ export class Tracks {
 
   /** Adds the positions of the item with this number, which came at `time`. */
   add(n, time, positions) {
-    for (const { object, lat, lon, shape } of positions) {
+    for (const { object, lat, lon, shape, part } of positions) {
       this.positions += 1;
-      if (shape) this.#addShape(object, shape, n, time);
+      if (shape) this.#addShape(object, part, shape, n, time);
       else this.#addPoint(object, { lat, lon, n, time });
     }
   }
@@ -64,8 +64,8 @@ export class Tracks {
     this.newest = object;
   }
 
-  #addShape(name, shape, n, time) {
-    const key = name === "" ? n : name;
+  #addShape(name, part, shape, n, time) {
+    const key = `${part} ${name === "" ? n : name}`;
     this.#removeShape(key);
     this.shapes.set(key, { shape, name, n, time, drawn: null });
     if (this.shapes.size > MAX_SHAPES) this.#removeShape(this.shapes.keys().next().value);
