@@ -30,6 +30,7 @@ mod proxies;
 mod relay;
 mod requests;
 mod resume;
+mod samples;
 mod status;
 mod support;
 mod tee;

@@ -58,16 +58,15 @@ fn the_plot_has_a_series_for_each_number_that_records_carry() {
         (" r  b   free us\n 1  0 812344  3\n 0  1 812340 12\n", "r: 1 0\nb: 0 1\nfree: 812344 812340\nus: 3 12"),
         ("14:00:01 0.5 1.5\n14:00:02 0.25 2\n", "column 2: 0.5 0.25\ncolumn 3: 1.5 2"),
         ("64 bytes from 127.0.0.1: icmp_seq=1 ttl=64 time=0.041 ms\n", "icmp_seq: 1\nttl: 64\ntime: 0.041"),
-        ("{\"a\": 1, \"b\": {\"c\": [2, 3]}, \"d\": \"4\"}\n{\"a\": 5}\n", "a: 1 5\nb.c.0: 2\nb.c.1: 3"),
+        ("{\"a\": 1, \"b\": {\"c\": [2, 3]}, \"d\": \"4\"}\n{\"a\": 5}\n", "a: 1 5\nb.c.0: 2\nb.c.1: 3\nd: 4"),
         ("a sentence with 3 words\n<b>7</b>\n8\n", "value: 8"),
     ];
     // By the page's own module, to start one browser instead of many; the last also by the page itself.
-    let find = r"Promise.all([import('./viewer/recognise/numbers.js'), import('./viewer/text/json.js')])
-        .then(([{ Numbers }, { parseJson }]) => RECORDS.map((records) => {
-            const numbers = new Numbers();
+    let find = r"import('./viewer/recognise/recogniser.js').then(({ Recogniser }) => RECORDS.map((records) => {
+            const recogniser = new Recogniser();
             const found = new Map();
             for (const record of records.split('\n')) {
-                for (const [name, value] of numbers.find(record, parseJson(record))) {
+                for (const [name, value] of recogniser.read(record).readings.flatMap(({ values }) => values)) {
                     found.set(name, [...(found.get(name) ?? []), value]);
                 }
             }
@@ -154,24 +153,24 @@ fn the_map_has_a_track_for_each_object_whose_positions_records_carry() {
         ("{\"name\": \"A\", \"lat\": \"1.5\", \"lng\": \"2.5\"}\n{\"name\": \"B\", \"lat\": 3, \"lng\": 4}\n", "A: 1.5 2.5\nB: 3 4"),
         ("{\"class\":\"TPV\",\"device\":\"/dev/ttyS0\",\"mode\":3,\"lat\":46.498,\"lon\":7.567,\"alt\":1343}\n{\"class\":\"SKY\"}\n",
             "/dev/ttyS0: 46.498 7.567"),
-        ("{\"type\": \"Point\", \"coordinates\": [11.5, 48.25]}\n", ": 48.25 11.5"),
+        ("{\"type\": \"Point\", \"coordinates\": [11.5, 48.25]}\n", ": [11.5,48.25]"),
         ("{\"type\": \"Feature\", \"properties\": {\"name\": \"<b>bus</b>\"},
             \"geometry\": {\"type\": \"Point\", \"coordinates\": [11.5, 48.25, 520]}}\0", "<b>bus</b>: 48.25 11.5"),
         ("{\"type\": \"FeatureCollection\", \"features\": [
             {\"type\": \"Feature\", \"id\": \"a\", \"properties\": {}, \"geometry\": {\"type\": \"Point\", \"coordinates\": [1, 2]}},
             {\"type\": \"Feature\", \"id\": \"b\", \"properties\": null, \"geometry\": {\"type\": \"MultiPoint\", \"coordinates\": [[3, 4], [5, 6]]}}]}\0",
-            "a: 2 1\nb: 4 3, 6 5"),
+            "a: 2 1\nb: [[3,4],[5,6]]"),
         ("{\"aircraft\": [{\"hex\": \"3c6444\", \"lat\": 50.1, \"lon\": 8.6}, {\"hex\": \"4b1812\", \"lat\": 47.4, \"lon\": 188.5}]}\n",
             "3c6444: 50.1 8.6\n4b1812: 47.4 -171.5"),
         ("{\"lat\": 91, \"lon\": 0}\n{\"lat\": null, \"lon\": 5}\n{\"lat\": 9, \"lon\": 10}\n", ": 9 10"),
     ];
-    let find = r"Promise.all([import('./viewer/recognise/positions.js'), import('./viewer/text/json.js')])
-        .then(([{ findPositions }, { parseJson }]) => RECORDS.map((records) => {
+    let find = r"import('./viewer/recognise/recogniser.js').then(({ Recogniser }) => RECORDS.map((records) => {
+            const recogniser = new Recogniser();
             const found = new Map();
             for (const record of records.split(records.endsWith('\0') ? '\0' : '\n')) {
-                const json = parseJson(record);
-                for (const { object, lat, lon } of json === undefined ? [] : findPositions(json)) {
-                    found.set(object, [...(found.get(object) ?? []), `${lat} ${lon}`]);
+                for (const { object, lat, lon, shape } of recogniser.read(record).places) {
+                    const what = shape ? JSON.stringify(shape.coordinates) : `${lat} ${lon}`;
+                    found.set(object, [...(found.get(object) ?? []), what]);
                 }
             }
             return [...found].map(([name, points]) => `${name}: ${points.join(', ')}`).join('\n');
@@ -321,7 +320,7 @@ fn people_can_read_and_use_every_view_in_light_and_in_dark() {
     let _places = busy();
     let mut program = Program::start(&["--at-eof", "serve"]);
     for n in 0..12 {
-        program.write(format!("{{\"id\":\"o{}\",\"lat\":5{}.5,\"lon\":{n}.25,\"ok\":true}}\n", n % 3, n % 9));
+        program.write(format!("{{\"id\":\"o{}\",\"lat\":5{}.5,\"lon\":{n}.25,\"speed\":{n},\"ok\":true}}\n", n % 3, n % 9));
         program.write(format!("\u{1b}[3{}mcoloured {n}\u{1b}[0m\n", n % 8));
     }
     let show = |view: &str| format!("document.getElementById('tab-{view}').click(), true");

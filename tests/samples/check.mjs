@@ -33,7 +33,8 @@ function output(file) {
 function records(bytes, args) {
   if (args === "--format sse") {
     const found = [];
-    const parser = new EventStreamParser({ onEvent: ({ type, data }) => found.push([type, data]), onComment() {}, onRetry() {} });
+    const onEvent = ({ type, data }) => found.push([type, data]);
+    const parser = new EventStreamParser({ onEvent, onComment() {}, onRetry() {} });
     parser.push(bytes);
     return found;
   }

@@ -8,8 +8,8 @@ import { timeOf } from "./time.js";
 import { readWkt } from "./wkt.js";
 
 /**
- * Adds what `fields`, a list of [name, text] or [name, text, quantity], say to `found`. `time` and `label`, the name of the row, are what is known
- * already; `comma` says whether a comma may be the decimal sign. Returns the time, or null.
+ * Adds what `fields`, a list of [name, text] or [name, text, quantity], say to `found`. `time` and `label`, the name of
+ * the row, are what is known already; `comma` says whether a comma may be the decimal sign. Returns the time, or null.
  */
 export function readFields(fields, found, { time = null, label = "", comma = false } = {}) {
   let [rank, device, number] = [Infinity, "", ""];
@@ -29,9 +29,9 @@ export function readFields(fields, found, { time = null, label = "", comma = fal
       time ??= own;
       if (own !== null) continue;
     }
-    if (is.kind === "lat" && lat === null) lat = degrees(text, "NS");
-    if (is.kind === "lon" && lon === null) lon = degrees(text, "EW");
     const measured = known ?? quantity(text, comma);
+    if (is.kind === "lat") lat ??= degrees(text, "NS") ?? plainNumber(measured);
+    if (is.kind === "lon") lon ??= degrees(text, "EW") ?? plainNumber(measured);
     if (measured && is.kind !== "id") numbers.push([name, is.kind, measured]);
     else if (/^[A-Z]/i.test(text)) wkt.push(text);
     if (name === "mode" && Number(text) >= 2) fix = true;
@@ -47,4 +47,8 @@ export function readFields(fields, found, { time = null, label = "", comma = fal
     found.add(device, time, unit === "" ? name : `${name} (${unit})`, value);
   }
   return time;
+}
+
+function plainNumber(measured) {
+  return measured?.unit === "" ? measured.value : null;
 }

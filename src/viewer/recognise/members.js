@@ -19,7 +19,17 @@ const MAX_LIST = 8;
 /** What `json` says, added to `found`; `name` is what the text before it names. Returns its time, or null. */
 export function readJson(json, found, name = "", time = null) {
   const walk = new Walk(found);
-  walk.value(json, { path: "", device: name, object: name, time, listed: false, item: false, depth: 0, measured: true, system: "" });
+  walk.value(json, {
+    path: "",
+    device: name,
+    object: name,
+    time,
+    listed: false, // somewhere in a list
+    item: false, // a member of one
+    depth: 0,
+    measured: true, // not in a list with too many numbers
+    system: "", // of the coordinates, if they are not degrees
+  });
   walk.end();
   return time ?? walk.time;
 }
@@ -54,7 +64,7 @@ class Walk {
   #measure(value, path, { device, time, measured }) {
     if (!measured) return;
     const found = typeof value === "number" ? { value, unit: "" } : quantity(value.trim());
-    if (!found) return;
+    if (!found || !Number.isFinite(found.value)) return; // 1e999 is JSON, too
     const name = path === "" ? "value" : path;
     this.#found.add(device, time, found.unit === "" ? name : `${name} (${found.unit})`, found.value);
   }
@@ -63,7 +73,8 @@ class Walk {
     const measured = scope.measured && !hasMany(list);
     for (let i = 0; i < list.length && this.#members > 0; i += 1) {
       this.#members -= 1;
-      this.value(list[i], { ...scope, path: join(scope.path, i), listed: true, item: true, depth: scope.depth + 1, measured });
+      const path = join(scope.path, i);
+      this.value(list[i], { ...scope, path, listed: true, item: true, depth: scope.depth + 1, measured });
     }
   }
 

@@ -48,11 +48,13 @@ function angle(text, digits, letter, letters) {
   return Number((letter === letters[1] ? -value : value).toFixed(8));
 }
 
-/** hhmmss.ss and ddmmyy, in UTC. Receivers of the last century are no more in use, their recordings are. */
+/** hhmmss.ss and ddmmyy, in UTC; recordings may be of the last century. */
 function timeOf(clock, date) {
   if (!/^\d{6}(?:\.\d{1,4})?$/.test(clock ?? "") || !/^\d{6}$/.test(date ?? "")) return null;
-  const [day, month, year, hour, minute] = [date, date, date, clock, clock].map((text, i) => Number(text.substr([0, 2, 4, 0, 2][i], 2)));
-  return Date.UTC(year < 80 ? 2000 + year : 1900 + year, month - 1, day, hour, minute) + Number(clock.slice(4)) * 1000;
+  const two = (text, at) => Number(text.slice(at, at + 2));
+  const year = two(date, 4) + (two(date, 4) < 80 ? 2000 : 1900);
+  const minute = Date.UTC(year, two(date, 2) - 1, two(date, 0), two(clock, 0), two(clock, 2));
+  return minute + Number(clock.slice(4)) * 1000;
 }
 
 function add(found, time, name, text) {
