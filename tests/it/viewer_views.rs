@@ -204,6 +204,20 @@ fn shapes_that_are_none_and_lists_without_a_bottom_stop_neither_map_nor_log() {
 
 #[test]
 #[ignore = "needs chromium: tests/run"]
+fn what_is_recognised_and_not_drawn_is_said() {
+    let records = "SRID=3857;POINT(1000 2000)\nSRID=3857;LINESTRING(1 2, 3 4)\n{\"lat\": 0, \"lon\": 0}\n";
+    let said = "document.getElementById('kept').textContent";
+    let said = format!(
+        "ssePipe.events === 3 && document.getElementById('tab-map').hidden && {said}.includes('0, 0') && {said}"
+    );
+    shows(Chromium, records, "/", &[&said]).assert_value(
+        "Coordinates in EPSG:3857 are not degrees (2 records: not drawn); \
+         0, 0 without a fix is not a position (1 record: not drawn)",
+    );
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
 fn a_map_that_could_not_be_loaded_is_there_once_it_can() {
     let _places = busy();
     let mut program = Program::start(&[]);
@@ -320,7 +334,11 @@ fn people_can_read_and_use_every_view_in_light_and_in_dark() {
     let _places = busy();
     let mut program = Program::start(&["--at-eof", "serve"]);
     for n in 0..12 {
-        program.write(format!("{{\"id\":\"o{}\",\"lat\":5{}.5,\"lon\":{n}.25,\"speed\":{n},\"ok\":true}}\n", n % 3, n % 9));
+        program.write(format!(
+            "{{\"id\":\"o{}\",\"lat\":5{}.5,\"lon\":{n}.25,\"speed\":{n},\"ok\":true}}\n",
+            n % 3,
+            n % 9
+        ));
         program.write(format!("\u{1b}[3{}mcoloured {n}\u{1b}[0m\n", n % 8));
     }
     let show = |view: &str| format!("document.getElementById('tab-{view}').click(), true");
