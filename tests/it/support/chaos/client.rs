@@ -364,6 +364,7 @@ impl<'a> Client<'a> {
             ));
         }
         self.leave(on);
+        self.left = None; // the program dropped it at some time before it saw that
         Ok(())
     }
 
