@@ -219,13 +219,14 @@ impl Gate {
         self.wait_until(None, || self.fits(cost));
     }
 
-    /// Adds a batch to the shared log, and lets go of what nobody needs any more. Returns the number of the first entry
-    /// whose ID another one has, too.
-    pub(super) fn append(&self, mut batch: Batch) -> Result<Option<u64>, Stopped> {
+    /// Adds a batch to the shared log, counts its events before a client can have them, and lets go of what nobody needs any
+    /// more. Returns the number of the first entry whose ID another one has, too.
+    pub(super) fn append(&self, mut batch: Batch, events: u64) -> Result<Option<u64>, Stopped> {
         let mut log = self.log();
         if self.is_stopped() {
             return Err(Stopped); // some workers may have closed their streams already
         }
+        self.counters.events.fetch_add(events, Ordering::Relaxed);
         let repeated_id = batch.enter_own_ids();
         log.append(Arc::new(batch));
         self.trim(&mut log);
@@ -370,7 +371,7 @@ mod tests {
     fn append(gate: &Gate, draft: &mut Draft, entries: usize) {
         for _ in 0..entries {
             draft.push(Entry::Event, |out| out.extend_from_slice(b"0123456789"));
-            gate.append(draft.finish().expect("has an entry")).expect("is not stopped");
+            gate.append(draft.finish().expect("has an entry"), 1).expect("is not stopped");
         }
     }
 

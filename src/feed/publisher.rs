@@ -43,8 +43,9 @@ impl Publisher {
         !self.gate.is_stopped()
     }
 
-    /// Publishes what the draft holds, if anything, once the pace allows it. `false`: the program ends.
-    pub fn publish(&mut self, draft: &mut Draft) -> bool {
+    /// Publishes what the draft holds, if anything, once the pace allows it; this many `events` are counted. `false`: the
+    /// program ends, and nothing was published.
+    pub fn publish(&mut self, draft: &mut Draft, events: u64) -> bool {
         if draft.is_empty() {
             return true;
         }
@@ -58,7 +59,7 @@ impl Publisher {
             self.gate.wait_for_memory(cost);
         }
         if let Some(batch) = draft.finish() {
-            let Ok(repeated_id) = self.gate.append(batch) else { return false };
+            let Ok(repeated_id) = self.gate.append(batch, events) else { return false };
             self.repeated_id = self.repeated_id.or(repeated_id);
             self.wake_workers();
         }
@@ -101,6 +102,7 @@ mod tests {
         publisher: Publisher,
         draft: Draft,
         gate: Arc<Gate>,
+        counters: Arc<Counters>,
         /// How often each worker was woken.
         woken: [Arc<AtomicUsize>; 2],
     }
@@ -109,19 +111,26 @@ mod tests {
         fn new(bounds: Bounds) -> Feed {
             let memory = Arc::new(Memory::new(10));
             let log = Log::new(Run::new(1), Ids::Run);
-            let gate = Arc::new(Gate::new(bounds, log, Arc::clone(&memory), Arc::new(Counters::default()), 2));
+            let counters = Arc::<Counters>::default();
+            let gate = Arc::new(Gate::new(bounds, log, Arc::clone(&memory), Arc::clone(&counters), 2));
             let woken = [(); 2].map(|()| Arc::<AtomicUsize>::default());
             let wake = |count: &Arc<AtomicUsize>| -> Wake {
                 let count = Arc::clone(count);
                 Box::new(move || _ = count.fetch_add(1, Ordering::SeqCst))
             };
             let wakes = woken.iter().map(wake).collect();
-            Feed { publisher: Publisher::new(Arc::clone(&gate), wakes, 0), draft: Draft::new(memory), gate, woken }
+            Feed {
+                publisher: Publisher::new(Arc::clone(&gate), wakes, 0),
+                draft: Draft::new(memory),
+                gate,
+                counters,
+                woken,
+            }
         }
 
         fn publish(&mut self) -> bool {
             self.draft.push(Entry::Event, |out| out.resize(EVENT, b'x'));
-            self.publisher.publish(&mut self.draft)
+            self.publisher.publish(&mut self.draft, 1)
         }
 
         fn woken(&self) -> [usize; 2] {
@@ -146,6 +155,7 @@ mod tests {
         assert_eq!(feed.woken(), [0, 0]);
         feed.gate.stop();
         assert!(!feed.publish(), "nothing is published by a program that ends");
+        assert_eq!(feed.counters.events.load(Ordering::Relaxed), 20, "nor counted");
     }
 
     #[test]

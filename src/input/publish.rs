@@ -228,13 +228,7 @@ impl EventSink {
 
     /// Publishes what was added since the last call.
     pub fn publish(&mut self) {
-        // Counted before a client can have them; those of a draft that comes too late are not sent.
-        let events = std::mem::take(&mut self.events);
-        self.counters.events.fetch_add(events, Ordering::Relaxed);
-        if !self.publisher.publish(&mut self.draft) {
-            self.counters.events.fetch_sub(events, Ordering::Relaxed);
-            self.stopped = true;
-        }
+        self.stopped |= !self.publisher.publish(&mut self.draft, std::mem::take(&mut self.events));
         if !self.repeat_reported
             && let Some(number) = self.publisher.repeated_id()
         {
