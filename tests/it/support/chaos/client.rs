@@ -371,7 +371,10 @@ impl<'a> Client<'a> {
     /// A connection is over, one way or the other.
     fn leave(&mut self, on: Connection<'a>) {
         if on.answer.has_head() {
-            self.left = on.is_waited_for.then(Instant::now);
+            // One that was slow to read the end has left long before, to the program; one whose ID is not known is not
+            // waited for again and again.
+            let is_waited_for = on.is_waited_for && on.lapse < LATELY / 2 && on.stream.gap() != Some(None);
+            self.left = is_waited_for.then(Instant::now);
             match on.stream.gap() {
                 None => self.tally.resumed += u64::from(matches!(on.stream.asked(), Asked::After(_))),
                 Some(Some(_)) => self.tally.gaps += 1,

@@ -43,13 +43,17 @@ impl Habits {
             Reading::Bursts(ms(random.within(1..=100)), ms(random.within(1..=400))),
             Reading::Freezes(ms(random.within(0..=500)), freeze),
         ];
+        let reading = if random.one_in(2) { Reading::Fast } else { random.pick(&reading) };
+        let lives =
+            random.pick(&[&[u64::MAX] as &[u64], &[0, 400, 3000, 20_000, u64::MAX], &[3000, 100_000, 1_000_000]]);
         Habits {
             version: random.pick(&[Version::Http11, Version::Http11, Version::Http10]),
             is_event_source: !random.one_in(3),
             as_events: random.one_in(3),
             takes_tail_id: random.one_in(2),
-            reading: if random.one_in(2) { Reading::Fast } else { random.pick(&reading) },
-            lives: random.pick(&[&[u64::MAX], &[0, 400, 3000, 20_000, u64::MAX], &[3000, 100_000, 1_000_000]]),
+            // One that freezes stays, to see what becomes of it.
+            lives: if matches!(reading, Reading::Freezes(..)) { &[u64::MAX] } else { lives },
+            reading,
         }
     }
 
@@ -59,7 +63,7 @@ impl Habits {
         match id {
             Some(id) if random.one_in(3) => {
                 let encoded: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
-                let name = random.pick(&["last-event-id", "last_event_id", "lastEventId"]);
+                let name = random.pick(&["last-event-id", "last_event_id", "lastEventID"]);
                 query.push(format!("{name}={encoded}"));
             }
             Some(id) => fields += &format!("Last-Event-ID: {id}\r\n"),

@@ -71,7 +71,7 @@ impl Script {
             ends_inside_event: false,
             skipped: 0,
         };
-        let bytes = if random.one_in(20) { 30_000_000 } else { random.pick(&[20_000, 300_000, 2_000_000, 5_000_000]) };
+        let bytes = if random.one_in(20) { 30_000_000 } else { random.pick(&[20_000, 300_000, 3_000_000, 6_000_000]) };
         let sizes: Vec<Size> = (0..4).map(|_| Size::choose(random, settings)).collect();
         if settings.format == Format::EventStream && random.one_in(3) {
             script.input.extend("\u{feff}".bytes()); // a byte order mark, which is no part of it

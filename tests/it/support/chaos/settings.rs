@@ -99,7 +99,7 @@ impl Settings {
             tail: random.pick(&[None, None, None, Some(0), Some(1), Some(5), Some(200)]),
             // A shorter one would also hit clients whose packets are late: a sender with a small window may wait for
             // 200 ms and more.
-            stall: random.pick(&[Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(30)]),
+            stall: random.pick(&[Duration::from_secs(1), Duration::from_secs(1), Duration::from_secs(30)]),
             heartbeat: random.pick(&[Duration::ZERO, Duration::from_millis(10), Duration::from_secs(3600)]),
             retry: random.pick(&[(1, 1), (10, 100), (200, 400)]),
             threads: random.pick(&[1, 2, 3, 5]),
