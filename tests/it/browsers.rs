@@ -388,11 +388,13 @@ fn embedded_by_another_site(browser: Browser) {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
 fn chromium_makes_no_client_of_what_another_site_embeds() {
     embedded_by_another_site(Chromium);
 }
 
 #[test]
+#[ignore = "needs firefox: tests/run"]
 fn firefox_makes_no_client_of_what_another_site_embeds() {
     embedded_by_another_site(Firefox);
 }

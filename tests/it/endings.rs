@@ -238,6 +238,7 @@ fn a_client_that_reads_nothing_delays_the_exit_by_the_stall_time_at_most() {
 
 /// In a container the network goes with the program. What is on its way by then is lost, and what is lost is not sent again.
 #[test]
+#[ignore = "needs unshare, nsenter, ip and tc: tests/run"]
 fn a_client_behind_a_slow_link_has_everything_before_the_network_goes_with_the_program() {
     if !in_own_network("endings::a_client_behind_a_slow_link_has_everything_before_the_network_goes_with_the_program") {
         return;
