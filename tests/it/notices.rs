@@ -310,7 +310,6 @@ fn a_relay_that_asks_for_times_hands_them_on() {
     let mut origin = Program::start(&["--heartbeat", "0"]);
     let mut first = origin.stream();
     feed(&mut origin, &mut first, &["1", "2", "3"]);
-    origin.close_input();
     let mut direct = origin.stream_with("/events?times=event", "");
     let want = timed(&mut direct, 3);
     let mut stream = String::new();
