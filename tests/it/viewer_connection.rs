@@ -174,7 +174,7 @@ fn works_under_a_sub_path(browser: Browser) {
     let options = ["-v", "--retry", "100ms"];
     let mut first = Program::start(&options);
     let nginx = nginx(first.port);
-    let positions = "{\"lat\": 1, \"lon\": 2}\n";
+    let positions = "{\"lat\": 1, \"lon\": 2, \"depth\": 3}\n";
     let reconnecting = "ssePipe.state === 'reconnecting' && /502/.test(document.getElementById('detail').textContent)
         && /^in \\d+ s$|^now$/.test(document.getElementById('when').textContent)";
     let again = "ssePipe.state === 'live' && ssePipe.events === 2 && ssePipe.gaps === 1 && 'live again'";

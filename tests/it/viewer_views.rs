@@ -316,15 +316,18 @@ fn plot_and_map_can_be_opened_after_the_program_has_ended() {
     let _places = busy();
     let mut program = Program::start(&["--retry", "100ms"]);
     let steps = [
+        // The page has all of its parts: those of plot and map come when the log is there.
+        "ssePipe.plot && ssePipe.map && ssePipe.state === 'live' && ssePipe.events === 1",
         "ssePipe.state === 'ended'",
         "document.getElementById('tab-map').click(), ssePipe.map.ready",
         "document.getElementById('tab-plot').click(), ssePipe.plot.drawn === 1 && 'both'",
     ];
     let mut page = open(Chromium, &program.url("/"), &steps);
     program.write("{\"lat\": 1, \"lon\": 2, \"depth\": 3}\n");
+    page.wait_for("reached 1");
     program.close_input();
     assert_eq!(program.end().code(), Some(0));
-    page.wait_for("reached 1");
+    page.wait_for("reached 2");
     report(page).assert_value("both");
 }
 

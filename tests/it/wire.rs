@@ -172,7 +172,9 @@ fn the_page_comes_with_a_policy_that_runs_nothing_but_its_own_files() {
 #[test]
 fn a_page_of_one_s_own_is_read_afresh_each_time() {
     let file = folder("wire-page").join("page.html");
+    std::fs::write(&file, "<p>nothing yet").expect("can write"); // it must be there at the start
     let program = Program::start(&["--page", file.to_str().expect("is text")]);
+    std::fs::remove_file(&file).expect("is there");
     let html = "Accept: text/html\r\n";
     let mut missing = program.get("/", html);
     assert_eq!(missing.status, 404);

@@ -339,6 +339,13 @@ impl<'a> Client<'a> {
             return Ok(());
         }
         if !on.answer.has_head() {
+            // What it was to begin with may be evicted before its answer is sent.
+            let may_be_behind = pace != Pace::Slowest && round.script.surely_held_from(round.written()) > 1;
+            if may_be_behind && phase == Phase::Live {
+                self.tally.left_early += 1; // whether it counts as dropped is not known
+                self.leave(on);
+                return Ok(());
+            }
             return self.turned_away(&format!("no answer: {how}"));
         }
         let next = on.stream.next();

@@ -26,7 +26,9 @@ pub fn judge(round: &Round, ended: &Ended, tally: &Tally) -> Result<(), String> 
     let failed = ended.told.iter().any(|line| line.contains("bug") || line.contains("panicked"));
     ensure(!failed, || "it says that it failed".to_owned())?;
 
-    let summary = Summary::of(ended.told.last().map_or("", |line| line));
+    // What the reader has to say may come after it.
+    let summary = ended.told.iter().rfind(|line| line.contains(" to ") && line.contains(" client"));
+    let summary = Summary::of(summary.map_or("", |line| line));
     let events = if by_signal { round.end_of_all(None).map(|end| end - 1) } else { Some(script.last()) };
     if let Some(events) = events.map(|last| script.events(last)) {
         ensure(summary.events == events, || format!("want a summary of {events} events"))?;
