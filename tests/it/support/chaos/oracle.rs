@@ -192,7 +192,8 @@ impl<'a> Stream<'a> {
             Asked::New | Asked::Unknown => {
                 let tail = if self.asked == Asked::New { self.settings.tail.unwrap_or(u64::MAX) } else { u64::MAX };
                 let latest_start = latest_start.max((self.script.last() + 1).saturating_sub(tail));
-                is_event_source && self.script.last_that_counts(false) < latest_start
+                // One that sends an ID returns, even if nobody knows the ID.
+                (is_event_source || self.asked == Asked::Unknown) && self.script.last_that_counts(false) < latest_start
             }
             // By an ID that is no longer held it isn't recognised.
             Asked::After(last) => self.script.last_that_counts(true) < latest_start.max(last.number + 1),
