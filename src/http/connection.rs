@@ -7,7 +7,8 @@
 //!   └────▶ Stream ──▶ Answer …                (the last-chunk is the rest of an answer like any other)
 //! ```
 //!
-//! Whatever goes wrong leads to `Closed` from anywhere. No socket and no clock: the owner (a worker) has both.
+//! Whatever goes wrong leads to `Closed` from anywhere. No socket and no clock: the owner (a worker) has both. It is long
+//! because every call is a transition of this one machine.
 //!
 //! The owner calls `handle_*` when something has happened: [`Connection::handle_input`] with bytes (and does what the
 //! [`Action`] says), [`Connection::handle_eof`], [`Connection::handle_error`]; for all connections

@@ -163,6 +163,7 @@ impl JsonTexts {
     }
 
     /// Takes the next bytes and hands on the texts that they complete, and what is not JSON.
+    // Long because it is a state machine: a `match` with an arm for each state.
     pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Record<'_>)) {
         // The text at hand is what is held, and the bytes from `run` to `at`.
         let (mut at, mut run) = (0, 0);

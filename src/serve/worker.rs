@@ -2,6 +2,8 @@
 //!
 //! Edge-triggered: a socket is registered once, for both directions. A client whose socket took less than it was
 //! given waits for its next writable edge; one that was stopped by our own budget goes on the ready list.
+//!
+//! It is long because it is one loop, whose steps stand here in the order of their calls.
 
 use super::client::Client;
 use super::cursors::Cursors;
@@ -37,6 +39,13 @@ const SCRATCH: usize = 16 * 1024;
 const MESSAGES: usize = 256;
 /// Deadlines are looked through (O(clients)) at most this often; none of them needs to be more exact.
 const SWEEP: Duration = Duration::from_millis(20);
+
+/// Whether a client is read on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    GoesOn,
+    Over,
+}
 
 /// One worker.
 pub struct Worker {
@@ -231,7 +240,6 @@ impl Worker {
     }
 
     fn read(&mut self, key: usize, now: Instant) {
-        let shared = Arc::clone(&self.shared);
         loop {
             let Some(client) = self.clients.get_mut(key) else { return };
             if client.connection.poll_closed().is_some() {
@@ -240,76 +248,82 @@ impl Worker {
             match client.socket.read(&mut self.scratch) {
                 Ok(0) => return client.connection.handle_eof(),
                 Ok(n) => {
-                    let admission = (!client.connection.is_owed()).then(|| shared.gate.admission());
-                    let first = admission.is_some();
-                    let log = admission.as_ref().map_or(&self.log, Admission::log);
-                    let context = RequestContext {
-                        log,
-                        history: self.shared.gate.history(),
-                        phase: self.phase,
-                        date: self.date.at(now),
-                        retry: spread(self.shared.retry, self.retries),
-                        crowded: self.shared.places_taken() > self.shared.max_clients,
-                        counters: &self.shared.counters,
-                        gauges: self.shared.gauges(log),
-                    };
-                    let bytes = &self.scratch[..n];
-                    let action = client.connection.handle_input(bytes, &self.shared.service, &context, now);
-                    match (&action, admission) {
-                        (Some(Action::Joined { start, .. }), Some(admission)) => {
-                            self.fresh |= admission.join(self.index, start.cursor, &mut self.log);
-                            self.cursors.join(start.cursor);
-                        }
-                        (_, admission) => drop(admission),
-                    }
-                    // Counted before anything else is said of it: the server must not end meanwhile.
-                    let answered = first && client.connection.is_owed();
-                    if answered {
-                        client.owed = true;
-                        client.short = !matches!(action, Some(Action::Joined { .. }));
-                        if client.short {
-                            self.shared.short.fetch_add(1, Ordering::Relaxed);
-                        }
-                        self.shared.drain().ask();
-                    }
-                    match action {
-                        None => {}
-                        Some(Action::Refused(refusal)) => reports::refused(&self.shared.report, &refusal),
-                        Some(Action::Farewell) => {
-                            self.shared.drain().farewell();
-                        }
-                        Some(Action::TurnedAway) => reports::turned_away(&self.shared),
-                        Some(Action::LookUp(target)) => {
-                            client.visit = self.files.look_up(key, target);
-                            if client.visit.is_none() {
-                                let service = &self.shared.service;
-                                client.connection.handle_found(Found::Busy, service, self.date.at(now), now);
-                            }
-                        }
-                        Some(Action::Joined { event_source, returning, start }) => {
-                            self.retries = self.retries.wrapping_add(1);
-                            client.stream = Some(match (event_source, self.phase, returning) {
-                                (false, ..) => Returns::Never,
-                                (true, Phase::Live | Phase::EndedOpen, _) => Returns::Surely,
-                                (true, Phase::Ended, true) => Returns::Again,
-                                (true, Phase::Ended, false) => Returns::Late,
-                            });
-                            reports::joined(
-                                &self.shared,
-                                client.peer.as_deref(),
-                                event_source,
-                                returning,
-                                start.missed,
-                            );
-                        }
-                    }
-                    if answered && client.connection.cursor().is_none() {
-                        return; // a body is read away after a short answer was given (`follow_up`), or it might eat it
+                    if self.take_bytes(key, n, now) == Reading::Over {
+                        return;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return client.connection.handle_error(),
+            }
+        }
+    }
+
+    /// Gives the first `n` bytes of the scratch buffer to a client's connection, and does what follows from them.
+    fn take_bytes(&mut self, key: usize, n: usize, now: Instant) -> Reading {
+        let shared = Arc::clone(&self.shared);
+        let client = &mut self.clients[key];
+        let admission = (!client.connection.is_owed()).then(|| shared.gate.admission());
+        let first = admission.is_some();
+        let log = admission.as_ref().map_or(&self.log, Admission::log);
+        let context = RequestContext {
+            log,
+            history: shared.gate.history(),
+            phase: self.phase,
+            date: self.date.at(now),
+            retry: spread(shared.retry, self.retries),
+            crowded: shared.places_taken() > shared.max_clients,
+            counters: &shared.counters,
+            gauges: shared.gauges(log),
+        };
+        let action = client.connection.handle_input(&self.scratch[..n], &shared.service, &context, now);
+        match (&action, admission) {
+            (Some(Action::Joined { start, .. }), Some(admission)) => {
+                self.fresh |= admission.join(self.index, start.cursor, &mut self.log);
+                self.cursors.join(start.cursor);
+            }
+            (_, admission) => drop(admission),
+        }
+        // Counted before anything else is said of it: the server must not end meanwhile.
+        let answered = first && client.connection.is_owed();
+        if answered {
+            client.owed = true;
+            client.short = !matches!(action, Some(Action::Joined { .. }));
+            if client.short {
+                shared.short.fetch_add(1, Ordering::Relaxed);
+            }
+            shared.drain().ask();
+        }
+        if let Some(action) = action {
+            self.act(key, action, now);
+        }
+        // A body is read away after a short answer was given (`follow_up`), or it might eat it.
+        let has_stream = self.clients[key].connection.cursor().is_some();
+        if answered && !has_stream { Reading::Over } else { Reading::GoesOn }
+    }
+
+    /// Does what a client's request asks for.
+    fn act(&mut self, key: usize, action: Action, now: Instant) {
+        let (client, shared) = (&mut self.clients[key], &self.shared);
+        match action {
+            Action::Refused(refusal) => reports::refused(&shared.report, &refusal),
+            Action::Farewell => shared.drain().farewell(),
+            Action::TurnedAway => reports::turned_away(shared),
+            Action::LookUp(target) => {
+                client.visit = self.files.look_up(key, target);
+                if client.visit.is_none() {
+                    client.connection.handle_found(Found::Busy, &shared.service, self.date.at(now), now);
+                }
+            }
+            Action::Joined { event_source, returning, start } => {
+                self.retries = self.retries.wrapping_add(1);
+                client.stream = Some(match (event_source, self.phase, returning) {
+                    (false, ..) => Returns::Never,
+                    (true, Phase::Live | Phase::EndedOpen, _) => Returns::Surely,
+                    (true, Phase::Ended, true) => Returns::Again,
+                    (true, Phase::Ended, false) => Returns::Late,
+                });
+                reports::joined(shared, client.peer.as_deref(), event_source, returning, start.missed);
             }
         }
     }

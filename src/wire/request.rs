@@ -112,6 +112,7 @@ const ALONE: Invalid = Invalid::BadRequest("a CR stands alone");
 /// Reads the request at the start of `bytes` and tells how long its head is.
 ///
 /// `Ok(None)` asks for more bytes. Empty lines before the request line are passed over (RFC 9112 § 2.2).
+// Long because the order of its checks is what counts: each bound before what it bounds is read.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
     // No byte beyond the bound is looked at: then a head is refused for the same reason however its bytes are cut.
     let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
