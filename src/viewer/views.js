@@ -8,6 +8,9 @@ import { Log } from "./log/log.js";
 /** In the order of their tabs. */
 const NAMES = ["log", "plot", "map"];
 
+/** Plot and map are loaded once the log is drawn, so that they don't delay its first row, or after this many ms. */
+const LOG_ALONE = 1000;
+
 export class Views {
   #items;
   #onShow;
@@ -23,8 +26,14 @@ export class Views {
   constructor(items, { isLive, onRows, onShow }) {
     this.#items = items;
     this.#onShow = onShow;
-    this.log = new Log($("log"), items, onRows);
-    this.loaded = this.#load(isLive);
+    const drawn = new Promise((resolve) => {
+      this.log = new Log($("log"), items, () => {
+        onRows();
+        resolve();
+      });
+      setTimeout(resolve, LOG_ALONE);
+    });
+    this.loaded = drawn.then(() => this.#load(isLive));
     for (const name of NAMES) $(`tab-${name}`).addEventListener("click", () => this.go(name));
     $("latlon").addEventListener("click", () => this.#toggleLatLon());
     window.addEventListener("hashchange", () => this.readAddress());
