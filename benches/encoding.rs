@@ -56,7 +56,7 @@ fn lines(kind: Kind, size: usize) -> (Vec<u8>, usize) {
 
 fn record(encoder: &mut Encoder, record: Record<'_>, draft: &mut Draft) {
     if encoder.record(record, draft) == Err(Full) {
-        draft.finish();
+        draft.finish(None);
         encoder.record(record, draft).expect("an empty draft has room");
     }
 }
@@ -78,7 +78,7 @@ fn encode(bencher: Bencher, kind: Kind, size: usize) {
             },
             Next::Record(next) => record(&mut encoder, next, &mut draft),
         });
-        draft.finish()
+        draft.finish(None)
     });
 }
 

@@ -23,7 +23,7 @@ fn batches(run: Run, events: u64) -> Vec<Arc<Batch>> {
         for _ in 0..events {
             encoder.record(Record::Bytes(&[b'x'; 200]), &mut draft).expect("has room");
         }
-        Arc::new(draft.finish().expect("has entries"))
+        Arc::new(draft.finish(None).expect("has entries"))
     };
     (0..BATCHES).map(|_| batch()).collect()
 }

@@ -26,11 +26,12 @@
 //! 2. `input::source` takes it apart: `input::records` into lines, and `input::json` or `wire::event_stream` into parts.
 //! 3. `input::encoder` writes each record into a `log::batch::Draft` as its final bytes: one event, one chunk.
 //! 4. `input::publish` has `feed::publisher` make room in the shared log (old batches are evicted if they must) and finish
-//!    the batch.
+//!    the batch. A large batch for many streams goes into a `log::segment`, a file in memory.
 //! 5. `feed::gate` appends the batch, an `Arc`, to the shared log; the workers that have streams are woken.
 //! 6. `serve::worker` follows: its own `log::Log` gets the pointer, and every stream goes on its ready list.
-//! 7. `http::connection` says which slices of the log are pending from the client's cursor on.
-//! 8. `serve::client` writes them with one system call; the cursor moves by what the socket took.
+//! 7. `http::connection` says which slices of the log, or which part of a segment, are pending from the client's cursor on.
+//! 8. `serve::client` writes them with one system call (`sendfile` for a segment: nothing is copied); the cursor moves by
+//!    what the socket took.
 //! 9. At the end of the turn the worker trims its log to what its clients need, and reports their cursors to the gate, which
 //!    trims the shared log to clients and history.
 //! 10. When nobody holds the batch any more, its memory returns to `log::memory`, and the gate may let the reader go on.

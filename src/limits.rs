@@ -10,6 +10,10 @@ const TURNED_AWAY: usize = 64;
 /// Files that the program may have open beside clients, its listeners and those of each worker: standard ones, polls,
 /// wakers, the pipe of the signals, and some to spare.
 const OWN_FILES: usize = 16;
+/// Files that the log may have open: its segments.
+const SEGMENTS: usize = 20;
+/// With fewer files than this there are none for segments: clients need them more.
+const FEW_FILES: usize = 256;
 /// A worker's poll and its waker.
 const FILES_OF_WORKER: usize = 2;
 
@@ -20,14 +24,17 @@ pub struct Capacity {
     pub clients: usize,
     /// Those beyond, that are told to come again later.
     pub turned_away: usize,
+    /// Whether there are files for the segments of the log too.
+    pub segments: bool,
 }
 
 impl Capacity {
     /// What a limit of this many open files leaves, beside this many listeners and workers.
     pub fn within(files: usize, listeners: usize, workers: usize) -> Capacity {
         let turned_away = TURNED_AWAY.min(files / 8);
-        let own = OWN_FILES + listeners + FILES_OF_WORKER * workers;
-        Capacity { clients: files.saturating_sub(own + turned_away).max(1), turned_away }
+        let segments = files >= FEW_FILES;
+        let own = OWN_FILES + if segments { SEGMENTS } else { 0 } + listeners + FILES_OF_WORKER * workers;
+        Capacity { clients: files.saturating_sub(own + turned_away).max(1), turned_away, segments }
     }
 }
 
@@ -89,10 +96,15 @@ mod tests {
 
     #[test]
     fn there_is_room_for_what_the_limit_on_open_files_leaves() {
-        for (files, clients, turned_away) in
-            [(1024, 1024 - 16 - 2 - 4 - 64, 64), (1 << 20, (1 << 20) - 86, 64), (64, 34, 8), (8, 1, 1)]
-        {
-            assert_eq!(Capacity::within(files, 2, 2), Capacity { clients, turned_away }, "{files} files");
+        for (files, clients, turned_away, segments) in [
+            (1024, 1024 - 36 - 2 - 4 - 64, 64, true),
+            (1 << 20, (1 << 20) - 106, 64, true),
+            (255, 255 - 16 - 2 - 4 - 31, 31, false),
+            (64, 34, 8, false),
+            (8, 1, 1, false),
+        ] {
+            let capacity = Capacity { clients, turned_away, segments };
+            assert_eq!(Capacity::within(files, 2, 2), capacity, "{files} files");
         }
     }
 }

@@ -47,6 +47,9 @@ pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Fi
     let capacity = Capacity { clients: config.listen.max_clients.unwrap_or(room.clients), ..room };
     // Small beside the buffer, for the log lets go of whole batches.
     let memory = Arc::new(Memory::new(BLOCK.min(config.delivery.buffer / 8)));
+    if !room.segments {
+        memory.refuse_files();
+    }
     let ids = ids(&config.input.format);
     let log = || Log::new(run, ids.clone());
     let (page, files) = config.page.clone().map(PageReader::new).unzip();

@@ -17,8 +17,10 @@ use sse_pipe::input::records::Record;
 use sse_pipe::log::batch::Draft;
 use sse_pipe::log::id::Run;
 use sse_pipe::log::memory::Memory;
+use sse_pipe::log::segment::Segments;
 use sse_pipe::log::{Ids, Log, Missed, StartingPoint};
 use std::io::IoSlice;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,6 +72,7 @@ struct Play {
     connection: Connection,
     log: Log,
     draft: Draft,
+    segments: Segments,
     encoder: Encoder,
     service: Service,
     history: u64,
@@ -146,10 +149,12 @@ impl Play {
             page: CustomPage::File,
             metrics: false,
         };
+        let memory = Arc::new(Memory::new(2048)); // more than is published at a time
         Play {
             connection: Connection::new(begin, Accepted::default()),
             log: Log::new(run, Ids::Run),
-            draft: Draft::new(Arc::new(Memory::new(2048))), // more than is published at a time
+            draft: Draft::new(Arc::clone(&memory)),
+            segments: Segments::new(1 << 14, memory), // so that they are soon full
             encoder: Encoder::new(config),
             service,
             history,
@@ -320,11 +325,11 @@ impl Play {
             self.encoder.record(record, &mut self.draft).expect("there is room");
             count += (self.draft.next() - before) as usize;
         }
-        let batch = self.draft.finish().expect("has entries");
+        let to_segment = !self.published.is_multiple_of(3);
+        let batch = self.draft.finish(to_segment.then_some(&mut self.segments)).expect("has entries");
         for number in batch.first()..=batch.last() {
             let (start, end) = batch.entry_around(batch.entry_start(number));
-            let place = (start - batch.start()) as usize..(end - batch.start()) as usize;
-            self.entries.push(batch.bytes()[place].to_vec());
+            self.entries.push(batch.read(start, end).expect("can be read").into_owned());
             self.read_at.push(batch.time());
         }
         self.batches.push_back(count);
@@ -344,10 +349,23 @@ impl Play {
             assert_eq!(all, latest, "the short way leads elsewhere");
         }
         self.connection.stage_time(&self.log);
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = self.connection.poll_write(&self.log, &mut slices, most);
-        let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
-        assert!(bytes.len() <= most && slices[..count].iter().all(|slice| !slice.is_empty()));
+        let bytes = match self.connection.poll_segment(&self.log, most) {
+            Some(range) => {
+                let mut bytes = vec![0; range.len];
+                range.segment.file().read_exact_at(&mut bytes, range.position).expect("can be read");
+                bytes
+            }
+            None => {
+                if let Some(cursor) = self.connection.poll_load(&self.log) {
+                    self.log.load(cursor).expect("can be read");
+                }
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let count = self.connection.poll_write(&self.log, &mut slices, most);
+                assert!(slices[..count].iter().all(|slice| !slice.is_empty()));
+                slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>()
+            }
+        };
+        assert!(bytes.len() <= most);
         assert_eq!(bytes.is_empty(), !self.connection.has_pending(&self.log), "what is pending is offered");
         if bytes.is_empty() {
             return 0; // as the worker: nothing is written, nothing is told

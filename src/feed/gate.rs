@@ -13,6 +13,7 @@
 use super::pace::{Pace, Progress};
 use crate::counters::Counters;
 use crate::log::memory::Memory;
+use crate::log::segment::Segments;
 use crate::log::{Batch, Log};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -171,6 +172,16 @@ impl Gate {
         self.notify();
     }
 
+    /// How many streams are open.
+    pub fn streams(&self) -> usize {
+        self.progress.iter().map(Progress::streams).sum()
+    }
+
+    /// Segments for the batches that come through this gate.
+    pub(super) fn segments(&self) -> Segments {
+        Segments::new(self.bounds.buffer, Arc::clone(&self.memory))
+    }
+
     /// Whether [`Gate::stop`] was called.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
@@ -178,7 +189,7 @@ impl Gate {
 
     /// Blocks until this many streams are open.
     pub(super) fn wait_for_streams(&self, least: usize) {
-        self.wait_until(None, || self.progress.iter().map(Progress::streams).sum::<usize>() >= least);
+        self.wait_until(None, || self.streams() >= least);
     }
 
     /// Blocks until the pace allows going on without evicting anything more.
@@ -371,7 +382,7 @@ mod tests {
     fn append(gate: &Gate, draft: &mut Draft, entries: usize) {
         for _ in 0..entries {
             draft.push(Entry::Event, |out| out.extend_from_slice(b"0123456789"));
-            gate.append(draft.finish().expect("has an entry"), 1).expect("is not stopped");
+            gate.append(draft.finish(None).expect("has an entry"), 1).expect("is not stopped");
         }
     }
 

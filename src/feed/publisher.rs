@@ -3,11 +3,17 @@
 
 use super::gate::Gate;
 use crate::log::batch::Draft;
+use crate::log::segment::Segments;
 use std::fmt;
 use std::sync::Arc;
 
 /// What wakes a worker: it then looks for what is new in the shared log.
 pub type Wake = Box<dyn Fn() + Send>;
+
+/// From this many streams on a batch is worth a place in a segment, if it has this many bytes: filling the pages of a
+/// segment costs about as much as two copies to a socket.
+const MANY_STREAMS: usize = 32;
+const LARGE_BATCH: usize = 64 << 10;
 
 /// The reader's end of the feed.
 pub struct Publisher {
@@ -18,6 +24,7 @@ pub struct Publisher {
     least_streams: usize,
     /// Number of the first entry whose ID another one had before it.
     repeated_id: Option<u64>,
+    segments: Segments,
 }
 
 impl fmt::Debug for Publisher {
@@ -29,7 +36,8 @@ impl fmt::Debug for Publisher {
 impl Publisher {
     /// The end of the feed that leads through `gate` to the workers that `wakes` wakes.
     pub fn new(gate: Arc<Gate>, wakes: Vec<Wake>, least_streams: usize) -> Publisher {
-        Publisher { gate, wakes, least_streams, repeated_id: None }
+        let segments = gate.segments();
+        Publisher { gate, wakes, least_streams, repeated_id: None, segments }
     }
 
     /// Blocks until enough clients are connected to begin.
@@ -58,7 +66,8 @@ impl Publisher {
             self.wake_workers();
             self.gate.wait_for_memory(cost);
         }
-        if let Some(batch) = draft.finish() {
+        let pays = draft.len() >= LARGE_BATCH && self.gate.streams() >= MANY_STREAMS;
+        if let Some(batch) = draft.finish(pays.then_some(&mut self.segments)) {
             let Ok(repeated_id) = self.gate.append(batch, events) else { return false };
             self.repeated_id = self.repeated_id.or(repeated_id);
             self.wake_workers();

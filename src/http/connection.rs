@@ -14,9 +14,9 @@
 //! [`Action`] says), [`Connection::handle_eof`], [`Connection::handle_error`]; for all connections
 //! [`Connection::handle_eviction`], [`Connection::handle_silence`], [`Connection::handle_end`],
 //! [`Connection::handle_timeout`] when [`Connection::poll_deadline`] has passed. After any of them it asks, in this order:
-//! [`Connection::poll_latest`], or [`Connection::stage_time`] and [`Connection::poll_write`] (write the slices, say with
-//! [`Connection::handle_written`] how much was taken; again, until nothing is pending or the socket is full), [`Connection::poll_content`] if the socket has
-//! room (have that piece of the file read, and some time later give it to [`Connection::handle_content`]),
+//! [`Connection::poll_latest`], or [`Connection::stage_time`] and [`Connection::poll_segment`] or [`Connection::poll_write`]
+//! (write what they give, say with [`Connection::handle_written`] how much was taken; again, until nothing is pending or
+//! the socket is full), [`Connection::poll_content`] if the socket has room (have that piece of the file read, and some time later give it to [`Connection::handle_content`]),
 //! [`Connection::poll_shutdown`] (once the kernel has sent everything, shut down the write side and call
 //! [`Connection::handle_shutdown`]), [`Connection::poll_closed`] (remove it).
 //!
@@ -27,7 +27,7 @@ use super::file::{FileRequest, Found, Target};
 use super::replies::{refuse, too_late};
 use super::service::{Accepted, Phase, RequestContext, Service};
 use super::stream::{NoticeForm, Opening};
-use crate::log::{Log, StartingPoint};
+use crate::log::{Log, Range, StartingPoint};
 use crate::wire::chunk;
 use crate::wire::notice;
 use crate::wire::request::{self, Version};
@@ -382,6 +382,27 @@ impl Connection {
             self.staged = Cow::Owned(staged);
         }
         **told = Told { time, until };
+    }
+
+    /// What is to be written from a segment, at most `most` bytes; `None` if what comes next is in our own memory.
+    pub fn poll_segment<'a>(&self, log: &'a Log, most: usize) -> Option<Range<'a>> {
+        match &self.state {
+            State::Stream(Stream { cursor, version: Version::Http11, times, .. }) if self.staged.is_empty() => {
+                // What was read later has its time before it.
+                let until = times.as_ref().map_or(u64::MAX, |told| told.until);
+                log.segment_from(*cursor, most.min(usize::try_from(until.saturating_sub(*cursor)).unwrap_or(most)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Where in the log the bytes are that [`Connection::poll_write`] needs in our own memory ([`Log::load`]): a client
+    /// without chunks is not sent whole batches.
+    pub fn poll_load(&self, log: &Log) -> Option<u64> {
+        match self.state {
+            State::Stream(Stream { cursor, .. }) if self.staged.is_empty() && cursor < log.end_offset() => Some(cursor),
+            _ => None,
+        }
     }
 
     /// What is to be written, at most `most` bytes; returns how many slices there are.

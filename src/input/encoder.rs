@@ -207,8 +207,8 @@ mod tests {
         let mut draft = draft(10_000);
         let mut encoder = Encoder::new(config);
         let encoded = records.iter().map(|record| encoder.record(*record, &mut draft).expect("has room")).collect();
-        let batch = draft.finish().expect("has entries");
-        (String::from_utf8(batch.bytes().to_vec()).expect("is text"), encoded)
+        let batch = draft.finish(None).expect("has entries");
+        (String::from_utf8(batch.bytes().expect("in memory").to_vec()).expect("is text"), encoded)
     }
 
     fn config() -> EncoderConfig {
@@ -255,15 +255,15 @@ mod tests {
                 let mut got = Vec::new();
                 loop {
                     lines = encoder.lines(lines, &mut draft);
-                    let Some(batch) = draft.finish() else { break };
-                    assert!(batch.bytes().len() <= 1 << 16);
-                    got.extend_from_slice(batch.bytes());
+                    let Some(batch) = draft.finish(None) else { break };
+                    assert!(batch.bytes().expect("in memory").len() <= 1 << 16);
+                    got.extend_from_slice(batch.bytes().expect("in memory"));
                 }
                 for text in &texts {
                     assert_eq!(other.record(Record::Bytes(text.as_bytes()), &mut others), Ok(Encoded::Written));
                 }
-                let want = others.finish().expect("has entries");
-                assert_eq!(got.escape_ascii().to_string(), want.bytes().escape_ascii().to_string());
+                let want = others.finish(None).expect("has entries");
+                assert_eq!(got.escape_ascii().to_string(), want.bytes().expect("in memory").escape_ascii().to_string());
             }
         }
     }
@@ -276,12 +276,12 @@ mod tests {
         for n in 0..100 {
             let data = "x".repeat(n * 7 % 300);
             if encoder.record(Record::Bytes(data.as_bytes()), &mut draft) == Err(Full) {
-                batches.push(draft.finish().expect("has entries"));
+                batches.push(draft.finish(None).expect("has entries"));
                 assert_eq!(encoder.record(Record::Bytes(data.as_bytes()), &mut draft), Ok(Encoded::Written));
             }
         }
         assert_eq!(draft.next(), 101, "each is there once");
-        assert!(batches.len() > 10 && batches.iter().all(|batch| batch.bytes().len() <= 1000));
+        assert!(batches.len() > 10 && batches.iter().all(|batch| batch.bytes().expect("in memory").len() <= 1000));
     }
 
     #[test]

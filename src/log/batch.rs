@@ -2,6 +2,9 @@
 
 use super::memory::{Block, Memory};
 use super::own_ids::{Drafted, Held, OwnIds};
+use super::segment::{Segment, Segments};
+use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 /// Some entries of the log, back to back. Each entry is one whole chunk.
@@ -11,9 +14,13 @@ pub struct Batch {
     start: u64,
     /// Number of the first entry; the log's first is 1.
     first: u64,
+    /// How many bytes its entries have.
+    len: usize,
+    /// Where each entry ends; and the entries themselves, unless a segment has them.
     block: Block,
     /// When it was read, in milliseconds since 1970.
     time: u64,
+    segment: Option<Arc<Segment>>,
     /// Number of the latest entry up to here that is an event and no comment; 0 where there is none yet.
     last_event: u64,
     /// IDs that records brought with them, where they may.
@@ -45,7 +52,7 @@ impl Batch {
 
     /// Offset in the log just after the last byte.
     pub fn end(&self) -> u64 {
-        self.start + self.block.bytes.len() as u64
+        self.start + self.len as u64
     }
 
     /// Number of the first entry.
@@ -84,15 +91,38 @@ impl Batch {
         self.time
     }
 
-    /// All bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.block.bytes
+    /// All bytes, unless a segment has them.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        self.segment.is_none().then_some(&self.block.bytes)
+    }
+
+    /// Where its memory is counted.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The segment that has its bytes.
+    pub fn segment(&self) -> Option<&Arc<Segment>> {
+        self.segment.as_ref()
+    }
+
+    /// The bytes from this offset in the log up to that one, wherever they are.
+    pub fn read(&self, start: u64, end: u64) -> io::Result<Cow<'_, [u8]>> {
+        match &self.segment {
+            None => Ok(Cow::Borrowed(&self.block.bytes[(start - self.start) as usize..(end - self.start) as usize])),
+            Some(segment) => {
+                let mut bytes = vec![0; (end - start) as usize];
+                segment.read(start, &mut bytes)?;
+                Ok(Cow::Owned(bytes))
+            }
+        }
     }
 
     /// The memory that it takes, in bytes, its index included.
     pub fn cost(&self) -> usize {
         let own_ids = self.own_ids.as_ref().map_or(0, Held::cost);
-        self.block.cost() + own_ids + BATCH_COST
+        let in_segment = if self.segment.is_some() { self.len } else { 0 };
+        in_segment + self.block.cost() + own_ids + BATCH_COST
     }
 
     /// Offset in the log at which entry `number` of this batch begins.
@@ -211,14 +241,23 @@ impl Draft {
         block + own_ids + BATCH_COST
     }
 
-    /// Takes what was filled in as a batch, and goes on with an empty draft behind it. `None` when there is nothing.
-    pub fn finish(&mut self) -> Option<Batch> {
+    /// How many bytes have been filled in.
+    pub fn len(&self) -> usize {
+        self.block.bytes.len()
+    }
+
+    /// Takes what was filled in as a batch, and goes on with an empty draft behind it. `None` when there is nothing. The
+    /// bytes go to `segments`, if there are any and they take them.
+    pub fn finish(&mut self, segments: Option<&mut Segments>) -> Option<Batch> {
         if self.is_empty() {
             return None;
         }
+        let len = self.len();
+        let segment = segments.and_then(|segments| segments.append(self.start, &self.block.bytes));
         // A flood fills drafts, and each goes out as it is. A trickle makes small batches, which may be kept for long:
         // they are copies, so that they take what they are counted for, and the draft serves again.
         let block = match self.memory.is_well_filled(&self.block) {
+            _ if segment.is_some() => Block { bytes: Vec::new(), ends: self.block.ends.as_slice().into() },
             true => {
                 let next = self.memory.take_after(&self.block);
                 std::mem::replace(&mut self.block, next)
@@ -228,8 +267,10 @@ impl Draft {
         let batch = Batch {
             start: self.start,
             first: self.first,
+            len,
             block,
             time: self.time,
+            segment,
             last_event: self.last_event,
             own_ids: self.own_ids.as_mut().map(Drafted::finish),
             last_own_id: self.last_own_id,

@@ -4,7 +4,7 @@
 //! would be in no cache; a block that has just been sent is. A block is as large as the latest batches were, so that a
 //! batch that is kept for long takes hardly more than its bytes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// The usual size of a block: what a read of 1 MiB becomes, with the chunks and fields of records of some 100 bytes.
@@ -50,12 +50,20 @@ pub struct Memory {
     latest: AtomicUsize,
     /// Empty blocks, the latest used last.
     spare: Mutex<Vec<Block>>,
+    /// Whether batches can't be in files: the system refuses those, or to send from them, or has few files.
+    files_refused: AtomicBool,
 }
 
 impl Memory {
     /// Nothing is held yet; blocks will have `block` bytes.
     pub fn new(block: usize) -> Memory {
-        Memory { held: AtomicUsize::new(0), block, latest: AtomicUsize::new(block), spare: Mutex::default() }
+        Memory {
+            held: AtomicUsize::new(0),
+            block,
+            latest: AtomicUsize::new(block),
+            spare: Mutex::default(),
+            files_refused: AtomicBool::new(false),
+        }
     }
 
     /// What the batches that are alive cost, in bytes, their index included.
@@ -129,6 +137,16 @@ impl Memory {
                 Block { bytes: Vec::with_capacity(least), ends: Vec::new() }
             }
         }
+    }
+
+    /// From now on all batches stay in our own memory: the system refuses files in memory, or to send from them, or has few files.
+    pub fn refuse_files(&self) {
+        self.files_refused.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Memory::refuse_files`] was called.
+    pub fn are_files_refused(&self) -> bool {
+        self.files_refused.load(Ordering::Relaxed)
     }
 
     /// A batch of this cost has come to life.

@@ -8,7 +8,8 @@ pub mod batch;
 pub mod id;
 pub mod memory;
 pub mod own_ids;
+pub mod segment;
 mod view;
 
 pub use batch::Batch;
-pub use view::{Ids, Log, Missed, StartingPoint};
+pub use view::{Ids, Log, Missed, Range, StartingPoint};

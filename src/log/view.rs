@@ -6,8 +6,10 @@
 use super::batch::Batch;
 use super::id::Run;
 use super::own_ids::{self, Known, OwnIds};
+use super::segment::Segment;
 use crate::wire::{chunk, event};
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 /// Which IDs entries have.
@@ -40,6 +42,22 @@ pub struct Log {
     last_event: u64,
     /// Number of the last entry that brought an ID with it; 0 before the first.
     last_own_id: u64,
+    /// The bytes of a batch that a segment has, for a client that can't be sent them from there; and where they begin.
+    loaded: Vec<u8>,
+    loaded_start: u64,
+    /// Whether nothing can be sent from segments.
+    files_refused: bool,
+}
+
+/// What is pending in a segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Range<'a> {
+    /// The segment.
+    pub segment: &'a Segment,
+    /// Where in its file the first byte is.
+    pub position: u64,
+    /// How many bytes.
+    pub len: usize,
 }
 
 /// Where a client starts.
@@ -69,7 +87,19 @@ pub enum Missed {
 impl Log {
     /// An empty log of `run`, whose entries have these IDs.
     pub fn new(run: Run, ids: Ids) -> Log {
-        Log { run, ids, batches: VecDeque::new(), cost: 0, end_offset: 0, last: 0, last_event: 0, last_own_id: 0 }
+        Log {
+            run,
+            ids,
+            batches: VecDeque::new(),
+            cost: 0,
+            end_offset: 0,
+            last: 0,
+            last_event: 0,
+            last_own_id: 0,
+            loaded: Vec::new(),
+            loaded_start: 0,
+            files_refused: false,
+        }
     }
 
     /// Takes the batch that follows the last one.
@@ -114,7 +144,9 @@ impl Log {
         let mut taken = self.cost + more + (self.batches.len() + 1) * each;
         let mut start = self.start_offset();
         for batch in &self.batches {
-            if taken <= most {
+            // What is evicted of a segment goes only with the rest of it.
+            let still_there = batch.segment().map_or(0, |segment| segment.position(batch.start()) as usize);
+            if taken + still_there <= most {
                 break;
             }
             taken -= batch.cost() + each;
@@ -192,13 +224,16 @@ impl Log {
 
     /// Whether entry `number` is held and has this ID.
     fn has_own_id(&self, number: u64, id: &str) -> bool {
-        number >= self.first() && self.own_id(number).is_some_and(|own| own_ids::trim(own) == own_ids::trim(id))
+        number >= self.first() && self.own_id(number).is_some_and(|own| own_ids::trim(&own) == own_ids::trim(id))
     }
 
     /// The ID that entry `number` has, where it is held.
-    fn own_id(&self, number: u64) -> Option<&str> {
-        let (_, entry) = self.entry_at(self.entry_start(number))?;
-        event::id(&entry[chunk::data(entry)])
+    fn own_id(&self, number: u64) -> Option<String> {
+        let batch = self.batches.get(self.batches.partition_point(|batch| batch.last() < number))?;
+        let (start, end) = batch.entry_around(batch.entry_start(number.max(batch.first())));
+        // A segment that can't be read is as good as evicted.
+        let entry = batch.read(start, end).ok()?;
+        event::id(&entry[chunk::data(&entry)]).map(str::to_owned)
     }
 
     /// The ID after which a client resumes that has everything before `entry`, and maybe a little more than it need
@@ -207,13 +242,13 @@ impl Log {
         let run_id = || Some(format!("{}-{}", self.run, entry - 1));
         match self.ids {
             Ids::Run => run_id(),
-            Ids::OwnElseRun(_) => self.own_id_before(entry).map(str::to_owned).or_else(run_id),
-            Ids::Own(_) => self.own_id_before(entry).map(str::to_owned),
+            Ids::OwnElseRun(_) => self.own_id_before(entry).or_else(run_id),
+            Ids::Own(_) => self.own_id_before(entry),
         }
     }
 
     /// The ID of the latest entry before `entry` that brought one with it, as far as it is held.
-    fn own_id_before(&self, entry: u64) -> Option<&str> {
+    fn own_id_before(&self, entry: u64) -> Option<String> {
         let nth = self.batches.partition_point(|batch| batch.last() < entry - 1);
         let own = self.batches.get(nth).and_then(|batch| batch.own_id_before(entry));
         let earlier = || Some(self.batches.get(nth.checked_sub(1)?)?.last_own_id());
@@ -246,16 +281,17 @@ impl Log {
         self.last_event < entry
     }
 
-    /// What is to be written from `cursor` on, where that lies in the latest batch as a whole: so it does for whoever
-    /// keeps up, and there is nothing to be looked for.
+    /// What is to be written from `cursor` on, where that lies in the latest batch as a whole: so it does for a client that
+    /// keeps up, and there is nothing to be looked for. `None`: it lies elsewhere, or a segment has it.
     #[inline]
     pub fn latest_from(&self, cursor: u64) -> Option<&[u8]> {
         let batch = self.batches.back()?;
         let skip = cursor.checked_sub(batch.start())?;
-        batch.bytes().get(skip as usize..)
+        batch.bytes()?.get(skip as usize..)
     }
 
-    /// What is to be written from `cursor` on: slices in order, each to the end of its batch.
+    /// What is to be written from `cursor` on: slices in order, each to the end of its batch, up to the first batch that a
+    /// segment has and that is not loaded.
     pub fn from(&self, cursor: u64) -> impl Iterator<Item = &[u8]> {
         self.between(cursor, self.end_offset)
     }
@@ -264,9 +300,9 @@ impl Log {
     pub fn between(&self, cursor: u64, until: u64) -> impl Iterator<Item = &[u8]> {
         debug_assert!(cursor >= self.start_offset(), "what is gone is never skipped");
         let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
-        self.batches.range(nth..).take_while(move |batch| batch.end() <= until).map(move |batch| {
+        self.batches.range(nth..).take_while(move |batch| batch.end() <= until).map_while(move |batch| {
             let skip = cursor.saturating_sub(batch.start()) as usize;
-            &batch.bytes()[skip..]
+            Some(&self.bytes_of(batch)?[skip..])
         })
     }
 
@@ -279,13 +315,63 @@ impl Log {
         Some((time, same.last()?.end()))
     }
 
+    /// From now on nothing is sent from segments, and nothing new goes there: the system refuses.
+    pub fn refuse_files(&mut self) {
+        self.files_refused = true;
+        if let Some(memory) = self.batches.back().map(|batch| batch.memory()) {
+            memory.refuse_files();
+        }
+    }
+
+    /// What is pending from `cursor` on, as far as it is in one segment, and at most `most` bytes of it. `None`: what comes
+    /// next is in our own memory.
+    pub fn segment_from(&self, cursor: u64, most: usize) -> Option<Range<'_>> {
+        if self.files_refused || most == 0 {
+            return None;
+        }
+        let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
+        let mut batches = self.batches.range(nth..);
+        let first = batches.next()?;
+        let segment = first.segment()?;
+        let mut end = first.end();
+        for batch in batches {
+            if end - cursor >= most as u64 || !batch.segment().is_some_and(|other| Arc::ptr_eq(segment, other)) {
+                break;
+            }
+            end = batch.end();
+        }
+        Some(Range { segment, position: segment.position(cursor), len: ((end - cursor) as usize).min(most) })
+    }
+
+    /// Loads the batch at `cursor` into our own memory if a segment has it, for clients that can't be sent it from there:
+    /// one batch at a time, which they share.
+    pub fn load(&mut self, cursor: u64) -> io::Result<()> {
+        let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
+        let Some(batch) = self.batches.get(nth) else { return Ok(()) };
+        let Some(segment) = batch.segment().filter(|_| self.bytes_of(batch).is_none()) else { return Ok(()) };
+        self.loaded.clear();
+        self.loaded.resize((batch.end() - batch.start()) as usize, 0);
+        let read = segment.read(batch.start(), &mut self.loaded);
+        self.loaded_start = batch.start();
+        if read.is_err() {
+            self.loaded.clear();
+        }
+        read
+    }
+
+    fn bytes_of<'a>(&'a self, batch: &'a Batch) -> Option<&'a [u8]> {
+        let is_loaded = !self.loaded.is_empty() && batch.start() == self.loaded_start;
+        batch.bytes().or(is_loaded.then_some(self.loaded.as_slice()))
+    }
+
     /// The entry that the byte at `cursor` is part of, from its first byte to its last: where it begins in the
-    /// log, and its bytes. `None` at the end.
+    /// log, and its bytes. `None` at the end, and where a segment has it that is not loaded.
     pub fn entry_at(&self, cursor: u64) -> Option<(u64, &[u8])> {
         debug_assert!(cursor >= self.start_offset(), "what is gone is never skipped");
         let batch = self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor))?;
         let (start, end) = batch.entry_around(cursor);
-        Some((start, &batch.bytes()[(start - batch.start()) as usize..(end - batch.start()) as usize]))
+        let bytes = self.bytes_of(batch)?;
+        Some((start, &bytes[(start - batch.start()) as usize..(end - batch.start()) as usize]))
     }
 
     /// What an HTTP/1.0 client is sent from `cursor` on, the events without their chunk framing: for each entry the offset
@@ -303,14 +389,18 @@ impl Log {
 
     /// The cursor of an HTTP/1.0 client after `written` bytes of what [`Log::payloads_from`] gave.
     pub fn after_payload(&self, cursor: u64, written: u64) -> u64 {
-        let mut left = written;
-        for (from, bytes) in self.payloads_from(cursor) {
-            if left < bytes.len() as u64 {
+        let (mut left, mut cursor) = (written, cursor);
+        while let Some((start, entry)) = self.entry_at(cursor) {
+            let data = chunk::data(entry);
+            let from = (start + data.start as u64).max(cursor);
+            let rest = (start + data.end as u64).saturating_sub(from);
+            if left < rest {
                 return from + left;
             }
-            left -= bytes.len() as u64;
+            left -= rest;
+            cursor = start + entry.len() as u64;
         }
-        self.end_offset
+        cursor
     }
 }
 
@@ -374,7 +464,7 @@ mod tests {
                         draft.push(Entry::Event, |out| out.extend_from_slice(&entry));
                         model.entries.push(entry);
                     }
-                    if let Some(batch) = draft.finish() {
+                    if let Some(batch) = draft.finish(None) {
                         log.append(Arc::new(batch));
                         model.batches.push_back(sizes.len());
                     }
@@ -446,7 +536,7 @@ mod tests {
 
     /// Publishes what is in the draft. Returns the first entry whose ID is there already.
     fn append(log: &mut Log, draft: &mut Draft) -> Option<u64> {
-        let mut batch = draft.finish()?;
+        let mut batch = draft.finish(None)?;
         let repeat = batch.enter_own_ids();
         log.append(Arc::new(batch));
         repeat
@@ -538,7 +628,7 @@ mod tests {
             for _ in 0..20 {
                 draft.push(Entry::Event, |out| out.extend_from_slice(b"data"));
             }
-            log.append(Arc::new(draft.finish().unwrap_or_else(|| panic!("batch {batch} is empty"))));
+            log.append(Arc::new(draft.finish(None).unwrap_or_else(|| panic!("batch {batch} is empty"))));
         }
         let start = std::time::Instant::now();
         for n in 0..1_000_000_u64 {

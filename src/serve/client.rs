@@ -5,7 +5,7 @@ use super::files::Visit;
 use super::socket::{Peer, Socket};
 use crate::http::connection::{Connection, MAX_SLICES};
 use crate::log::Log;
-use std::io::{ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::time::{Duration, Instant};
 
 /// One client is given at most this much in one turn, so that one with a long way to go doesn't hold up the others.
@@ -58,22 +58,10 @@ impl Client {
     }
 
     /// Writes what is pending, as far as the socket takes it and the budget goes. Returns how many bytes that were.
-    pub(super) fn write(&mut self, log: &Log, stall: Duration, now: Instant) -> usize {
+    pub(super) fn write(&mut self, log: &mut Log, stall: Duration, now: Instant) -> usize {
         let (mut all, mut writes) = (0, 0);
         while self.writable && self.connection.poll_closed().is_none() {
-            let (asked, result) = match self.connection.poll_latest(log) {
-                Some(slice) => (slice.len(), if slice.is_empty() { return all } else { self.socket.write(slice) }),
-                None => {
-                    self.connection.stage_time(log);
-                    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-                    let count = self.connection.poll_write(log, &mut slices, WRITE_BUDGET);
-                    if count == 0 {
-                        return all;
-                    }
-                    let asked = slices[..count].iter().map(|slice| slice.len()).sum();
-                    (asked, self.socket.write_vectored(&slices[..count]))
-                }
-            };
+            let Some((asked, result)) = self.write_once(log) else { return all };
             match result {
                 Ok(written) => {
                     all += written;
@@ -93,6 +81,30 @@ impl Client {
             }
         }
         all
+    }
+
+    /// Writes some of what is pending with one system call: how many bytes were asked, and what came of it. `None`: nothing
+    /// is pending.
+    fn write_once(&mut self, log: &mut Log) -> Option<(usize, io::Result<usize>)> {
+        if let Some(slice) = self.connection.poll_latest(log) {
+            return (!slice.is_empty()).then(|| (slice.len(), self.socket.write(slice)));
+        }
+        self.connection.stage_time(log);
+        if let Some(range) = self.connection.poll_segment(log, WRITE_BUDGET) {
+            match self.socket.send_file(range.segment.file(), range.position, range.len) {
+                Some(result) => return Some((range.len, result)),
+                None => log.refuse_files(),
+            }
+        }
+        if let Some(cursor) = self.connection.poll_load(log)
+            && let Err(error) = log.load(cursor)
+        {
+            return Some((0, Err(error)));
+        }
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = self.connection.poll_write(log, &mut slices, WRITE_BUDGET);
+        let asked = slices[..count].iter().map(|slice| slice.len()).sum();
+        (count > 0).then(|| (asked, self.socket.write_vectored(&slices[..count])))
     }
 
     /// Whether it is a stream that has everything, so that nothing is to be done before there is more.

@@ -186,7 +186,7 @@ impl Server {
         let mut to_wake = vec![false; self.inboxes.len()];
         self.accept_again = None;
         self.unfinished = false;
-        let Capacity { clients, turned_away } = self.capacity;
+        let Capacity { clients, turned_away, .. } = self.capacity;
         let mut lost = 0;
         for listener in &self.listeners {
             for nth in 1.. {

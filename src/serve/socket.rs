@@ -6,6 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::SockRef;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
@@ -167,6 +168,30 @@ impl Socket {
         };
         // What can't be asked will tell when it is written to.
         poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::OUT)], Some(&Timespec::default())) != Ok(0)
+    }
+
+    /// Sends bytes of a file without copying them (`sendfile(2)`). `None`: the system does not do that, and nothing was
+    /// sent.
+    pub fn send_file(&self, file: &File, position: u64, len: usize) -> Option<io::Result<usize>> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            use rustix::io::Errno;
+            let mut from = position;
+            let result = match self {
+                Socket::Tcp(socket) => rustix::fs::sendfile(socket, file, Some(&mut from), len),
+                Socket::Unix(socket) => rustix::fs::sendfile(socket, file, Some(&mut from), len),
+            };
+            match result {
+                // A sandbox, or a kernel that can't send to this kind of socket.
+                Err(Errno::PERM | Errno::NOSYS | Errno::ACCESS | Errno::INVAL | Errno::OPNOTSUPP) => None,
+                result => Some(result.map_err(Into::into)),
+            }
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            let _ = (file, position, len);
+            None
+        }
     }
 
     /// What a poll watches.

@@ -396,7 +396,7 @@ impl Worker {
             if let Some(client) = self.clients.get_mut(key) {
                 client.queued = false;
                 let before = client.connection.cursor();
-                self.written += client.write(&self.log, self.shared.stall, now);
+                self.written += client.write(&mut self.log, self.shared.stall, now);
                 match (before, client.connection.cursor()) {
                     (Some(before), Some(after)) => self.cursors.advance(before, after),
                     (Some(_), None) => self.cursors.recount = true,

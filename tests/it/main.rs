@@ -31,6 +31,7 @@ mod relay;
 mod requests;
 mod resume;
 mod samples;
+mod segments;
 mod status;
 mod support;
 mod tee;

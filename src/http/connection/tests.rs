@@ -67,7 +67,7 @@ impl Play {
             let write = |out: &mut Vec<u8>| chunk::write(out, event.encoded_len(), |out| event.write(out));
             self.draft.push(Entry::Event, write);
         }
-        self.log.append(Arc::new(self.draft.finish().expect("has records")));
+        self.log.append(Arc::new(self.draft.finish(None).expect("has records")));
     }
 
     fn input(&mut self, bytes: &str) -> Option<Action> {

@@ -4,7 +4,7 @@ use super::files::{at, folder};
 use super::process::INSTALL;
 use rustix::process::{Pid, Resource, Rlimit};
 use std::fs::{read_dir, read_to_string};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -145,9 +145,21 @@ pub fn in_own_network(name: &str) -> bool {
 /// The kernel that lies (tests/faults), to be loaded before the C library.
 pub static LYING_KERNEL: LazyLock<PathBuf> = LazyLock::new(|| {
     let library = folder("lying-kernel").join("library.so");
-    let mut cc = Command::new("cc"); // without which Rust could not link either
-    cc.args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).args([&library, &at("tests/faults/lying-kernel.c")]);
-    let status = cc.arg("-ldl").status();
-    assert!(status.as_ref().is_ok_and(|status| status.success()), "{cc:?}: {status:?}");
+    compile("lying-kernel.c", &library, &["-shared", "-fPIC", "-ldl"]);
     library
 });
+
+/// A sandbox that refuses a system call (tests/faults).
+pub static REFUSE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let program = folder("refuse").join("refuse");
+    compile("refuse.c", &program, &[]);
+    program
+});
+
+/// Compiles a file of tests/faults.
+fn compile(source: &str, output: &Path, options: &[&str]) {
+    let mut cc = Command::new("cc"); // without which Rust could not link either
+    cc.args(["-Wall", "-Werror", "-o"]).arg(output).arg(at("tests/faults").join(source)).args(options);
+    let status = cc.status();
+    assert!(status.as_ref().is_ok_and(|status| status.success()), "{cc:?}: {status:?}");
+}
