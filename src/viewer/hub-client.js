@@ -21,6 +21,7 @@ export class HubClient {
     rate: 0,
     seconds: [],
     lastEventId: "",
+    ahead: 0,
     first: 0,
     end: 0,
     tabs: 0,

@@ -2,7 +2,7 @@
 // every tab has one.
 //
 // An item is an event, or a notice (a comment from the server that reports what is missing):
-// {time, type, id, data, notice}, where `time` is when it came, in ms since the epoch.
+// {time, type, id, data, notice}, where `time` is when the server read it, in ms since the epoch.
 
 /** The most items that are kept. */
 export const MAX_ITEMS = 200_000;

@@ -22,11 +22,11 @@ export class Pictures {
   /** Why something in records is not shown, and of how many records that is true. */
   reasons = new Map();
 
-  /** Begins with what is in the buffer. `isLive()` says whether time goes on in the plot. */
-  constructor(items, { isLive, latLon }) {
+  /** Begins with what is in the buffer. `now()` is the server's time, or null if time doesn't go on. */
+  constructor(items, { now, latLon }) {
     this.#items = items;
     this.#latLon = latLon;
-    this.plot = new Plot($("plot-view"), isLive);
+    this.plot = new Plot($("plot-view"), now);
     this.map = new PositionMap($("map-view"), items);
     for (let n = items.first; n < items.end; n += 1) this.add(n, items.get(n));
   }

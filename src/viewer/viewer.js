@@ -35,7 +35,7 @@ const client = new HubClient(hub, {
   },
 });
 const views = new Views(client.items, {
-  isLive: () => client.status.state.name === "live" && !client.paused,
+  now: () => (client.status.state.name === "live" && !client.paused ? Date.now() + client.status.ahead : null),
   onRows() {
     if (views.log.length > 0) firstRow ??= performance.now();
     logStatus.show();

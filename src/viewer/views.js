@@ -20,10 +20,10 @@ export class Views {
   #latLon = false; // whether the person says that two numbers are a position
 
   /**
-   * `items` is the buffer. `isLive()` says whether time goes on in the plot; `onRows()` is called when the log's rows
-   * have changed, `onShow()` when another view is shown.
+   * `items` is the buffer. `now()` is the server's time, or null if time doesn't go on in the plot; `onRows()` is called
+   * when the log's rows have changed, `onShow()` when another view is shown.
    */
-  constructor(items, { isLive, onRows, onShow }) {
+  constructor(items, { now, onRows, onShow }) {
     this.#items = items;
     this.#onShow = onShow;
     const drawn = new Promise((resolve) => {
@@ -33,17 +33,17 @@ export class Views {
       });
       setTimeout(resolve, LOG_ALONE);
     });
-    this.loaded = drawn.then(() => this.#load(isLive));
+    this.loaded = drawn.then(() => this.#load(now));
     for (const name of NAMES) $(`tab-${name}`).addEventListener("click", () => this.go(name));
     $("latlon").addEventListener("click", () => this.#toggleLatLon());
     window.addEventListener("hashchange", () => this.readAddress());
     document.addEventListener("visibilitychange", () => this.#view(this.#shown).changed());
   }
 
-  async #load(isLive) {
+  async #load(now) {
     document.head.append($("later").content); // requests all modules of plot and map at once
     const { Pictures } = await import("./pictures.js");
-    this.#pictures = new Pictures(this.#items, { isLive, latLon: this.#latLon });
+    this.#pictures = new Pictures(this.#items, { now, latLon: this.#latLon });
     this.#showTabs();
   }
 

@@ -274,6 +274,36 @@ fn firefox_takes_a_line_of_5_mib_and_invalid_utf_8() {
     takes_what_is_long_or_broken(Firefox);
 }
 
+/// Six events a second apart, long ago, of which some have the name of what tells times.
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn events_of_the_history_have_the_time_when_they_were_read() {
+    let first = 1_767_268_800_250u64;
+    let timed = |n: u64| format!("event: read-at\ndata: {}\n\ndata: {n}\n\n", first + n * 1000);
+    let mut records: String = (0..6).map(timed).collect();
+    records += "event: read-at\ndata: noon\n\nevent: read-at\ndata: 5\nid: own\n\n";
+    let want = (0..6).map(|n| format!("{} {n}", first + n * 1000)).collect::<Vec<_>>().join(", ");
+    let last = first + 5000;
+    let want = format!("{want}, {last} noon, {last} 5");
+    let save = "(() => {
+        const make = URL.createObjectURL;
+        URL.createObjectURL = (blob) => { blob.text().then((text) => (window.saved = text)); return make(blob); };
+        HTMLAnchorElement.prototype.click = () => {};
+        document.getElementById('save').click();
+        return true;
+    })()";
+    let steps = [
+        "ssePipe.events === 8 && ssePipe.rows === 8",
+        save,
+        "saved.trim().split('\\n').map(JSON.parse).map(({ time, data }) => `${Date.parse(time)} ${data}`).join(', ')
+            === ssePipe.items.map(({ time, data }) => `${time} ${data}`).join(', ')",
+        "[...document.querySelectorAll('#log time')].every((time, i) => time.textContent
+            === `${new Date(ssePipe.items[i].time).toTimeString().slice(0, 8)}.250`)",
+        "ssePipe.items.map(({ time, data }) => `${time} ${data}`).join(', ')",
+    ];
+    shows(Chromium, records.as_bytes(), &["--format", "sse"], &steps).assert_value(&want);
+}
+
 #[test]
 #[ignore = "needs chromium: tests/run"]
 fn the_first_row_is_there_within_300_ms() {

@@ -32,6 +32,9 @@ const SILENCE_CHECK = 1_000;
 /** A check that comes this many ms late means that the machine was asleep. */
 const SLEPT = 10_000;
 
+/** A server's clock that differs by less than this, in ms, counts as ours: its Date has whole seconds. */
+const SAME_CLOCK = 3_000;
+
 /** How much of a refusal's text is read, in bytes, and how long we wait for it, in ms. */
 const MAX_REFUSAL = 4_096;
 const REFUSAL_TIME = 5_000;
@@ -69,6 +72,9 @@ export class Connection {
   #closedProperly = false; // the last stream
   #lastCheck = 0;
   #waitsForRoom = false; // then the silence is ours
+
+  /** By how many ms the server's clock is ahead of ours. */
+  ahead = 0;
 
   constructor(url, on) {
     this.#url = url;
@@ -128,6 +134,8 @@ export class Connection {
       });
       answered = true;
       this.#lastHeard = Date.now();
+      const ahead = Date.parse(response.headers.get("Date")) - this.#lastHeard;
+      this.ahead = Math.abs(ahead) >= SAME_CLOCK ? ahead : 0;
       next = await this.#take(response, abort);
     } catch {
       const reason = this.#fellSilent

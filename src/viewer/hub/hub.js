@@ -41,8 +41,14 @@ let resumeReading = null; // called when a tab has made room
 
 // The stream
 
+let readAt = null; // when the server read the events that follow, in ms since the epoch; null: it has not said
+
 const stream = {
   onEvent({ type, data, id }) {
+    if (isTime(type, data, id)) {
+      readAt = Number(data);
+      return;
+    }
     figures.events += 1;
     keep(type, data, id ?? "", false);
   },
@@ -60,7 +66,8 @@ const stream = {
     keep("", "an event too long for this page was left out", "", true);
   },
 
-  onState() {
+  onState(state) {
+    if (state.name === "live") readAt = null;
     sendStatus();
   },
 
@@ -73,8 +80,13 @@ const stream = {
   },
 };
 
+/** Whether an event is the server's word on time (`times=event`), and not one of a producer who gave it this name. */
+function isTime(type, data, id) {
+  return type === "read-at" && id === null && /^[0-9]{1,15}$/.test(data);
+}
+
 function keep(type, data, id, notice) {
-  items.push({ time: Date.now(), type, id, data, notice });
+  items.push({ time: readAt ?? Date.now(), type, id, data, notice });
 }
 
 function gap(missed) {
@@ -85,15 +97,12 @@ function gap(missed) {
 
 /**
  * The tab's query is passed on to the stream (a tail, a token), except `notices`: this page sees comments as they are,
- * so that an event that somebody named "heartbeat" is not mistaken for one.
+ * so that an event that somebody named "heartbeat" is not mistaken for one. Times come as events: the page sorts them out.
  */
 function eventsUrl() {
-  const query = self.location.search
-    .slice(1)
-    .split("&")
-    .filter((pair) => pair !== "" && pair.split("=")[0] !== "notices")
-    .join("&");
-  return query === "" ? "../../events" : `../../events?${query}`;
+  const pairs = self.location.search.slice(1).split("&");
+  const others = pairs.filter((pair) => pair !== "" && !["notices", "times"].includes(pair.split("=")[0]));
+  return `../../events?${[...others, "times=event"].join("&")}`;
 }
 
 const connection = new Connection(eventsUrl(), stream);
@@ -205,13 +214,13 @@ function count() {
 }
 
 /**
- * The state of the connection; how many `events` there were; how many `gaps`, and how many events were `missed` in
+ * The state of the connection, and by how many ms the server's clock is `ahead`; how many `events` there were; how many `gaps`, and how many events were `missed` in
  * them; the `rate`, and the events in each of the last 60 `seconds`; the `first` and the `end` of the buffer; how many
  * `tabs` there are.
  */
 function status() {
-  const { lastEventId, state } = connection;
-  return { ...figures, rate, seconds, lastEventId, state, first: items.first, end: items.end, tabs: tabs.size };
+  const { lastEventId, state, ahead } = connection;
+  return { ...figures, rate, seconds, lastEventId, state, ahead, first: items.first, end: items.end, tabs: tabs.size };
 }
 
 let lastStatus = ""; // that was sent, as JSON

@@ -41,12 +41,12 @@ export class Plot {
   #rows = [0, 0]; // those drawn
   #inOrder = false; // and whether along their order instead of time
   #scheduler = new FrameScheduler(() => this.#draw());
-  #isLive;
+  #now;
   #back;
 
-  /** `isLive()` says whether time goes on at the right edge. */
-  constructor(element, isLive) {
-    this.#isLive = isLive;
+  /** `now()` is the time at the right edge, or null if that is the last value's. */
+  constructor(element, now) {
+    this.#now = now;
     this.#area = make("div", "charts");
     this.#legend = make("div", "legend");
     this.#legend.setAttribute("role", "group");
@@ -149,7 +149,7 @@ export class Plot {
     const apart = this.#layout === "each" || (this.#layout === "auto" && names.length > 1 && this.#facts.differ(names));
     const groups = names.length === 0 ? [] : apart ? names.map((name) => [name]) : [names];
     const [first, last] = this.#series.span;
-    const end = this.#isLive() ? Math.max(Date.now(), last) : last;
+    const end = Math.max(this.#now() ?? last, last);
     const begin = this.#window === Infinity ? first : end - this.#window;
     const from = this.#series.row(begin);
     const to = this.#series.length;
