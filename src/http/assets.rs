@@ -52,6 +52,7 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "map/map.js": JAVASCRIPT,
     "map/tracks.js": JAVASCRIPT,
     "pictures.js": JAVASCRIPT,
+    "plot/axes.js": JAVASCRIPT,
     "plot/chart.js": JAVASCRIPT,
     "plot/facts.js": JAVASCRIPT,
     "plot/plot.js": JAVASCRIPT,

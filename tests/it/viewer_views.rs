@@ -79,6 +79,41 @@ fn the_plot_has_a_series_for_each_number_that_records_carry() {
     report.assert_value(&cases.map(|(_, want)| want).join("\n\n"));
 }
 
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn values_that_hardly_differ_or_fill_all_of_a_number_freeze_nothing() {
+    let pairs = [
+        ["1", "1.0000000000000002"],
+        ["9007199254740993000", "9007199254740995000"],
+        ["1767268800000000001", "1767268800000000300"],
+        ["1e308", "-1e308"],
+        ["1.7976931348623157e308", "1.7976931348623155e308"],
+        ["5e-324", "1e-323"],
+        ["-5e-324", "0"],
+        ["1e-20", "1.0000001e-20"],
+        ["123456789.000000015", "123456789.00000003"],
+    ];
+    let show_all = "ssePipe.plot.drawn > 0
+        && (document.querySelectorAll('.series[aria-pressed=false]').forEach((series) => series.click()), true)";
+    for pairs in pairs.chunks(5) {
+        let record = |i: usize| {
+            let members: Vec<_> = pairs.iter().enumerate().map(|(n, pair)| format!("\"x{n}\": {}", pair[i])).collect();
+            format!("{{{}}}\n", members.join(", "))
+        };
+        // Along time, and, with many at once, along their order.
+        let records = record(0) + &record(1);
+        for records in [records.clone(), records.repeat(50)] {
+            let n = pairs.len();
+            let drawn = format!(
+                "ssePipe.plot.drawn === {n} && document.querySelectorAll('#plot-view .uplot').length === {n}
+                    && (window.t ??= performance.now()) + 300 < performance.now()"
+            );
+            let steps = [show_all, &drawn, "String(ssePipe.events)"];
+            shows(Chromium, &records, "/#plot", &steps).assert_value(&records.lines().count().to_string());
+        }
+    }
+}
+
 fn draws_the_plot(browser: Browser) {
     let records: String = (0..500).map(|n| format!("{{\"wave\": {}}}\n", (n % 50) * (n % 7))).collect();
     let drawn = format!("{} > 300", pixels("#plot-view", "series-0"));

@@ -4,34 +4,32 @@
 
 import { colour, make } from "../dom.js";
 import { cut } from "../text/characters.js";
+import { ANY_STEP, numberLabels, numberTicks, timeLabels, timeTicks, wideRange } from "./axes.js";
 
 /** Names are cut to this in titles and in the legend. */
 export const MAX_LABEL = 40;
 
-/** Steps between records in order: there is nothing between two. */
-const WHOLE = [1, 10, 100, 1000, 10_000].flatMap((n) => [n, 2 * n, 5 * n]);
+/** The least room for a tick and its label along each axis, in px. */
+const X_SPACE = 78;
+const Y_SPACE = 34;
 
-const short = new Intl.NumberFormat("en", { maximumSignificantDigits: 5 });
-const large = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
-
-/** A value as the legend and the axis show it. */
-export function formatValue(value) {
-  if (value === null || value === undefined) return "–";
-  return Math.abs(value) >= 1e6 ? large.format(value) : short.format(value);
-}
+/** The usual room for the values beside a chart, and what their digits take, in px. */
+const VALUES = 64;
+const DIGIT = 7;
 
 /**
  * Makes a chart in `area` for the series with these names, without data yet. `colourOf(name)` names the colour of a
  * series; `inOrder` has records in order instead of their times along the x-axis, which only the last of the charts
- * shows. `onZoom(zoomed)` and `onPoint(row)` report what the person does in it; the row is null outside.
+ * shows. `room` is shared by all charts that stand above each other: {values}, the room beside them. `onZoom(zoomed)` and `onPoint(row)` report what the person does in it; the row is null outside.
  */
-export function makeChart(area, names, { width, height, inOrder, last, colourOf, onZoom, onPoint }) {
+export function makeChart(area, names, { width, height, inOrder, last, room, colourOf, onZoom, onPoint }) {
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   const axis = {
     font,
     stroke: colour("quiet"),
     grid: { stroke: colour("line"), width: 1 },
     ticks: { stroke: colour("line"), width: 1, size: 5 },
+    incrs: ANY_STEP,
   };
   const title = make("div", "chart-title");
   const options = {
@@ -40,7 +38,7 @@ export function makeChart(area, names, { width, height, inOrder, last, colourOf,
     ms: 1,
     legend: { show: false },
     padding: [names.length === 1 ? 24 : 14, 14, last ? 0 : 6, 0],
-    scales: { x: { time: !inOrder, auto: false }, y: { range: wideRange } },
+    scales: { x: { time: false, auto: false }, y: { range: (_, least, greatest) => wideRange(least, greatest) } },
     series: [
       {},
       ...names.map((name) => {
@@ -50,8 +48,26 @@ export function makeChart(area, names, { width, height, inOrder, last, colourOf,
       }),
     ],
     axes: [
-      { ...axis, show: last, size: 34, ...(inOrder ? { incrs: WHOLE } : { values: timeLabels }) },
-      { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => formatValue(tick)), space: 34 },
+      {
+        ...axis,
+        show: last,
+        size: (_, labels) => (labels?.some((label) => label.includes("\n")) ? 48 : 34),
+        splits: ({ width }, _, min, max) => {
+          const n = Math.max(1, Math.floor((width - VALUES) / X_SPACE));
+          return inOrder ? numberTicks(min, max, n, true) : timeTicks(min, max, n);
+        },
+        values: (_, ticks) => (inOrder ? numberLabels(ticks) : timeLabels(ticks)),
+      },
+      {
+        ...axis,
+        size: (_, labels) => {
+          const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));
+          room.values = Math.max(room.values, longest * DIGIT + 16);
+          return room.values;
+        },
+        splits: ({ height }, _, min, max) => numberTicks(min, max, Math.max(2, Math.floor((height - 34) / Y_SPACE))),
+        values: (_, ticks) => numberLabels(ticks),
+      },
     ],
     cursor: { sync: { key: "plot" }, drag: { x: true, y: false }, points: { size: 7 } },
     hooks: {
@@ -71,28 +87,12 @@ export function makeChart(area, names, { width, height, inOrder, last, colourOf,
   return new window.uPlot(options, [[], ...names.map(() => [])], area);
 }
 
+/** What charts that stand above each other share. */
+export function newRoom() {
+  return { values: VALUES };
+}
+
 /** A square of a series' colour. */
 export function swatch(name) {
   return make("span", `swatch ${name}`);
-}
-
-/** The range of the values with some room around them; a single value is in the middle. */
-function wideRange(_, least, greatest) {
-  if (least === null) return [0, 1];
-  const room = greatest > least ? (greatest - least) * 0.08 : Math.abs(least) * 0.1 || 1;
-  const low = least - room;
-  // A line above zero does not start below it.
-  return [least >= 0 && low < 0 ? 0 : low, greatest + room];
-}
-
-/** 14:05:30 at each tick, as short as the step allows. */
-function timeLabels(_, ticks, __, ___, step) {
-  const two = (n) => String(n).padStart(2, "0");
-  return ticks.map((tick) => {
-    const t = new Date(tick);
-    const clock = `${two(t.getHours())}:${two(t.getMinutes())}`;
-    if (step >= 60_000) return clock;
-    const seconds = `${clock}:${two(t.getSeconds())}`;
-    return step >= 1000 ? seconds : `${seconds}.${String(t.getMilliseconds()).padStart(3, "0")}`;
-  });
 }

@@ -7,7 +7,8 @@ import { COLOURS, make, makeButton, onColoursChange, setText } from "../dom.js";
 import { FrameScheduler } from "../frame-scheduler.js";
 import { library } from "../library.js";
 import { cut } from "../text/characters.js";
-import { formatValue, makeChart, MAX_LABEL, swatch } from "./chart.js";
+import { formatValue } from "./axes.js";
+import { makeChart, MAX_LABEL, newRoom, swatch } from "./chart.js";
 import { SeriesFacts } from "./facts.js";
 import { Series } from "./series.js";
 
@@ -183,12 +184,14 @@ export class Plot {
       this.#madeFor = madeFor;
       for (const chart of this.#charts) chart.destroy();
       this.#area.replaceChildren();
+      const room = newRoom();
       this.#charts = groups.map((names, i) =>
         makeChart(this.#area, names, {
           width,
           height: each,
           inOrder,
           last: i === groups.length - 1,
+          room,
           colourOf: (name) => this.#colourOf(name),
           onZoom: (zoomed) => this.#zoom(zoomed),
           onPoint: (row) => this.#point(row),
