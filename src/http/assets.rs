@@ -56,6 +56,7 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "plot/chart.js": JAVASCRIPT,
     "plot/facts.js": JAVASCRIPT,
     "plot/plot.js": JAVASCRIPT,
+    "plot/points.js": JAVASCRIPT,
     "plot/series.js": JAVASCRIPT,
     "recognise/degrees.js": JAVASCRIPT,
     "recognise/fields.js": JAVASCRIPT,

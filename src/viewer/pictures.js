@@ -23,10 +23,10 @@ export class Pictures {
   reasons = new Map();
 
   /** Begins with what is in the buffer. `now()` is the server's time, or null if time doesn't go on. */
-  constructor(items, { now, latLon }) {
+  constructor(items, { now, latLon, onPlotChoice }) {
     this.#items = items;
     this.#latLon = latLon;
-    this.plot = new Plot($("plot-view"), now);
+    this.plot = new Plot($("plot-view"), now, onPlotChoice);
     this.map = new PositionMap($("map-view"), items);
     for (let n = items.first; n < items.end; n += 1) this.add(n, items.get(n));
   }
@@ -43,10 +43,7 @@ export class Pictures {
 
   #search(n, item) {
     const { readings, places, reasons, latLon } = this.#recogniser.read(item.data, item.type);
-    const numbers = readings.flatMap(({ device, values }) =>
-      device === "" ? values : values.map(([name, value]) => [`${device} · ${name}`, value]),
-    );
-    if (numbers.length > 0) this.plot.add(item.time, numbers);
+    if (readings.length > 0) this.plot.add(n + 1, item.time, readings);
     if (places.length > 0) this.map.add(n, item, places);
     for (const reason of reasons) this.#addReason(reason);
     if (latLon) {

@@ -43,7 +43,12 @@ export class Views {
   async #load(now) {
     document.head.append($("later").content); // requests all modules of plot and map at once
     const { Pictures } = await import("./pictures.js");
-    this.#pictures = new Pictures(this.#items, { now, latLon: this.#latLon });
+    this.#pictures = new Pictures(this.#items, {
+      now,
+      latLon: this.#latLon,
+      onPlotChoice: () => this.#writeAddress(),
+    });
+    this.plot.words = addressWords();
     this.#showTabs();
   }
 
@@ -96,18 +101,21 @@ export class Views {
     this.#writeAddress();
   }
 
-  /** After `#`, the address names a view, and says `latlon` if two numbers are a position: it can be passed on. */
+  /**
+   * After `#`, the address names a view, and says `latlon` if two numbers are a position, and what the plot shows: it
+   * can be passed on.
+   */
   readAddress() {
-    const words = location.hash.slice(1).split("&");
+    const words = addressWords();
     this.#setLatLon(words.includes("latlon"));
+    if (this.plot) this.plot.words = words;
     this.#wanted = words.find((word) => NAMES.includes(word)) ?? "log";
     this.#showTabs();
   }
 
   #writeAddress() {
-    const words = [this.#shown === "log" ? "" : this.#shown, this.#latLon ? "latlon" : ""].filter(
-      (word) => word !== "",
-    );
+    const own = [this.#shown === "log" ? "" : this.#shown, this.#latLon ? "latlon" : ""].filter((word) => word !== "");
+    const words = [...own, ...(this.plot?.words ?? [])];
     history.replaceState(null, "", words.length > 0 ? `#${words.join("&")}` : location.pathname + location.search);
   }
 
@@ -149,4 +157,9 @@ export class Views {
     this.#latLon = on;
     if (this.#pictures) this.#pictures.latLon = on;
   }
+}
+
+/** What stands after `#` in the address. */
+function addressWords() {
+  return location.hash.slice(1).split("&");
 }

@@ -114,6 +114,100 @@ fn values_that_hardly_differ_or_fill_all_of_a_number_freeze_nothing() {
     }
 }
 
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn a_hundred_thousand_records_at_once_keep_their_shape_and_their_peaks() {
+    // A straight line, but for two records that stand out.
+    let value = |n: i32| match n {
+        31_337 => -7,
+        77_777 => 200_000,
+        n => n,
+    };
+    let records: String = (1..=100_000).map(|n| format!("{}\n", value(n))).collect();
+    let shape = "(() => {
+        const [{ xs, values }] = ssePipe.plot.series;
+        const tenths = Array(10).fill(0);
+        xs.forEach((x) => (tenths[Math.min(Math.floor(x / 1e4), 9)] += 1));
+        const right = xs.every((x, i) => values[i] === (x === 31337 ? -7 : x === 77777 ? 200000 : x));
+        return [
+            ssePipe.plot.axis, ssePipe.plot.x.join(' to '), right, xs.includes(31337), xs.includes(77777),
+            tenths.every((n) => n > 200), xs.length < 20000,
+        ].join(', ');
+    })()";
+    shows(Chromium, &records, "/#plot", &["ssePipe.plot.rows === 100000 && ssePipe.plot.drawn === 1", shape])
+        .assert_value("order, 1 to 100000, true, true, true, true, true");
+}
+
+/// The button of the plot with this text.
+fn button(text: &str) -> String {
+    format!("[...document.querySelectorAll('#plot-view button')].find((button) => button.textContent === '{text}')")
+}
+
+/// The names of the series that are shown, and the x-axis.
+const SHOWN: &str =
+    "[ssePipe.plot.axis, ...ssePipe.plot.series.filter(({ shown }) => shown).map(({ name }) => name)].join(', ')";
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn each_device_has_its_lines_along_its_own_time_until_the_person_chooses() {
+    let from = 1_767_268_800;
+    let record = |n: i32| {
+        let device = ["kitchen", "cellar"][n as usize % 2];
+        format!("{{\"sensor\": \"{device}\", \"time\": {}, \"temp\": {}}}\n", from + n * 3600, (n * 7) % 11)
+    };
+    // As they were measured, and the last first.
+    let records: String = (0..6).map(record).chain((6..10).rev().map(record)).collect();
+    let own = format!(
+        "{SHOWN} === 'own, kitchen · temp, cellar · temp' && ssePipe.plot.x.join() === '{}000,{}000'
+            && ssePipe.plot.series[0].xs.every((x, i) => x === ({from} + i * 7200) * 1000)",
+        from,
+        from + 9 * 3600
+    );
+    let press = |text: &str| format!("{}.focus(), {}.click(), true", button(text), button(text));
+    let is = |what: &str| format!("{SHOWN} === '{what}' && ssePipe.plot.drawn === 1 && location.hash");
+    let steps = [
+        &own,
+        &press("Order"),
+        &format!("{} === '#plot&order'", is("order, kitchen · temp, cellar · temp")),
+        "ssePipe.plot.x.join() === '1,10' && ssePipe.plot.series[0].xs.join() === '1,3,5,8,10'",
+        &press("Join devices"),
+        &format!("{} === '#plot&order&joined'", is("order, temp")),
+        "ssePipe.plot.series[0].values.length === 10",
+        &press("Arrival"),
+        &is("arrival, temp"),
+    ];
+    shows(Chromium, &records, "/#plot", &steps).assert_value("#plot&arrival&joined");
+    let by_address = is("own, temp");
+    shows(Chromium, &records, "/#plot&own&joined", &[&by_address]).assert_value("#plot&own&joined");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn what_varies_has_a_place_in_the_legend_before_constants_and_the_others_are_a_key_away() {
+    // 140 constants, and after them, in order and name, what varies.
+    let constants: String = (0..140).map(|n| format!("\"c{n}\": {n}, ")).collect();
+    let records: String =
+        (0..40).map(|n| format!("{{{constants}\"temp\": {}, \"hum\": {}}}\n", n % 7, n % 5)).collect();
+    let legend = "[...document.querySelectorAll('.series')]";
+    let first = format!(
+        "{SHOWN} === 'order, temp, hum' && {legend}.length === 24
+            && {legend}.slice(0, 2).map((item) => item.querySelector('.name').textContent).join() === 'temp,hum'"
+    );
+    let note = "document.querySelector('#plot-view .note').textContent";
+    let steps = [
+        &first,
+        &format!("{note} === '14 further series are not kept: too many.'"),
+        &format!("{}.getAttribute('aria-expanded') === 'false'", button("104 more series")),
+        &format!("{}.focus(), document.activeElement.click(), true", button("104 more series")),
+        &format!("{legend}.length === 128 && document.activeElement.getAttribute('aria-expanded') === 'true'"),
+        &format!("{legend}.at(-1).focus(), document.activeElement.click(), true"),
+        "ssePipe.plot.series.filter(({ shown }) => shown).length === 3",
+        &format!("{}.click(), true", button("Fewer series")),
+        &format!("{legend}.length === 25 && {legend}.at(-1).getAttribute('aria-pressed')"),
+    ];
+    shows(Chromium, &records, "/#plot", &steps).assert_value("true");
+}
+
 fn draws_the_plot(browser: Browser) {
     let records: String = (0..500).map(|n| format!("{{\"wave\": {}}}\n", (n % 50) * (n % 7))).collect();
     let drawn = format!("{} > 300", pixels("#plot-view", "series-0"));

@@ -15,7 +15,10 @@ const Y_SPACE = 34;
 
 /** The usual room for the values beside a chart, and what their digits take, in px. */
 const VALUES = 64;
-const DIGIT = 7;
+const DIGIT = 7.5;
+
+/** If there are no more than this in sight, each point is drawn: one alone makes no line. */
+const FEW = 40;
 
 /**
  * Makes a chart in `area` for the series with these names, without data yet. `colourOf(name)` names the colour of a
@@ -37,14 +40,14 @@ export function makeChart(area, names, { width, height, inOrder, last, room, col
     height,
     ms: 1,
     legend: { show: false },
-    padding: [names.length === 1 ? 24 : 14, 14, last ? 0 : 6, 0],
+    padding: [names.length === 1 ? 24 : 14, 26, last ? 0 : 6, 0],
     scales: { x: { time: false, auto: false }, y: { range: (_, least, greatest) => wideRange(least, greatest) } },
     series: [
       {},
       ...names.map((name) => {
         const stroke = colour(colourOf(name));
         const fill = names.length === 1 ? `color-mix(in srgb, ${stroke} 12%, transparent)` : undefined;
-        return { label: name, stroke, fill, width: 1.75, spanGaps: true, points: { show: false } };
+        return { label: name, stroke, fill, width: 1.75, spanGaps: true, points: { show: few, size: 6 } };
       }),
     ],
     axes: [
@@ -69,7 +72,7 @@ export function makeChart(area, names, { width, height, inOrder, last, room, col
         values: (_, ticks) => numberLabels(ticks),
       },
     ],
-    cursor: { sync: { key: "plot" }, drag: { x: true, y: false }, points: { size: 7 } },
+    cursor: { sync: { key: "plot" }, drag: { x: true, y: false }, points: { size: 7 }, dataIdx: nearest },
     hooks: {
       setSelect: [(chart) => chart.select.width > 0 && onZoom(true)],
       setCursor: [(chart) => onPoint(chart.cursor.idx ?? null)],
@@ -85,6 +88,20 @@ export function makeChart(area, names, { width, height, inOrder, last, room, col
     },
   };
   return new window.uPlot(options, [[], ...names.map(() => [])], area);
+}
+
+/** Whether the points of a series are drawn, by the first and the last in sight. */
+function few(chart, series, first, last) {
+  return last - first < FEW;
+}
+
+/** The point of a series that is next to a place on the x-axis: not all series have one there. */
+function nearest(chart, series, at) {
+  const values = chart.data[series];
+  for (let away = 0; away < values.length; away += 1) {
+    for (const i of [at - away, at + away]) if (values[i] !== null && values[i] !== undefined) return i;
+  }
+  return at;
 }
 
 /** What charts that stand above each other share. */

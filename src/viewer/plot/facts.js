@@ -1,6 +1,6 @@
-// What is known of each series as a whole, and so which series are worth showing at first. Pure data.
+// What is known of a series as a whole, and so which are worth showing at first. Pure data.
 //
-// It is a guess: a counter, a clock or an ID tells a person little. The legend, which is theirs, overrules it.
+// It is a guess: a constant, a counter, a clock or an ID tells a person little. The legend, which is theirs, overrules it.
 
 /** Series shown at first, at most. */
 const MAX_SHOWN = 6;
@@ -11,56 +11,60 @@ const APART = 12;
 /** Names of numbers that identify or locate something. */
 const NOT_MEASURED = /(^|\.)(id|mmsi|lat|lon|lng|long|latitude|longitude)$/i;
 
-export class SeriesFacts {
-  #facts = new Map(); // by name: {n, last, delta, steady, clock, least, greatest}
+export class Facts {
+  n = 0;
+  last = null;
+  least = Infinity;
+  greatest = -Infinity;
+  #named;
+  #delta = 0;
+  #steady = true;
+  #clock = true;
 
-  clear() {
-    this.#facts.clear();
+  constructor(name) {
+    this.#named = !NOT_MEASURED.test(name);
   }
 
-  /** Adds a value of a series, from a record that came at `time`, in ms. */
-  add(name, value, time) {
-    const facts = this.#facts.get(name);
-    if (!facts) {
-      this.#facts.set(name, {
-        n: 1,
-        last: value,
-        delta: 0,
-        steady: true,
-        clock: isClock(value, time),
-        least: value,
-        greatest: value,
-      });
-      return;
-    }
-    const delta = value - facts.last;
-    if (facts.n === 1) facts.delta = delta;
-    else if (facts.steady && Math.abs(delta - facts.delta) > 1e-9) facts.steady = false;
-    facts.n += 1;
-    facts.last = value;
-    facts.clock &&= isClock(value, time);
-    facts.least = Math.min(facts.least, value);
-    facts.greatest = Math.max(facts.greatest, value);
+  copy() {
+    const copy = new Facts("");
+    Object.assign(copy, this);
+    [copy.#named, copy.#delta, copy.#steady, copy.#clock] = [this.#named, this.#delta, this.#steady, this.#clock];
+    return copy;
   }
 
-  /** The series to show until the person chooses: the first that seem to measure something, or else the first. */
-  toShow(names) {
-    const measured = names.filter((name) => {
-      const { steady, clock } = this.#facts.get(name);
-      return !steady && !clock && !NOT_MEASURED.test(name);
-    });
-    return (measured.length > 0 ? measured : names).slice(0, MAX_SHOWN);
+  /** Adds a value of a record that was read at `time`, in ms. */
+  add(value, time) {
+    const delta = value - this.last;
+    if (this.n === 1) this.#delta = delta;
+    else if (this.n > 1 && Math.abs(delta - this.#delta) > 1e-6 * Math.abs(delta || this.#delta)) this.#steady = false;
+    this.#clock &&= isClock(value, time);
+    this.n += 1;
+    this.last = value;
+    this.least = Math.min(this.least, value);
+    this.greatest = Math.max(this.greatest, value);
   }
 
-  /** Whether one chart would make some of these series look flat. */
-  differ(names) {
-    const sizes = names.map((name) => {
-      const { least, greatest } = this.#facts.get(name);
-      return Math.max(Math.abs(least), Math.abs(greatest));
-    });
-    const some = sizes.filter((size) => size > 0);
-    return Math.max(...some) > APART * Math.min(...some);
+  get constant() {
+    return this.least === this.greatest;
   }
+
+  /** What seems to be measured comes first, then what varies at all, then constants. */
+  get rank() {
+    return this.constant ? 2 : this.#steady || this.#clock || !this.#named ? 1 : 0;
+  }
+}
+
+/** The names to show until the person chooses, of [name, facts] by rank: what is measured, or else the first. */
+export function toShow(series) {
+  const measured = series.filter(([, facts]) => facts.rank === 0);
+  return (measured.length > 0 ? measured : series).slice(0, MAX_SHOWN).map(([name]) => name);
+}
+
+/** Whether one chart would make some of these look flat. */
+export function differ(facts) {
+  const sizes = facts.map(({ least, greatest }) => Math.max(Math.abs(least), Math.abs(greatest)));
+  const some = sizes.filter((size) => size > 0);
+  return Math.max(...some) > APART * Math.min(...some);
 }
 
 /** Whether a value says what time it is: seconds or milliseconds since the epoch, within two days of ours. */

@@ -1,7 +1,7 @@
 // The plot: a line for each series of numbers that the records carry, drawn by uPlot.
 //
 // Series that go together share one chart; if their sizes differ much, each gets a strip of its own. The numbers are
-// kept in series.js; facts.js guesses which of them are worth showing; chart.js knows uPlot.
+// kept in series.js and points.js; facts.js guesses which of them are worth showing; chart.js and axes.js know uPlot.
 
 import { COLOURS, make, makeButton, onColoursChange, setText } from "../dom.js";
 import { FrameScheduler } from "../frame-scheduler.js";
@@ -9,109 +9,154 @@ import { library } from "../library.js";
 import { cut } from "../text/characters.js";
 import { formatValue } from "./axes.js";
 import { makeChart, MAX_LABEL, newRoom, swatch } from "./chart.js";
-import { SeriesFacts } from "./facts.js";
+import { differ, toShow } from "./facts.js";
+import { align, ARRIVAL, ORDER, OWN } from "./points.js";
 import { Series } from "./series.js";
 
 /** The least height of a strip, in px. */
 const STRIP = 104;
 
+/** So many series have a place in the legend; the others are a click away. */
+const PLACES = 24;
+
 /** If more than this part of what is in sight came within its first second, order says more than time. */
 const BURST = 0.3;
 
+const MINUTE = 60_000;
 const WINDOWS = [
-  ["10 s", 10_000],
-  ["1 min", 60_000],
-  ["5 min", 300_000],
-  ["All", Infinity],
+  ["10 s", 10_000, "The last 10 seconds"],
+  ["1 min", MINUTE, "The last minute"],
+  ["5 min", 5 * MINUTE, "The last 5 minutes"],
+  ["All", Infinity, "All that came: the older, the fewer points, but every peak"],
 ];
 
+/** Of a window that nobody chose, so many points must be in sight. */
+const ENOUGH = 5;
+
+const LAYOUTS = [
+  ["Auto", "auto", "One chart, or one each if their sizes differ much"],
+  ["One", "one", "All in one chart"],
+  ["Each", "each", "A chart for each"],
+];
+
+/** What the x-axis is; the words are those in the address. */
+const AXES = [
+  ["Own time", "own", "Along the time that the records name"],
+  ["Arrival", "arrival", "Along the time at which the records were read"],
+  ["Order", "order", "Along the records' numbers"],
+];
+const AXIS = { own: OWN, arrival: ARRIVAL, order: ORDER };
+
+const number = new Intl.NumberFormat("en");
+
 export class Plot {
-  #series = new Series();
-  #facts = new SeriesFacts();
+  #apart = new Series(); // a line for each device
+  #joined = null; // and one for all of them, once there is a device
+  #join = false;
+  #devices = new Set(); // two of them at most
+  #readings = 0;
+  #timed = 0; // those of them with a time of their own
   #colours = new Map(); // the names of the series' colours
   #chosen = new Map(); // what the person switched on or off
-  #legend;
+  #side = make("div", "side");
+  #legend = make("div", "legend");
   #legendItems = new Map(); // by the name of the series
-  #area;
+  #more;
+  #open = false; // whether the legend has all series
+  #note = make("p", "note");
+  #area = make("div", "charts");
   #charts = [];
   #madeFor = ""; // what the charts show; others are made when it changes
-  #window = 60_000;
+  #window = null; // in ms; null: nobody chose
   #layout = "auto";
+  #along = null; // a word of AXES; null: nobody chose
+  #axis = "arrival"; // the one that is drawn
+  #choices = {};
+  #joining;
   #zoomed = false;
-  #cursor = null; // the row under the pointer, among those drawn
-  #rows = [0, 0]; // those drawn
-  #inOrder = false; // and whether along their order instead of time
+  #cursor = null; // the place under the pointer, among those drawn
+  #drawn = { xs: [], columns: new Map() };
   #scheduler = new FrameScheduler(() => this.#draw());
   #now;
   #back;
+  #onChoice;
 
-  /** `now()` is the time at the right edge, or null if that is the last value's. */
-  constructor(element, now) {
+  /** `now()` is the time at the right edge, or null if that is the last value's; `onChoice()` is called when `words` change. */
+  constructor(element, now, onChoice) {
     this.#now = now;
-    this.#area = make("div", "charts");
-    this.#legend = make("div", "legend");
+    this.#onChoice = onChoice;
     this.#legend.setAttribute("role", "group");
     this.#legend.setAttribute("aria-label", "Series");
-    const tools = make("div", "plot-tools");
-    tools.append(
-      this.#choice("Window", WINDOWS, this.#window, (window) => (this.#window = window)),
-      this.#choice(
-        "Charts",
-        [
-          ["Auto", "auto"],
-          ["One", "one"],
-          ["Each", "each"],
-        ],
-        this.#layout,
-        (layout) => (this.#layout = layout),
-      ),
-    );
+    this.#choices = {
+      window: choice("Window", WINDOWS, (window) => this.#choose(() => (this.#window = window))),
+      layout: choice("Charts", LAYOUTS, (layout) => this.#choose(() => (this.#layout = layout))),
+      along: choice("Along the x-axis", AXES, (along) => this.#choose(() => (this.#along = along))),
+    };
+    this.#joining = makeButton("small", "Join devices", () => this.#choose(() => (this.#join = !this.#join)));
+    this.#joining.title = "One line for what all devices name alike";
     this.#back = makeButton("small", "Back to live", () => this.#zoom(false));
-    this.#back.hidden = true;
-    tools.append(this.#back);
-    const side = make("div", "side");
-    side.append(tools, this.#legend);
-    element.append(this.#area, side);
+    this.#back.hidden = this.#joining.hidden = true;
+    const tools = make("div", "plot-tools");
+    tools.append(...Object.values(this.#choices).map(({ group }) => group), this.#joining, this.#back);
+    this.#more = makeButton("small more", "", () => {
+      this.#open = !this.#open;
+      this.#showLegend();
+    });
+    this.#side.append(tools, this.#legend, this.#more, this.#note);
+    element.append(this.#area, this.#side);
     new ResizeObserver(() => this.changed()).observe(this.#area);
     onColoursChange(() => {
       this.#madeFor = "";
       this.#zoom(false);
     });
+    this.#showChoices(MINUTE);
   }
 
   /** Whether any record had numbers in it. */
   get filled() {
-    return this.#series.length > 0;
+    return this.#readings > 0;
   }
 
-  /** The series that are drawn, for tests and curious people. */
+  /** The series and what is drawn of them, for tests and curious people. */
   get data() {
+    const shown = this.#shown;
     return {
       drawn: this.#charts.length,
-      order: this.#inOrder,
-      rows: this.#series.length,
+      axis: this.#axis,
+      rows: this.#readings,
       refused: this.#series.refused,
-      series: this.#series.names.map((name) => ({
-        name,
-        shown: this.#shown.includes(name),
-        last: this.#series.last(name),
-        values: [...this.#series.values(name)].filter((value) => !Number.isNaN(value)),
-      })),
+      x: this.#charts[0] && [this.#charts[0].scales.x.min, this.#charts[0].scales.x.max],
+      series: this.#series.ranked.map(([name, { last }]) => {
+        const { ys, xs } = this.#series.points(name).along(AXIS[this.#axis]);
+        return { name, shown: shown.includes(name), last, values: ys, xs };
+      }),
     };
   }
 
-  add(time, pairs) {
+  /** Adds the readings of the record with this number, which was read at `time`. */
+  add(n, time, readings) {
     library("uplot"); // now, because the program may end soon
-    this.#series.add(time, pairs);
-    for (const [name, value] of pairs) if (this.#series.has(name)) this.#facts.add(name, value, time);
+    for (const { device, time: own, values } of readings) {
+      this.#readings += 1;
+      if (own !== null) this.#timed += 1;
+      if (device !== "") {
+        this.#joined ??= this.#apart.copy();
+        if (this.#devices.size < 2) this.#devices.add(device);
+      }
+      for (const [name, value] of values) {
+        this.#apart.add(device === "" ? name : `${device} · ${name}`, n, time, own ?? NaN, value);
+        this.#joined?.add(name, n, time, own ?? NaN, value);
+      }
+    }
   }
 
   clear() {
-    this.#series.clear();
-    this.#facts.clear();
+    this.#apart = new Series();
+    this.#joined = null;
+    this.#devices.clear();
+    this.#readings = this.#timed = 0;
     this.#colours.clear();
-    this.#legendItems.clear();
-    this.#legend.replaceChildren();
+    this.#forgetLegend();
     this.#zoom(false);
   }
 
@@ -122,10 +167,53 @@ export class Plot {
 
   // What is shown
 
+  /** What the person chose, as words for the address. */
+  get words() {
+    return [this.#along ?? "", this.#join ? "joined" : ""].filter((word) => word !== "");
+  }
+
+  set words(words) {
+    this.#along = words.find((word) => Object.hasOwn(AXIS, word)) ?? null;
+    this.#join = words.includes("joined");
+    this.#forgetLegend();
+    this.#zoom(false);
+  }
+
+  #choose(set) {
+    const join = this.#join;
+    set();
+    if (this.#join !== join) this.#forgetLegend();
+    this.#zoom(false);
+    this.#onChoice();
+  }
+
+  get #series() {
+    return (this.#join && this.#joined) || this.#apart;
+  }
+
   /** The names of the series that are shown. */
   get #shown() {
-    const guessed = this.#facts.toShow(this.#series.names);
-    return this.#series.names.filter((name) => this.#chosen.get(name) ?? guessed.includes(name));
+    const ranked = this.#series.ranked;
+    const guessed = toShow(ranked);
+    return ranked.map(([name]) => name).filter((name) => this.#chosen.get(name) ?? guessed.includes(name));
+  }
+
+  /** Which axis and window show most, until the person chooses. */
+  #bestView(names) {
+    const all = names.map((name) => this.#series.points(name).along(ARRIVAL).xs);
+    const xs = all.reduce((a, b) => (b.length > a.length ? b : a), []);
+    const last = xs.at(-1);
+    const fits = (window) => last - xs[0] <= window || xs.at(-ENOUGH) >= last - window;
+    let window = fits(MINUTE) ? MINUTE : fits(5 * MINUTE) ? 5 * MINUTE : Infinity;
+    const sight = xs.filter((x) => x >= last - window);
+    const burst = sight.length > 2 && sight.filter((x) => x <= sight[0] + 1000).length > BURST * sight.length;
+    const own = this.#timed > 0 && (this.#along ?? (this.#timed * 2 >= this.#readings ? "own" : "")) === "own";
+    const axis = own ? "own" : this.#along === "own" ? "arrival" : (this.#along ?? (burst ? "order" : "arrival"));
+    if (own) {
+      const newest = names.map((name) => this.#series.points(name).along(OWN).xs.at(-1) ?? -Infinity);
+      if (burst || Math.abs(Math.max(...newest) - last) > MINUTE) window = Infinity; // it was not live
+    }
+    return { axis, window: this.#window ?? window };
   }
 
   // Drawing
@@ -142,38 +230,47 @@ export class Plot {
     }
     const start = performance.now();
     const names = this.#shown;
-    this.#showLegend(names);
+    this.#showLegend();
     if (this.#zoomed) {
       this.#resize(height);
       return;
     }
-    const apart = this.#layout === "each" || (this.#layout === "auto" && names.length > 1 && this.#facts.differ(names));
+    const { axis, window } = this.#bestView(names);
+    this.#axis = axis;
+    this.#showChoices(window);
+    const facts = names.map((name) => this.#series.facts(name));
+    const apart = this.#layout === "each" || (this.#layout === "auto" && names.length > 1 && differ(facts));
     const groups = names.length === 0 ? [] : apart ? names.map((name) => [name]) : [names];
-    const [first, last] = this.#series.span;
-    const end = Math.max(this.#now() ?? last, last);
-    const begin = this.#window === Infinity ? first : end - this.#window;
-    const from = this.#series.row(begin);
-    const to = this.#series.length;
-    this.#rows = [from, to];
-    const burst = this.#series.row(this.#series.times()[Math.min(from, to - 1)] + 1000) - from;
-    const inOrder = to - from > 2 && burst > BURST * (to - from);
-    this.#inOrder = inOrder;
-    this.#make(groups, inOrder, width, height);
-    const times = inOrder
-      ? Array.from({ length: to - from }, (_, i) => from + i + 1)
-      : Array.from(this.#series.times(from, to));
-    const edges = inOrder ? [from + 1, Math.max(to, from + 2)] : [begin, Math.max(end, begin + 1)];
+    const { xs, columns, edges } = this.#inSight(names, axis, window);
+    this.#drawn = { xs, columns: new Map(names.map((name, i) => [name, columns[i]])) };
+    this.#make(groups, axis === "order", width, height);
     groups.forEach((group, i) => {
-      const values = group.map((name) =>
-        Array.from(this.#series.values(name, from, to), (value) => (Number.isNaN(value) ? null : value)),
-      );
       const chart = this.#charts[i];
       chart.batch(() => {
-        chart.setData([times, ...values], false);
+        chart.setData([xs, ...group.map((name) => this.#drawn.columns.get(name))], false);
         chart.setScale("x", { min: edges[0], max: edges[1] });
       });
     });
     this.#scheduler.done(start);
+  }
+
+  /** The points that are in sight, on one x-axis, and its edges. */
+  #inSight(names, axis, window) {
+    const by = axis === "own" ? OWN : ARRIVAL;
+    const points = names.map((name) => this.#series.points(name));
+    const ends = points.map((one) => one.along(by).xs).filter((xs) => xs.length > 0);
+    const first = Math.min(...ends.map((xs) => xs[0]));
+    const last = Math.max(...ends.map((xs) => xs.at(-1)));
+    if (ends.length === 0) return { ...align(points.map(() => ({ xs: [], ys: [] }))), edges: [0, 1] };
+    // Time goes on at the right edge as long as there is something to see.
+    const now = this.#now() ?? last;
+    const end = now - last < (window === Infinity ? (last - first) / 4 : window) ? Math.max(now, last) : last;
+    const begin = window === Infinity ? first : end - window;
+    const aligned = align(points.map((one) => one.along(AXIS[axis], by, begin)));
+    const { xs } = aligned;
+    if (axis !== "order") return { ...aligned, edges: [begin, Math.max(end, begin + 1)] };
+    const [least, greatest] = [xs[0] ?? 0, xs.at(-1) ?? 1];
+    return { ...aligned, edges: greatest > least ? [least, greatest] : [least - 1, least + 1] };
   }
 
   /** Makes new charts if they must show something else than before, and gives all their size. */
@@ -194,7 +291,7 @@ export class Plot {
           room,
           colourOf: (name) => this.#colourOf(name),
           onZoom: (zoomed) => this.#zoom(zoomed),
-          onPoint: (row) => this.#point(row),
+          onPoint: (at) => this.#point(at),
         }),
       );
     }
@@ -209,9 +306,13 @@ export class Plot {
     }
   }
 
-  /** A series gets its colour when it is first shown, so that those in sight differ while there are enough colours. */
+  /** A series gets its colour when it is first shown, one that no other in sight has as long as there are any. */
   #colourOf(name) {
-    if (!this.#colours.has(name)) this.#colours.set(name, `series-${this.#colours.size % COLOURS}`);
+    if (!this.#colours.has(name)) {
+      const taken = this.#shown.map((other) => this.#colours.get(other));
+      const free = Array.from({ length: COLOURS }, (_, i) => `series-${i}`).find((own) => !taken.includes(own));
+      this.#colours.set(name, free ?? `series-${this.#colours.size % COLOURS}`);
+    }
     return this.#colours.get(name);
   }
 
@@ -221,35 +322,72 @@ export class Plot {
     this.changed();
   }
 
-  // The legend
+  // Beside the charts
 
-  #point(row) {
-    if (row === this.#cursor) return;
-    this.#cursor = row;
-    this.#showLegend(this.#shown);
+  #showChoices(window) {
+    this.#choices.window.show(window);
+    this.#choices.layout.show(this.#layout);
+    this.#choices.along.show(this.#axis);
+    this.#choices.along.offer("own", this.#timed > 0);
+    this.#joining.hidden = this.#devices.size < 2;
+    this.#joining.setAttribute("aria-pressed", String(this.#join));
+    const notes = [];
+    if (this.#axis === "own" && this.#timed < this.#readings) {
+      notes.push(`${number.format(this.#readings - this.#timed)} readings without a time of their own are not drawn.`);
+    }
+    const { refused } = this.#series;
+    if (refused > 0) notes.push(`${number.format(refused)} further series are not kept: too many.`);
+    setText(this.#note, notes.join(" "));
   }
 
-  #showLegend(names) {
-    for (const name of this.#series.names) {
-      let item = this.#legendItems.get(name);
-      if (!item) {
-        item = this.#makeItem(name);
-        this.#legendItems.set(name, item);
-        this.#legend.append(item);
-      }
-      const on = names.includes(name);
-      if (item.getAttribute("aria-pressed") !== String(on)) {
-        item.setAttribute("aria-pressed", String(on));
-        item.firstChild.className = `swatch ${on ? this.#colourOf(name) : ""}`;
-      }
-      let value = this.#series.last(name);
-      if (this.#cursor !== null) {
-        const [from, to] = this.#rows;
-        value = this.#series.values(name, from, to)[this.#cursor];
-        if (Number.isNaN(value)) value = null;
-      }
-      setText(item.lastChild, formatValue(value));
+  #point(at) {
+    if (at === this.#cursor) return;
+    this.#cursor = at;
+    this.#showLegend();
+  }
+
+  #forgetLegend() {
+    this.#legendItems.clear();
+    this.#legend.replaceChildren();
+  }
+
+  #showLegend() {
+    const shown = this.#shown;
+    const all = this.#series.ranked.map(([name]) => name);
+    const first = all.filter((name, i) => i < PLACES || shown.includes(name));
+    const names = this.#open ? all : first;
+    const hidden = all.length - first.length;
+    this.#more.hidden = hidden === 0;
+    this.#more.setAttribute("aria-expanded", String(this.#open));
+    setText(this.#more, this.#open ? "Fewer series" : `${hidden} more series`);
+    for (const name of names) this.#showItem(name, shown.includes(name));
+    const items = names.map((name) => this.#legendItems.get(name));
+    // Nothing moves away under the pointer or the focus.
+    const used = this.#legend.matches(":hover, :focus-within");
+    const now = [...this.#legend.children];
+    const missing = items.filter((item) => !item.isConnected);
+    if (used && missing.length === 0 && now.length === items.length) return;
+    if (items.length !== now.length || items.some((item, i) => item !== now[i])) this.#legend.replaceChildren(...items);
+  }
+
+  #showItem(name, on) {
+    let item = this.#legendItems.get(name);
+    if (!item) {
+      item = this.#makeItem(name);
+      this.#legendItems.set(name, item);
     }
+    if (item.getAttribute("aria-pressed") !== String(on)) {
+      item.setAttribute("aria-pressed", String(on));
+      item.firstChild.className = `swatch ${on ? this.#colourOf(name) : ""}`;
+    }
+    setText(item.lastChild, formatValue(this.#value(name)));
+  }
+
+  /** The value of a series at the pointer, or before it; otherwise the last. */
+  #value(name) {
+    const column = this.#drawn.columns.get(name);
+    if (this.#cursor === null || !column) return this.#series.facts(name).last;
+    return column[column.findLastIndex((value, i) => i <= this.#cursor && value !== null)];
   }
 
   #makeItem(name) {
@@ -262,23 +400,27 @@ export class Plot {
     item.append(swatch(""), make("span", "name", cut(name, MAX_LABEL)), make("span", "value"));
     return item;
   }
+}
 
-  /** One of some values, as a row of buttons. */
-  #choice(label, options, now, set) {
-    const group = make("div", "choice");
-    group.setAttribute("role", "group");
-    group.setAttribute("aria-label", label);
-    for (const [text, value] of options) {
-      const button = makeButton("", text, () => {
-        for (const other of group.children) other.setAttribute("aria-pressed", String(other === button));
-        set(value);
-        this.#zoom(false);
-      });
-      button.setAttribute("aria-pressed", String(value === now));
-      group.append(button);
-    }
-    return group;
-  }
+/** One of some values, as a row of buttons: show(value) presses its button, offer(value, on) takes it away. */
+function choice(label, options, set) {
+  const group = make("div", "choice");
+  group.setAttribute("role", "group");
+  group.setAttribute("aria-label", label);
+  const buttons = options.map(([text, value, title]) => {
+    const button = makeButton("", text, () => set(value));
+    button.title = title;
+    return button;
+  });
+  group.append(...buttons);
+  const show = (now) => {
+    options.forEach(([, value], i) => buttons[i].setAttribute("aria-pressed", String(value === now)));
+  };
+  const offer = (value, on) => {
+    const offered = buttons.filter((button, i) => on || options[i][1] !== value);
+    if (group.children.length !== offered.length) group.replaceChildren(...offered);
+  };
+  return { group, show, offer };
 }
 
 /** How high each of this many charts is, in px. */

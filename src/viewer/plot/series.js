@@ -1,179 +1,91 @@
-// The plot's data: a table with a row for each record that has numbers in it, and a column for each series. Pure data.
-//
-// The number of rows is limited. Once the table is full, a quarter of an hour is kept; if that is more than fits, rows
-// are merged: of those in the same step of time two remain, with the least and the greatest value of each series. So a
-// flood loses its detail evenly, and never its peaks.
+// The plot's data: the series by their names. Their number is limited; a constant gives way to what is new. Pure data.
 
-/** Rows at most. */
-const MAX_ROWS = 40_000;
-
-/** What is older than this, in ms, is dropped first. */
-const KEPT = 15 * 60_000;
+import { Facts } from "./facts.js";
+import { Points } from "./points.js";
 
 /** The most series that are kept. */
-const MAX_SERIES = 24;
+const MAX_SERIES = 128;
+
+/** The most names that are remembered of those that aren't. */
+const MAX_REFUSED = 1000;
+
+/** A constant gives way if it has been constant for so many values, or not come for so many. */
+const LONG = 16;
+const GONE = 1000;
+
+/** If none does, the next is looked for after so many values. */
+const AGAIN = 500;
 
 export class Series {
-  /** The names of the series, in the order in which they came. */
-  names = [];
-  #columns = new Map(); // the values of each series by its name; NaN if a record had none
-  #times = new Float64Array(1024);
-  #length = 0;
-  #step = 0; // rows are merged into steps of this many ms; 0: not yet
-  #refused = new Set(); // the names of series that did not fit
+  #all = new Map(); // {points, facts, heard} by name
+  #refused = new Set();
+  #added = 0;
+  #full = 0; // no room until so many are added
 
-  get length() {
-    return this.#length;
-  }
-
-  /** How many series did not fit. */
+  /** How many names there are whose numbers are not kept. */
   get refused() {
     return this.#refused.size;
   }
 
-  /** When the first and the last row came. */
-  get span() {
-    return this.#length === 0 ? [0, 0] : [this.#times[0], this.#times[this.#length - 1]];
+  /** Adds a number: see Points. */
+  add(name, order, arrival, own, value) {
+    const series = this.#all.get(name) ?? this.#make(name);
+    if (!series) return;
+    this.#added += 1;
+    series.heard = this.#added;
+    series.points.add(order, arrival, own, value);
+    series.facts.add(value, arrival);
   }
 
-  clear() {
-    this.names = [];
-    this.#columns.clear();
-    this.#refused.clear();
-    this.#length = 0;
-    this.#step = 0;
-  }
-
-  has(name) {
-    return this.#columns.has(name);
-  }
-
-  /** Adds the numbers of a record that came at `time`, in ms. */
-  add(time, pairs) {
-    for (const [name] of pairs) {
-      if (this.#columns.has(name)) continue;
-      if (this.names.length === MAX_SERIES) {
-        if (this.#refused.size < 1000) this.#refused.add(name);
-        continue;
-      }
-      this.names.push(name);
-      this.#columns.set(name, new Float64Array(this.#times.length).fill(NaN));
+  copy() {
+    const copy = new Series();
+    for (const [name, { points, facts, heard }] of this.#all) {
+      copy.#all.set(name, { points: points.copy(), facts: facts.copy(), heard });
     }
-    if (this.#length === MAX_ROWS) this.#makeRoom();
-    if (this.#length === this.#times.length) this.#grow();
-    const row = this.#length;
-    this.#times[row] = Math.max(time, row > 0 ? this.#times[row - 1] : time); // a clock may be set back
-    for (const values of this.#columns.values()) values[row] = NaN;
-    for (const [name, value] of pairs) {
-      const values = this.#columns.get(name);
-      if (values) values[row] = value;
+    copy.#refused = new Set(this.#refused);
+    copy.#added = this.#added;
+    return copy;
+  }
+
+  /** [name, facts] of each, by rank. */
+  get ranked() {
+    const all = Array.from(this.#all, ([name, { facts }]) => [name, facts, facts.rank]);
+    return all.sort((a, b) => a[2] - b[2]);
+  }
+
+  facts(name) {
+    return this.#all.get(name).facts;
+  }
+
+  points(name) {
+    return this.#all.get(name).points;
+  }
+
+  #make(name) {
+    if (this.#all.size === MAX_SERIES && (this.#added < this.#full || !this.#giveWay())) {
+      if (this.#refused.size < MAX_REFUSED) this.#refused.add(name);
+      return null;
     }
-    this.#length += 1;
+    this.#refused.delete(name);
+    const series = { points: new Points(), facts: new Facts(name), heard: 0 };
+    this.#all.set(name, series);
+    return series;
   }
 
-  /** The values of a series from one row to before another. */
-  values(name, from = 0, to = this.#length) {
-    return this.#columns.get(name).subarray(from, to);
-  }
-
-  times(from = 0, to = this.#length) {
-    return this.#times.subarray(from, to);
-  }
-
-  /** The first row that is not before this time. */
-  row(time) {
-    let low = 0;
-    let high = this.#length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#times[middle] < time) low = middle + 1;
-      else high = middle;
+  /** Drops the constant that came last the longest time ago. */
+  #giveWay() {
+    let oldest = null;
+    for (const [name, { facts, heard }] of this.#all) {
+      const gone = this.#added - heard > GONE;
+      if (!facts.constant || !(facts.n >= LONG || gone)) continue;
+      if (oldest === null || heard < this.#all.get(oldest).heard) oldest = name;
     }
-    return low;
-  }
-
-  /** The last value of a series, or null. */
-  last(name) {
-    const values = this.#columns.get(name);
-    for (let row = this.#length - 1; row >= 0; row -= 1) if (!Number.isNaN(values[row])) return values[row];
-    return null;
-  }
-
-  #grow() {
-    const size = Math.min(this.#times.length * 4, MAX_ROWS);
-    const grown = (old) => {
-      const all = new Float64Array(size).fill(NaN);
-      all.set(old);
-      return all;
-    };
-    this.#times = grown(this.#times);
-    for (const [name, values] of this.#columns) this.#columns.set(name, grown(values));
-  }
-
-  #makeRoom() {
-    const [first, last] = this.span;
-    const old = this.row(last - KEPT);
-    if (old >= MAX_ROWS / 8) {
-      this.#drop(old);
-      return;
+    if (oldest === null) {
+      this.#full = this.#added + AGAIN;
+      return false;
     }
-    if (last - first <= 0) {
-      this.#drop(MAX_ROWS / 4); // all at the same moment: there are no steps to merge
-      return;
-    }
-    // Two rows a step, so half of the table is free afterwards.
-    this.#step = Math.max(this.#step, (last - first) / (MAX_ROWS / 4));
-    this.#merge();
-    if (this.#length > (MAX_ROWS * 3) / 4) this.#drop(MAX_ROWS / 4);
-  }
-
-  #drop(rows) {
-    this.#times.copyWithin(0, rows, this.#length);
-    for (const values of this.#columns.values()) values.copyWithin(0, rows, this.#length);
-    this.#length -= rows;
-  }
-
-  #merge() {
-    const times = this.#times;
-    const length = this.#length;
-    const columns = [...this.#columns.values()];
-    let out = 0;
-    for (let from = 0; from < length;) {
-      const step = Math.floor(times[from] / this.#step);
-      let to = from + 1;
-      while (to < length && Math.floor(times[to] / this.#step) === step) to += 1;
-      if (to - from <= 2) {
-        for (let row = from; row < to; row += 1, out += 1) {
-          times[out] = times[row];
-          for (const values of columns) values[out] = values[row];
-        }
-      } else {
-        const [begin, end] = [times[from], times[to - 1]];
-        for (const values of columns) {
-          let least = NaN;
-          let greatest = NaN;
-          let leastFirst = true;
-          for (let row = from; row < to; row += 1) {
-            const value = values[row];
-            if (Number.isNaN(value)) continue;
-            if (!(value >= least)) {
-              least = value;
-              leastFirst = false;
-            }
-            if (!(value <= greatest)) {
-              greatest = value;
-              leastFirst = true;
-            }
-          }
-          values[out] = leastFirst ? least : greatest;
-          values[out + 1] = leastFirst ? greatest : least;
-        }
-        times[out] = begin;
-        times[out + 1] = end;
-        out += 2;
-      }
-      from = to;
-    }
-    this.#length = out;
+    this.#all.delete(oldest);
+    this.#refused.add(oldest);
+    return true;
   }
 }

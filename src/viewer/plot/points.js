@@ -1,0 +1,102 @@
+// The points of one series, the newest as they came, and the older the coarser. Pure data.
+//
+// They stand in levels of the same size. When one is full, its older half moves to the next: of four points the least
+// and the greatest remain, as they came. So each doubling of a series costs the same little memory, nothing that is
+// kept is moved, and no peak is lost.
+
+/** The most points of a level. */
+const SIZE = 2048;
+
+/** Of so many points two remain. */
+const MERGED = 4;
+
+/** What is known of a point, in this order: the number of its record, when that was read, its own time, the value. */
+export const ORDER = 0;
+export const ARRIVAL = 1;
+export const OWN = 2; // NaN: it has none
+const VALUE = 3;
+const WIDTH = 4;
+
+export class Points {
+  #levels = []; // {data, n}: the newest first
+
+  /** Times are in ms since the epoch. */
+  add(order, arrival, own, value) {
+    const { data, at } = this.#room(0);
+    data[at + ORDER] = order;
+    data[at + ARRIVAL] = arrival;
+    data[at + OWN] = own;
+    data[at + VALUE] = value;
+  }
+
+  copy() {
+    const copy = new Points();
+    copy.#levels = this.#levels.map(({ data, n }) => ({ data: data.slice(), n }));
+    return copy;
+  }
+
+  /** The points along one of ORDER, ARRIVAL and OWN, those whose `by` is at least `since`, as {xs, ys}. */
+  along(axis, by = axis, since = -Infinity) {
+    const [xs, ys] = [[], []];
+    let sorted = true;
+    for (const { data, n } of this.#levels.toReversed()) {
+      for (let at = 0; at < n * WIDTH; at += WIDTH) {
+        const x = data[at + axis];
+        if (Number.isNaN(x) || !(data[at + by] >= since)) continue;
+        sorted &&= xs.length === 0 || x >= xs[xs.length - 1];
+        xs.push(x);
+        ys.push(data[at + VALUE]);
+      }
+    }
+    if (sorted) return { xs, ys };
+    const places = Array.from(xs, (_, i) => i).sort((a, b) => xs[a] - xs[b]);
+    return { xs: places.map((i) => xs[i]), ys: places.map((i) => ys[i]) };
+  }
+
+  /** A place for one more point in a level. */
+  #room(k) {
+    const level = (this.#levels[k] ??= { data: new Float64Array(16 * WIDTH), n: 0 });
+    if (level.n === SIZE) this.#merge(k);
+    if (level.n * WIDTH === level.data.length) {
+      const data = new Float64Array(Math.min(level.data.length * 4, SIZE * WIDTH));
+      data.set(level.data);
+      level.data = data;
+    }
+    level.n += 1;
+    return { data: level.data, at: (level.n - 1) * WIDTH };
+  }
+
+  #merge(k) {
+    const { data } = this.#levels[k];
+    for (let from = 0; from < SIZE / 2; from += MERGED) {
+      let [least, greatest] = [from, from];
+      for (let i = from + 1; i < from + MERGED; i += 1) {
+        if (data[i * WIDTH + VALUE] < data[least * WIDTH + VALUE]) least = i;
+        if (data[i * WIDTH + VALUE] >= data[greatest * WIDTH + VALUE]) greatest = i; // of equal ones first and last
+      }
+      for (const i of [Math.min(least, greatest), Math.max(least, greatest)]) {
+        const next = this.#room(k + 1);
+        for (let j = 0; j < WIDTH; j += 1) next.data[next.at + j] = data[i * WIDTH + j];
+      }
+    }
+    data.copyWithin(0, (SIZE / 2) * WIDTH);
+    this.#levels[k].n = SIZE / 2;
+  }
+}
+
+/** Series of points on one x-axis, as uPlot wants them: {xs, columns}, with null where a series has no point. */
+export function align(series) {
+  const xs = [];
+  const columns = series.map(() => []);
+  const at = series.map(() => 0);
+  for (;;) {
+    let x = Infinity;
+    for (let i = 0; i < series.length; i += 1) if (series[i].xs[at[i]] < x) x = series[i].xs[at[i]];
+    if (x === Infinity) return { xs, columns };
+    xs.push(x);
+    for (let i = 0; i < series.length; i += 1) {
+      columns[i].push(series[i].xs[at[i]] === x ? series[i].ys[at[i]] : null);
+      if (series[i].xs[at[i]] === x) at[i] += 1;
+    }
+  }
+}
