@@ -10,10 +10,11 @@ import { ANY_STEP, numberLabels, numberTicks, timeLabels, timeTicks, wideRange }
 export const MAX_LABEL = 40;
 
 /** The least room for a tick and its label along each axis, in px. */
-const X_SPACE = 78;
+const X_SPACE = 92;
 const Y_SPACE = 34;
 
-/** The usual room for the values beside a chart, and what their digits take, in px. */
+/** The room at the right of a chart, the usual one for the values at its left, and what their digits take, in px. */
+const RIGHT = 26;
 const VALUES = 64;
 const DIGIT = 7.5;
 
@@ -40,7 +41,7 @@ export function makeChart(area, names, { width, height, inOrder, last, room, col
     height,
     ms: 1,
     legend: { show: false },
-    padding: [names.length === 1 ? 24 : 14, 26, last ? 0 : 6, 0],
+    padding: [names.length === 1 ? 24 : 14, RIGHT, last ? 0 : 6, 0],
     scales: { x: { time: false, auto: false }, y: { range: (_, least, greatest) => wideRange(least, greatest) } },
     series: [
       {},
@@ -59,7 +60,7 @@ export function makeChart(area, names, { width, height, inOrder, last, room, col
           const n = Math.max(1, Math.floor((width - VALUES) / X_SPACE));
           return inOrder ? numberTicks(min, max, n, true) : timeTicks(min, max, n);
         },
-        values: (_, ticks) => (inOrder ? numberLabels(ticks) : timeLabels(ticks)),
+        values: (chart, ticks) => whole(chart, ticks, inOrder ? numberLabels(ticks) : timeLabels(ticks), room),
       },
       {
         ...axis,
@@ -68,7 +69,7 @@ export function makeChart(area, names, { width, height, inOrder, last, room, col
           room.values = Math.max(room.values, longest * DIGIT + 16);
           return room.values;
         },
-        splits: ({ height }, _, min, max) => numberTicks(min, max, Math.max(2, Math.floor((height - 34) / Y_SPACE))),
+        splits: ({ height }, _, min, max) => numberTicks(min, max, Math.max(3, Math.floor((height - 34) / Y_SPACE))),
         values: (_, ticks) => numberLabels(ticks),
       },
     ],
@@ -88,6 +89,13 @@ export function makeChart(area, names, { width, height, inOrder, last, room, col
     },
   };
   return new window.uPlot(options, [[], ...names.map(() => [])], area);
+}
+
+/** Labels along the x-axis, without the last if it would be cut. */
+function whole({ width, scales: { x } }, ticks, labels, room) {
+  if (ticks.length < 2) return labels;
+  const toEdge = ((x.max - ticks.at(-1)) / (x.max - x.min)) * (width - room.values - RIGHT) + RIGHT;
+  return (labels.at(-1).split("\n")[0].length * DIGIT) / 2 > toEdge ? [...labels.slice(0, -1), ""] : labels;
 }
 
 /** Whether the points of a series are drawn, by the first and the last in sight. */

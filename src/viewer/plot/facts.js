@@ -13,6 +13,7 @@ const NOT_MEASURED = /(^|\.)(id|mmsi|lat|lon|lng|long|latitude|longitude)$/i;
 
 export class Facts {
   n = 0;
+  timed = 0; // those with a time of their own
   last = null;
   least = Infinity;
   greatest = -Infinity;
@@ -32,13 +33,14 @@ export class Facts {
     return copy;
   }
 
-  /** Adds a value of a record that was read at `time`, in ms. */
-  add(value, time) {
+  /** Adds a value of a record that was read at `time`, in ms; `timed` says whether it has a time of its own. */
+  add(value, time, timed) {
     const delta = value - this.last;
     if (this.n === 1) this.#delta = delta;
     else if (this.n > 1 && Math.abs(delta - this.#delta) > 1e-6 * Math.abs(delta || this.#delta)) this.#steady = false;
     this.#clock &&= isClock(value, time);
     this.n += 1;
+    if (timed) this.timed += 1;
     this.last = value;
     this.least = Math.min(this.least, value);
     this.greatest = Math.max(this.greatest, value);
@@ -54,10 +56,10 @@ export class Facts {
   }
 }
 
-/** The names to show until the person chooses, of [name, facts] by rank: what is measured, or else the first. */
+/** The names to show until the person chooses, of [name, facts] by rank: the first of the best rank. */
 export function toShow(series) {
-  const measured = series.filter(([, facts]) => facts.rank === 0);
-  return (measured.length > 0 ? measured : series).slice(0, MAX_SHOWN).map(([name]) => name);
+  const best = series.filter(([, { rank }]) => rank === series[0][1].rank);
+  return best.slice(0, MAX_SHOWN).map(([name]) => name);
 }
 
 /** Whether one chart would make some of these look flat. */

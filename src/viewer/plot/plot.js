@@ -206,8 +206,11 @@ export class Plot {
     const fits = (window) => last - xs[0] <= window || xs.at(-ENOUGH) >= last - window;
     let window = fits(MINUTE) ? MINUTE : fits(5 * MINUTE) ? 5 * MINUTE : Infinity;
     const sight = xs.filter((x) => x >= last - window);
-    const burst = sight.length > 2 && sight.filter((x) => x <= sight[0] + 1000).length > BURST * sight.length;
-    const own = this.#timed > 0 && (this.#along ?? (this.#timed * 2 >= this.#readings ? "own" : "")) === "own";
+    const atOnce = sight.filter((x) => x < sight[0] + 1000).length;
+    const burst = atOnce > 2 ? atOnce > BURST * sight.length : atOnce > 1 && atOnce === sight.length;
+    const facts = names.map((name) => this.#series.facts(name));
+    const timed = facts.reduce((sum, one) => sum + one.timed - one.n / 2, 0) >= 0; // most of them
+    const own = this.#timed > 0 && (this.#along === "own" || (this.#along === null && timed));
     const axis = own ? "own" : this.#along === "own" ? "arrival" : (this.#along ?? (burst ? "order" : "arrival"));
     if (own) {
       const newest = names.map((name) => this.#series.points(name).along(OWN).xs.at(-1) ?? -Infinity);
@@ -263,9 +266,11 @@ export class Plot {
     const last = Math.max(...ends.map((xs) => xs.at(-1)));
     if (ends.length === 0) return { ...align(points.map(() => ({ xs: [], ys: [] }))), edges: [0, 1] };
     // Time goes on at the right edge as long as there is something to see.
+    const ended = this.#window === null && this.#now() === null;
     const now = this.#now() ?? last;
     const end = now - last < (window === Infinity ? (last - first) / 4 : window) ? Math.max(now, last) : last;
-    const begin = window === Infinity ? first : end - window;
+    // A window that nobody chose is no wider than what was there in the end.
+    const begin = window === Infinity || (ended && last - first < window) ? first : end - window;
     const aligned = align(points.map((one) => one.along(AXIS[axis], by, begin)));
     const { xs } = aligned;
     if (axis !== "order") return { ...aligned, edges: [begin, Math.max(end, begin + 1)] };

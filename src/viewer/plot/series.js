@@ -34,7 +34,7 @@ export class Series {
     this.#added += 1;
     series.heard = this.#added;
     series.points.add(order, arrival, own, value);
-    series.facts.add(value, arrival);
+    series.facts.add(value, arrival, !Number.isNaN(own));
   }
 
   copy() {
