@@ -347,6 +347,17 @@ fn what_is_recognised_and_not_drawn_is_said() {
 
 #[test]
 #[ignore = "needs chromium: tests/run"]
+fn large_records_are_on_plot_and_map_and_larger_ones_are_said() {
+    let record = |pad: usize| format!("{{\"pad\":\"{}\",\"lat\":1,\"lon\":2,\"temp\":3}}\n", "x".repeat(pad));
+    let records = record(300 * 1024) + &record(4 * 1024 * 1024);
+    let all = "ssePipe.rows === 2 && ssePipe.plot.rows === 1 && ssePipe.map.positions === 1";
+    let said = "document.getElementById('kept').textContent";
+    shows(Chromium, &records, "/", &[all, said])
+        .assert_value("Records over 4 MiB are not searched (1 record: not drawn)");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
 fn a_map_that_could_not_be_loaded_is_there_once_it_can() {
     let _places = busy();
     let mut program = Program::start(&[]);

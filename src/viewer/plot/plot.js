@@ -11,7 +11,7 @@ import { formatValue } from "./axes.js";
 import { makeChart, MAX_LABEL, newRoom, swatch } from "./chart.js";
 import { differ, toShow } from "./facts.js";
 import { align, ARRIVAL, ORDER, OWN } from "./points.js";
-import { Series } from "./series.js";
+import { nameOf, Series } from "./series.js";
 
 /** The least height of a strip, in px. */
 const STRIP = 104;
@@ -144,7 +144,7 @@ export class Plot {
         if (this.#devices.size < 2) this.#devices.add(device);
       }
       for (const [name, value] of values) {
-        this.#apart.add(device === "" ? name : `${device} · ${name}`, n, time, own ?? NaN, value);
+        this.#apart.add(nameOf(device, name), n, time, own ?? NaN, value);
         this.#joined?.add(name, n, time, own ?? NaN, value);
       }
     }

@@ -22,11 +22,7 @@ export class Points {
 
   /** Times are in ms since the epoch. */
   add(order, arrival, own, value) {
-    const { data, at } = this.#room(0);
-    data[at + ORDER] = order;
-    data[at + ARRIVAL] = arrival;
-    data[at + OWN] = own;
-    data[at + VALUE] = value;
+    this.#push(0, order, arrival, own, value);
   }
 
   copy() {
@@ -53,17 +49,21 @@ export class Points {
     return { xs: places.map((i) => xs[i]), ys: places.map((i) => ys[i]) };
   }
 
-  /** A place for one more point in a level. */
-  #room(k) {
+  #push(k, order, arrival, own, value) {
     const level = (this.#levels[k] ??= { data: new Float64Array(16 * WIDTH), n: 0 });
     if (level.n === SIZE) this.#merge(k);
-    if (level.n * WIDTH === level.data.length) {
-      const data = new Float64Array(Math.min(level.data.length * 4, SIZE * WIDTH));
+    const at = level.n * WIDTH;
+    if (at === level.data.length) {
+      const data = new Float64Array(Math.min(at * 4, SIZE * WIDTH));
       data.set(level.data);
       level.data = data;
     }
+    const { data } = level;
+    data[at + ORDER] = order;
+    data[at + ARRIVAL] = arrival;
+    data[at + OWN] = own;
+    data[at + VALUE] = value;
     level.n += 1;
-    return { data: level.data, at: (level.n - 1) * WIDTH };
   }
 
   #merge(k) {
@@ -75,8 +75,8 @@ export class Points {
         if (data[i * WIDTH + VALUE] >= data[greatest * WIDTH + VALUE]) greatest = i; // of equal ones first and last
       }
       for (const i of [Math.min(least, greatest), Math.max(least, greatest)]) {
-        const next = this.#room(k + 1);
-        for (let j = 0; j < WIDTH; j += 1) next.data[next.at + j] = data[i * WIDTH + j];
+        const at = i * WIDTH;
+        this.#push(k + 1, data[at + ORDER], data[at + ARRIVAL], data[at + OWN], data[at + VALUE]);
       }
     }
     data.copyWithin(0, (SIZE / 2) * WIDTH);

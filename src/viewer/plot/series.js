@@ -16,6 +16,24 @@ const GONE = 1000;
 /** If none does, the next is looked for after so many values. */
 const AGAIN = 500;
 
+/** As many devices, and as many numbers of each, have the names of their series ready. */
+const MAX_READY = 1000;
+const names = new Map(); // by the name of the device, and by that of the number
+
+/** The name of a device's series. Putting it together each time would cost more than all the rest. */
+export function nameOf(device, name) {
+  if (device === "") return name;
+  let own = names.get(device);
+  if (!own) {
+    if (names.size === MAX_READY) names.clear();
+    names.set(device, (own = new Map()));
+  }
+  let full = own.get(name);
+  if (own.size === MAX_READY) own.clear();
+  if (full === undefined) own.set(name, (full = `${device} · ${name}`));
+  return full;
+}
+
 export class Series {
   #all = new Map(); // {points, facts, heard} by name
   #refused = new Set();
