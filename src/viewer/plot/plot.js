@@ -19,6 +19,9 @@ const STRIP = 104;
 /** So many series have a place in the legend; the others are a click away. */
 const PLACES = 24;
 
+/** As many names are known to the legend before it forgets those that are gone. */
+const MAX_KNOWN = 1000;
+
 /** If more than this part of what is in sight came within its first second, order says more than time. */
 const BURST = 0.3;
 
@@ -100,7 +103,7 @@ export class Plot {
     tools.append(...Object.values(this.#choices).map(({ group }) => group), this.#joining, this.#back);
     this.#more = makeButton("small more", "", () => {
       this.#open = !this.#open;
-      this.#showLegend();
+      this.#showLegend(true);
     });
     this.#side.append(tools, this.#legend, this.#more, this.#note);
     element.append(this.#area, this.#side);
@@ -356,7 +359,8 @@ export class Plot {
     this.#legend.replaceChildren();
   }
 
-  #showLegend() {
+  /** `anew` says that it may change under the pointer and the focus. */
+  #showLegend(anew = false) {
     const shown = this.#shown;
     const all = this.#series.ranked.map(([name]) => name);
     const first = all.filter((name, i) => i < PLACES || shown.includes(name));
@@ -367,12 +371,18 @@ export class Plot {
     setText(this.#more, this.#open ? "Fewer series" : `${hidden} more series`);
     for (const name of names) this.#showItem(name, shown.includes(name));
     const items = names.map((name) => this.#legendItems.get(name));
-    // Nothing moves away under the pointer or the focus.
-    const used = this.#legend.matches(":hover, :focus-within");
     const now = [...this.#legend.children];
-    const missing = items.filter((item) => !item.isConnected);
-    if (used && missing.length === 0 && now.length === items.length) return;
-    if (items.length !== now.length || items.some((item, i) => item !== now[i])) this.#legend.replaceChildren(...items);
+    const used = !anew && this.#legend.matches(":hover, :focus-within");
+    if (used) this.#legend.append(...items.filter((item) => !item.isConnected));
+    else if (items.length !== now.length || items.some((item, i) => item !== now[i])) this.#legend.replaceChildren(...items);
+    if (this.#legendItems.size > MAX_KNOWN) this.#forgetThoseNotIn(all);
+  }
+
+  #forgetThoseNotIn(names) {
+    const there = new Set(names);
+    for (const known of [this.#legendItems, this.#colours, this.#chosen]) {
+      for (const name of known.keys()) if (!there.has(name)) known.delete(name);
+    }
   }
 
   #showItem(name, on) {

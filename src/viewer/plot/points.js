@@ -84,8 +84,13 @@ export class Points {
   }
 }
 
+/** About the most cells of a table, whose rows and columns both grow with the number of series; but each has so many. */
+const MAX_CELLS = 600_000;
+const LEAST_POINTS = 100;
+
 /** Series of points on one x-axis, as uPlot wants them: {xs, columns}, with null where a series has no point. */
-export function align(series) {
+export function align(all) {
+  const series = all.map((points) => thin(points, Math.max(LEAST_POINTS, MAX_CELLS / all.length ** 2)));
   const xs = [];
   const columns = series.map(() => []);
   const at = series.map(() => 0);
@@ -99,4 +104,21 @@ export function align(series) {
       if (series[i].xs[at[i]] === x) at[i] += 1;
     }
   }
+}
+
+/** About this many points: of those that stand together, the least and the greatest. */
+function thin({ xs, ys }, most) {
+  if (xs.length <= most) return { xs, ys };
+  const size = Math.ceil((2 * xs.length) / most);
+  const kept = [];
+  for (let from = 0; from < xs.length; from += size) {
+    let [least, greatest] = [from, from];
+    for (let i = from + 1; i < Math.min(from + size, xs.length); i += 1) {
+      if (ys[i] < ys[least]) least = i;
+      if (ys[i] >= ys[greatest]) greatest = i;
+    }
+    kept.push(Math.min(least, greatest));
+    if (least !== greatest) kept.push(Math.max(least, greatest));
+  }
+  return { xs: kept.map((i) => xs[i]), ys: kept.map((i) => ys[i]) };
 }
