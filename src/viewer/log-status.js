@@ -80,8 +80,9 @@ export class LogStatus {
   #howMany() {
     const { items, passedBy } = this.#client;
     const parts = [];
-    if (this.#controls.filtering) parts.push(`${number.format(this.#log.length)} of ${number.format(items.length)}`);
-    else if (items.first > 0 && items.length > 0) parts.push(`newest ${number.format(items.length)}`);
+    const inLog = !$("log-view").hidden; // plot and map have something from all
+    if (inLog && this.#controls.filtering) parts.push(`${number.format(this.#log.length)} of ${number.format(items.length)}`);
+    else if (inLog && items.first > 0 && items.length > 0) parts.push(`newest ${number.format(items.length)}`);
     if (passedBy > 0) parts.push(`${number.format(passedBy)} passed by`);
     for (const [reason, n] of this.#views.reasons) parts.push(`${reason} (${count(n)}: not drawn)`);
     return parts.join("; ");

@@ -131,7 +131,7 @@ export class Views {
       $(`tab-${other}`).setAttribute("aria-selected", String(other === name));
       $(`tab-${other}`).tabIndex = other === name ? 0 : -1;
     }
-    $("find").hidden = $("kept").hidden = name !== "log";
+    $("find").hidden = name !== "log";
     this.#onShow();
     this.#view(name).changed();
   }

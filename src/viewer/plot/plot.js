@@ -11,7 +11,7 @@ import { formatValue } from "./axes.js";
 import { makeChart, MAX_LABEL, newRoom, swatch } from "./chart.js";
 import { differ, toShow } from "./facts.js";
 import { align, ARRIVAL, ORDER, OWN } from "./points.js";
-import { nameOf, Series } from "./series.js";
+import { MAX_REFUSED, nameOf, Series } from "./series.js";
 
 /** The least height of a strip, in px. */
 const STRIP = 104;
@@ -213,12 +213,13 @@ export class Plot {
     const burst = atOnce > 2 ? atOnce > BURST * sight.length : atOnce > 1 && atOnce === sight.length;
     const facts = names.map((name) => this.#series.facts(name));
     const timed = facts.reduce((sum, one) => sum + one.timed - one.n / 2, 0) >= 0; // most of them
-    const own = this.#timed > 0 && (this.#along === "own" || (this.#along === null && timed));
-    const axis = own ? "own" : this.#along === "own" ? "arrival" : (this.#along ?? (burst ? "order" : "arrival"));
-    if (own) {
-      const newest = names.map((name) => this.#series.points(name).along(OWN).xs.at(-1) ?? -Infinity);
-      if (burst || Math.abs(Math.max(...newest) - last) > MINUTE) window = Infinity; // it was not live
-    }
+    const timedNames = names.filter((_, i) => facts[i].timed > 0);
+    const times = timedNames.map((name) => this.#series.points(name).along(OWN).xs);
+    const [oldest, newest] = [Math.min(...times.map((xs) => xs[0])), Math.max(...times.map((xs) => xs.at(-1)))];
+    const best = timed && oldest < newest ? "own" : burst ? "order" : "arrival";
+    const axis = this.#along === "own" && this.#timed === 0 ? best : (this.#along ?? best);
+    // What was not live is shown as a whole.
+    if (axis === "own" && (burst || Math.abs(newest - last) > MINUTE)) window = Infinity;
     return { axis, window: this.#window ?? window };
   }
 
@@ -344,7 +345,8 @@ export class Plot {
       notes.push(`${number.format(this.#readings - this.#timed)} readings without a time of their own are not drawn.`);
     }
     const { refused } = this.#series;
-    if (refused > 0) notes.push(`${number.format(refused)} further series are not kept: too many.`);
+    const many = `${number.format(refused)}${refused === MAX_REFUSED ? " or more" : ""}`;
+    if (refused > 0) notes.push(`${many} further series are not kept: too many.`);
     setText(this.#note, notes.join(" "));
   }
 
@@ -402,7 +404,9 @@ export class Plot {
   #value(name) {
     const column = this.#drawn.columns.get(name);
     if (this.#cursor === null || !column) return this.#series.facts(name).last;
-    return column[column.findLastIndex((value, i) => i <= this.#cursor && value !== null)];
+    let i = this.#cursor;
+    while (i > 0 && column[i] === null) i -= 1;
+    return column[i];
   }
 
   #makeItem(name) {

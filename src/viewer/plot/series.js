@@ -7,7 +7,7 @@ import { Points } from "./points.js";
 const MAX_SERIES = 128;
 
 /** The most names that are remembered of those that aren't. */
-const MAX_REFUSED = 1000;
+export const MAX_REFUSED = 1000;
 
 /** A constant gives way if it has been constant for so many values, or not come for so many. */
 const LONG = 16;
