@@ -21,7 +21,8 @@ export function wideRange(least, greatest) {
   return [from >= 0 && from < room ? 0 : clamp(from - room), clamp(to + room)];
 }
 
-function clamp(value) {
+/** A value as it is drawn. */
+export function clamp(value) {
   return Math.min(Math.max(value, -GREATEST), GREATEST);
 }
 

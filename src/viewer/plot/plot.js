@@ -69,6 +69,7 @@ export class Plot {
   #note = make("p", "note");
   #area = make("div", "charts");
   #charts = [];
+  #room = newRoom(); // that they share
   #madeFor = ""; // what the charts show; others are made when it changes
   #window = null; // in ms; null: nobody chose
   #layout = "auto";
@@ -251,6 +252,7 @@ export class Plot {
     const { xs, columns, edges } = this.#inSight(names, axis, window);
     this.#drawn = { xs, columns: new Map(names.map((name, i) => [name, columns[i]])) };
     this.#make(groups, axis === "order", width, height);
+    const before = this.#room.values;
     groups.forEach((group, i) => {
       const chart = this.#charts[i];
       chart.batch(() => {
@@ -258,6 +260,7 @@ export class Plot {
         chart.setScale("x", { min: edges[0], max: edges[1] });
       });
     });
+    if (this.#room.values !== before) for (const chart of this.#charts) chart.redraw(false, true);
     this.#scheduler.done(start);
   }
 
@@ -277,7 +280,7 @@ export class Plot {
     const begin = window === Infinity || (ended && last - first < window) ? first : end - window;
     const aligned = align(points.map((one) => one.along(AXIS[axis], by, begin)));
     const { xs } = aligned;
-    if (axis !== "order") return { ...aligned, edges: [begin, Math.max(end, begin + 1)] };
+    if (axis !== "order") return { ...aligned, edges: end > begin ? [begin, end] : [begin - 500, begin + 500] };
     const [least, greatest] = [xs[0] ?? 0, xs.at(-1) ?? 1];
     return { ...aligned, edges: greatest > least ? [least, greatest] : [least - 1, least + 1] };
   }
@@ -290,14 +293,14 @@ export class Plot {
       this.#madeFor = madeFor;
       for (const chart of this.#charts) chart.destroy();
       this.#area.replaceChildren();
-      const room = newRoom();
+      this.#room = newRoom();
       this.#charts = groups.map((names, i) =>
         makeChart(this.#area, names, {
           width,
           height: each,
           inOrder,
           last: i === groups.length - 1,
-          room,
+          room: this.#room,
           colourOf: (name) => this.#colourOf(name),
           onZoom: (zoomed) => this.#zoom(zoomed),
           onPoint: (at) => this.#point(at),

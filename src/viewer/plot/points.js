@@ -4,6 +4,8 @@
 // and the greatest remain, as they came. So each doubling of a series costs the same little memory, nothing that is
 // kept is moved, and no peak is lost.
 
+import { clamp } from "./axes.js";
+
 /** The most points of a level. */
 const SIZE = 2048;
 
@@ -100,7 +102,7 @@ export function align(all) {
     if (x === Infinity) return { xs, columns };
     xs.push(x);
     for (let i = 0; i < series.length; i += 1) {
-      columns[i].push(series[i].xs[at[i]] === x ? series[i].ys[at[i]] : null);
+      columns[i].push(series[i].xs[at[i]] === x ? clamp(series[i].ys[at[i]]) : null);
       if (series[i].xs[at[i]] === x) at[i] += 1;
     }
   }

@@ -38,7 +38,7 @@ export class Series {
   #all = new Map(); // {points, facts, heard} by name
   #refused = new Set();
   #added = 0;
-  #full = 0; // no room until so many are added
+  #full = 0; // no room until so many have come
 
   /** How many names there are whose numbers are not kept. */
   get refused() {
@@ -47,9 +47,9 @@ export class Series {
 
   /** Adds a number: see Points. */
   add(name, order, arrival, own, value) {
+    this.#added += 1;
     const series = this.#all.get(name) ?? this.#make(name);
     if (!series) return;
-    this.#added += 1;
     series.heard = this.#added;
     series.points.add(order, arrival, own, value);
     series.facts.add(value, arrival, !Number.isNaN(own));
@@ -81,7 +81,7 @@ export class Series {
 
   #make(name) {
     if (this.#all.size === MAX_SERIES && (this.#added < this.#full || !this.#giveWay())) {
-      if (this.#refused.size < MAX_REFUSED) this.#refused.add(name);
+      this.#refuse(name);
       return null;
     }
     this.#refused.delete(name);
@@ -103,7 +103,11 @@ export class Series {
       return false;
     }
     this.#all.delete(oldest);
-    this.#refused.add(oldest);
+    this.#refuse(oldest);
     return true;
+  }
+
+  #refuse(name) {
+    if (this.#refused.size < MAX_REFUSED) this.#refused.add(name);
   }
 }
