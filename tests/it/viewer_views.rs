@@ -212,10 +212,10 @@ fn what_varies_has_a_place_in_the_legend_before_constants_and_the_others_are_a_k
 #[ignore = "needs chromium: tests/run"]
 fn names_that_come_once_give_way_to_what_varies() {
     let once: String = (0..1500).map(|n| format!("{{\"request {n}\": {n}}}\n")).collect();
-    let records: String = (0..50).map(|n| format!("{{\"temp\": {}}}\n", n % 7)).collect();
+    let records: String = (0..300).map(|n| format!("{{\"temp\": {}}}\n", n % 7)).collect();
     let steps = [
-        &format!("ssePipe.plot.rows === 1550 && {SHOWN} === 'order, temp'"),
-        "ssePipe.plot.series[0].values.length === 50 && ssePipe.plot.series.length === 128
+        &format!("ssePipe.plot.rows === 1800 && {SHOWN} === 'order, temp'"),
+        "ssePipe.plot.series[0].values.length > 150 && ssePipe.plot.series.length === 128
             && document.querySelector('#plot-view .note').textContent",
     ];
     shows(Chromium, &(once + &records), "/#plot", &steps)

@@ -9,12 +9,15 @@ const MAX_SERIES = 128;
 /** The most names that are remembered of those that aren't. */
 export const MAX_REFUSED = 1000;
 
-/** A constant gives way if it has been constant for so many values, or not come for so many. */
+/**
+ * A constant gives way if it has been constant for so many values, or has not come for so many; or if the new name has
+ * come more often.
+ */
 const LONG = 16;
 const GONE = 1000;
 
 /** If none does, the next is looked for after so many values. */
-const AGAIN = 500;
+const AGAIN = 100;
 
 /** As many devices, and as many numbers of each, have the names of their series ready. */
 const MAX_READY = 1000;
@@ -36,13 +39,14 @@ export function nameOf(device, name) {
 
 export class Series {
   #all = new Map(); // {points, facts, heard} by name
-  #refused = new Set();
+  #refused = new Map(); // how often each has come
+  #many = false; // there were more of them
   #added = 0;
   #full = 0; // no room until so many have come
 
-  /** How many names there are whose numbers are not kept. */
+  /** How many names there are whose numbers are not kept; MAX_REFUSED means "or more". */
   get refused() {
-    return this.#refused.size;
+    return this.#many ? MAX_REFUSED : this.#refused.size;
   }
 
   /** Adds a number: see Points. */
@@ -60,8 +64,8 @@ export class Series {
     for (const [name, { points, facts, heard }] of this.#all) {
       copy.#all.set(name, { points: points.copy(), facts: facts.copy(), heard });
     }
-    copy.#refused = new Set(this.#refused);
-    copy.#added = this.#added;
+    copy.#refused = new Map(this.#refused);
+    [copy.#many, copy.#added, copy.#full] = [this.#many, this.#added, this.#full];
     return copy;
   }
 
@@ -80,9 +84,12 @@ export class Series {
   }
 
   #make(name) {
-    if (this.#all.size === MAX_SERIES && (this.#added < this.#full || !this.#giveWay())) {
-      this.#refuse(name);
-      return null;
+    if (this.#all.size === MAX_SERIES) {
+      const times = (this.#refused.get(name) ?? 0) + 1;
+      if (this.#added < this.#full || !this.#giveWay(times)) {
+        this.#refuse(name, times);
+        return null;
+      }
     }
     this.#refused.delete(name);
     const series = { points: new Points(), facts: new Facts(name), heard: 0 };
@@ -90,12 +97,12 @@ export class Series {
     return series;
   }
 
-  /** Drops the constant that came last the longest time ago. */
-  #giveWay() {
+  /** Drops the constant that came last the longest time ago, for a name that came so many times. */
+  #giveWay(times) {
     let oldest = null;
     for (const [name, { facts, heard }] of this.#all) {
       const gone = this.#added - heard > GONE;
-      if (!facts.constant || !(facts.n >= LONG || gone)) continue;
+      if (!facts.constant || !(facts.n >= LONG || gone || facts.n < times)) continue;
       if (oldest === null || heard < this.#all.get(oldest).heard) oldest = name;
     }
     if (oldest === null) {
@@ -103,11 +110,14 @@ export class Series {
       return false;
     }
     this.#all.delete(oldest);
-    this.#refuse(oldest);
+    this.#refuse(oldest, 0);
     return true;
   }
 
-  #refuse(name) {
-    if (this.#refused.size < MAX_REFUSED) this.#refused.add(name);
+  #refuse(name, times) {
+    this.#refused.set(name, times);
+    if (this.#refused.size <= MAX_REFUSED) return;
+    this.#refused.delete(this.#refused.keys().next().value);
+    this.#many = true;
   }
 }
