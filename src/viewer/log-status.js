@@ -81,8 +81,9 @@ export class LogStatus {
     const { items, passedBy } = this.#client;
     const parts = [];
     const inLog = !$("log-view").hidden; // plot and map have something from all
-    if (inLog && this.#controls.filtering) parts.push(`${number.format(this.#log.length)} of ${number.format(items.length)}`);
-    else if (inLog && items.first > 0 && items.length > 0) parts.push(`newest ${number.format(items.length)}`);
+    const all = number.format(items.length);
+    if (inLog && this.#controls.filtering) parts.push(`${number.format(this.#log.length)} of ${all}`);
+    else if (inLog && items.first > 0 && items.length > 0) parts.push(`newest ${all}`);
     if (passedBy > 0) parts.push(`${number.format(passedBy)} passed by`);
     for (const [reason, n] of this.#views.reasons) parts.push(`${reason} (${count(n)}: not drawn)`);
     return parts.join("; ");

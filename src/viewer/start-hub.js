@@ -6,7 +6,7 @@
 /** The hub. It gets the page's query, which is for the stream. Its name changes with the messages it understands. */
 const hub = (() => {
   const url = new URL(`hub/hub.js${location.search}`, document.currentScript.src);
-  const options = { type: "module", name: "sse-pipe 2" };
+  const options = { type: "module", name: "sse-pipe 3" };
   try {
     return new SharedWorker(url, options).port;
   } catch {

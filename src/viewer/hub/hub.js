@@ -97,7 +97,7 @@ function gap(missed) {
 
 /**
  * The tab's query is passed on to the stream (a tail, a token), except `notices`: this page sees comments as they are,
- * so that an event that somebody named "heartbeat" is not mistaken for one. Times come as events: the page sorts them out.
+ * so that an event that somebody named "heartbeat" is not mistaken for one; and the page asks for `times` itself.
  */
 function eventsUrl() {
   const pairs = self.location.search.slice(1).split("&");
@@ -214,9 +214,9 @@ function count() {
 }
 
 /**
- * The state of the connection, and by how many ms the server's clock is `ahead`; how many `events` there were; how many `gaps`, and how many events were `missed` in
- * them; the `rate`, and the events in each of the last 60 `seconds`; the `first` and the `end` of the buffer; how many
- * `tabs` there are.
+ * The state of the connection, and by how many ms the server's clock is `ahead`; how many `events` there were; how many
+ * `gaps`, and how many events were `missed` in them; the `rate`, and the events in each of the last 60 `seconds`; the
+ * `first` and the `end` of the buffer; how many `tabs` there are.
  */
 function status() {
   const { lastEventId, state, ahead } = connection;

@@ -24,7 +24,8 @@ const FEW = 40;
 /**
  * Makes a chart in `area` for the series with these names, without data yet. `colourOf(name)` names the colour of a
  * series; `inOrder` has records in order instead of their times along the x-axis, which only the last of the charts
- * shows. `room` is shared by all charts that stand above each other: {values}, the room beside them. `onZoom(zoomed)` and `onPoint(row)` report what the person does in it; the row is null outside.
+ * shows. `room` is what newRoom() made for all of them. `onZoom(zoomed)` and `onPoint(row)` report what the person does
+ * in it; the row is null outside.
  */
 export function makeChart(area, names, { width, height, inOrder, last, room, colourOf, onZoom, onPoint }) {
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
@@ -112,7 +113,7 @@ function nearest(chart, series, at) {
   return at;
 }
 
-/** What charts that stand above each other share. */
+/** The room at the left of charts that stand above each other: as much as one of them needs. */
 export function newRoom() {
   return { values: VALUES };
 }

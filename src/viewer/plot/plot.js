@@ -85,7 +85,10 @@ export class Plot {
   #back;
   #onChoice;
 
-  /** `now()` is the time at the right edge, or null if that is the last value's; `onChoice()` is called when `words` change. */
+  /**
+   * `now()` is the time at the right edge, or null if that is the last value's; `onChoice()` is called when the person
+   * has changed `words`.
+   */
   constructor(element, now, onChoice) {
     this.#now = now;
     this.#onChoice = onChoice;
@@ -377,9 +380,13 @@ export class Plot {
     for (const name of names) this.#showItem(name, shown.includes(name));
     const items = names.map((name) => this.#legendItems.get(name));
     const now = [...this.#legend.children];
-    const used = !anew && this.#legend.matches(":hover, :focus-within");
-    if (used) this.#legend.append(...items.filter((item) => !item.isConnected));
-    else if (items.length !== now.length || items.some((item, i) => item !== now[i])) this.#legend.replaceChildren(...items);
+    const same = items.length === now.length && items.every((item, i) => item === now[i]);
+    if (!anew && this.#legend.matches(":hover, :focus-within")) {
+      // Nothing moves away under the pointer or the focus.
+      this.#legend.append(...items.filter((item) => !item.isConnected));
+    } else if (!same) {
+      this.#legend.replaceChildren(...items);
+    }
     if (this.#legendItems.size > MAX_KNOWN) this.#forgetThoseNotIn(all);
   }
 

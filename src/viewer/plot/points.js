@@ -86,8 +86,10 @@ export class Points {
   }
 }
 
-/** About the most cells of a table, whose rows and columns both grow with the number of series; but each has so many. */
+/** The most cells of a table, about, whose rows and columns both grow with the number of series. */
 const MAX_CELLS = 600_000;
+
+/** But a series has at least so many points in it. */
 const LEAST_POINTS = 100;
 
 /** Series of points on one x-axis, as uPlot wants them: {xs, columns}, with null where a series has no point. */
