@@ -50,6 +50,7 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "map/coastline.js": JAVASCRIPT,
     "map/graticule.js": JAVASCRIPT,
     "map/map.js": JAVASCRIPT,
+    "map/paint.js": JAVASCRIPT,
     "map/tracks.js": JAVASCRIPT,
     "pictures.js": JAVASCRIPT,
     "plot/axes.js": JAVASCRIPT,

@@ -60,6 +60,11 @@ export class Views {
     return this.#pictures?.map;
   }
 
+  /** The name of the view that is shown. */
+  get shown() {
+    return this.#shown;
+  }
+
   /** Why something in records is on neither plot nor map, and of how many records that is true. */
   get reasons() {
     return this.#pictures?.reasons ?? new Map();

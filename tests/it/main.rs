@@ -40,6 +40,7 @@ mod unix;
 mod viewer;
 mod viewer_connection;
 mod viewer_log;
+mod viewer_map;
 mod viewer_views;
 mod wire;
 mod workers;

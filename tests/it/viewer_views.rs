@@ -6,7 +6,7 @@ use crate::support::places::busy;
 use crate::support::program::Program;
 use serde_json::json;
 /// Opens `path` of a page that shows these records and goes through the steps; the page keeps to itself.
-fn shows(browser: Browser, records: &str, path: &str, steps: &[&str]) -> Report {
+pub fn shows(browser: Browser, records: &str, path: &str, steps: &[&str]) -> Report {
     let _places = busy();
     let mut program = Program::start(&["--at-eof", "serve"]);
     program.write(records);
@@ -27,7 +27,7 @@ const OBJECTS: &str = "ssePipe.map.objects
     .map(o => o.name + ': ' + o.points.map(([lat, lon]) => lat + ' ' + lon).join(', ')).join('\\n')";
 
 /// How many pixels of the canvases in here are drawn on with this colour.
-fn pixels(within: &str, colour: &str) -> String {
+pub fn pixels(within: &str, colour: &str) -> String {
     format!(
         "(() => {{
             const pen = document.createElement('canvas').getContext('2d');

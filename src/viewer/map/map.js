@@ -2,16 +2,17 @@
 // Natural Earth and a graticule, all of which come with the program. Tiles of OpenStreetMap are loaded only if the
 // person switches them on.
 //
-// The positions are kept in tracks.js.
+// The positions are kept in tracks.js, and drawn by paint.js.
 
-import { COLOURS, colour, make, makeButton, onColoursChange, setText } from "../dom.js";
+import { make, makeButton, onColoursChange, setText } from "../dom.js";
 import { FrameScheduler } from "../frame-scheduler.js";
 import { assetUrl, library, RETRY_AFTER } from "../library.js";
 import { cut } from "../text/characters.js";
 import { unfolded } from "../text/rendering.js";
 import { land } from "./coastline.js";
 import { degrees, Graticule } from "./graticule.js";
-import { pieces, Tracks } from "./tracks.js";
+import { Paint } from "./paint.js";
+import { place, STRIDE, Tracks } from "./tracks.js";
 
 /** The most objects that have their name beside them. */
 const MAX_LABELS = 40;
@@ -33,14 +34,16 @@ const number = new Intl.NumberFormat("en");
 export class PositionMap {
   #place;
   #items;
-  #tracks = new Tracks((entry) => erase(entry));
+  #tracks = new Tracks(({ label }) => label?.remove());
   #map = null;
+  #paint = null;
   #making = false;
   #loading = null; // a promise of the land and Leaflet
   #layers = {};
   #graticule;
   #mode = "fit"; // "fit": all in sight; "follow": the newest head in the middle; "free": where the person put it
   #fitted = false; // once since "fit" was chosen
+  #drawn = { times: 0, took: 0 };
   #scheduler = new FrameScheduler(() => this.#draw());
   #readout = make("div", "readout");
   #count = make("span", "count");
@@ -65,7 +68,7 @@ export class PositionMap {
     this.#readout.setAttribute("aria-live", "off");
     element.append(this.#place, tools, this.#readout);
     this.#showMode();
-    onColoursChange(() => this.#recolour());
+    onColoursChange(() => this.#paint?.repaint());
     new ResizeObserver(() => this.changed()).observe(this.#place);
   }
 
@@ -73,21 +76,31 @@ export class PositionMap {
     return this.#tracks.positions > 0;
   }
 
+  /** How many times it was drawn, and how long that took the last time, in ms. */
+  get drawn() {
+    return { ...this.#drawn };
+  }
+
   /** What the map shows, for tests and curious people. */
   get data() {
-    const { objects, positions, shapes } = this.#tracks;
+    const { objects, positions, shapes, thinned, gone } = this.#tracks;
+    const points = (track) => Array.from({ length: track.length }, (_, i) => track.at(i));
     return {
       ready: this.#map !== null,
       positions,
+      thinned,
+      gone,
       mode: this.#mode,
       tiles: this.#layers.tiles !== undefined && this.#map.hasLayer(this.#layers.tiles),
-      shapes: shapes.size,
+      shapes: [...shapes.values()].flatMap(({ name, parts }) => parts.map(({ type }) => [name, type])),
       bounds: this.#map && (({ _southWest: a, _northEast: b }) => [a.lat, a.lng, b.lat, b.lng])(this.#map.getBounds()),
-      objects: [...objects.values()].map(({ name, points }) => ({
-        name,
-        points: points.map(({ lat, lon }) => [lat, lon]),
-        pixel: this.#map && (({ x, y }) => [x, y])(this.#map.latLngToContainerPoint(latLng(points.at(-1)))),
-      })),
+      objects: [...objects.values()]
+        .toSorted((a, b) => a.number - b.number)
+        .map((track) => ({
+          name: track.name,
+          points: points(track).map(({ lat, lon }) => [lat, lon]),
+          pixel: this.#map && (({ x, y }) => [x, y])(this.#map.latLngToContainerPoint(head(track))),
+        })),
     };
   }
 
@@ -119,107 +132,49 @@ export class PositionMap {
     if (this.#scheduler.tooEarly) return;
     const start = performance.now();
     this.#map.invalidateSize({ pan: false });
-    const { objects, shapes, newest } = this.#tracks;
-    for (const object of objects.values()) if (object.changed) this.#drawObject(object);
-    for (const shape of shapes.values()) if (!shape.drawn) this.#drawShape(shape);
+    const { newest } = this.#tracks;
     if (this.#mode === "fit") this.#fit();
-    if (this.#mode === "follow" && newest) this.#map.panTo(latLng(newest.points.at(-1)), { animate: false });
+    if (this.#mode === "follow" && newest) this.#map.panTo(head(newest), { animate: false });
+    this.#paint.draw();
+    this.#label();
     this.#showCount();
     this.#scheduler.done(start);
+    this.#drawn = { times: this.#drawn.times + 1, took: performance.now() - start };
   }
 
   #showCount() {
-    const { objects, shapes, positions, refused } = this.#tracks;
+    const { objects, shapes, positions, thinned, gone } = this.#tracks;
     const count = (n, what) => `${number.format(n)} ${what}${n === 1 ? "" : "s"}`;
-    let text = `${count(objects.size + shapes.size, "object")} · ${count(positions, "position")}`;
-    if (refused > 0) text += ` · ${number.format(refused)} of further objects left out`;
-    setText(this.#count, text);
+    const parts = [count(objects.size + shapes.size, "object"), count(positions, "position")];
+    if (thinned > 0) parts.push(`${number.format(thinned)} thinned out`);
+    if (gone > 0) parts.push(`${count(gone, "object")} made room`);
+    setText(this.#count, parts.join(" · "));
   }
 
-  #drawObject(object) {
-    object.changed = false;
-    const lines = pieces(object.points);
-    const here = latLng(object.points.at(-1));
-    if (!object.drawn) {
-      object.drawn = this.#makeTrack(object, lines, here);
-      return;
+  #label() {
+    for (const track of this.#tracks.objects.values()) {
+      if (track.label) track.label.setLatLng(head(track));
+      else if (track.name !== "" && this.#tracks.objects.size <= MAX_LABELS) {
+        track.label = window.L.tooltip({
+          permanent: true,
+          direction: "right",
+          offset: [3, 0],
+          className: "label",
+          interactive: false,
+        })
+          .setLatLng(head(track))
+          .setContent(make("span", "", cut(track.name, 40))) // an element: Leaflet would take a text as markup
+          .addTo(this.#map);
+      }
     }
-    const { halo, line, head } = object.drawn;
-    halo.setLatLngs(lines);
-    line.setLatLngs(lines);
-    head.setLatLng(here);
-  }
-
-  #makeTrack(object, lines, here) {
-    const { L } = window;
-    const { tracks, heads } = this.#layers;
-    const stroke = trackColour(object);
-    const halo = L.polyline(lines, {
-      color: colour("paper"),
-      weight: 6,
-      opacity: 0.75,
-      interactive: false,
-      renderer: tracks,
-    }).addTo(this.#map);
-    const line = L.polyline(lines, { color: stroke, weight: 3, interactive: false, renderer: tracks }).addTo(this.#map);
-    const head = L.circleMarker(here, {
-      radius: 7,
-      weight: 3,
-      color: colour("paper"),
-      fillColor: stroke,
-      fillOpacity: 1,
-      interactive: false,
-      renderer: heads,
-    }).addTo(this.#map);
-    if (object.name !== "" && this.#tracks.objects.size <= MAX_LABELS) {
-      // An element, because Leaflet would take a text as markup.
-      const label = make("span", "", cut(object.name, 40));
-      head.bindTooltip(label, {
-        permanent: true,
-        direction: "right",
-        offset: [3, 0],
-        className: "label",
-        interactive: false,
-      });
-    }
-    return { halo, line, head };
-  }
-
-  #drawShape(entry) {
-    const stroke = colour("series-0");
-    const shape = window.L.geoJSON(entry.shape, {
-      interactive: false,
-      pointToLayer: (_, at) => window.L.circleMarker(at, { radius: 5 }),
-      style: {
-        color: stroke,
-        weight: 2,
-        fillColor: stroke,
-        fillOpacity: 0.15,
-        renderer: this.#layers.tracks,
-        interactive: false,
-      },
-    }).addTo(this.#map);
-    entry.drawn = { shape };
-  }
-
-  #recolour() {
-    if (!this.#map) return;
-    for (const object of this.#tracks.objects.values()) {
-      object.drawn?.halo.setStyle({ color: colour("paper") });
-      object.drawn?.line.setStyle({ color: trackColour(object) });
-      object.drawn?.head.setStyle({ color: colour("paper"), fillColor: trackColour(object) });
-    }
-    for (const { drawn } of this.#tracks.shapes.values())
-      drawn?.shape.setStyle({ color: colour("series-0"), fillColor: colour("series-0") });
   }
 
   /** Moves and zooms only when something is out of sight, so that the map does not tremble. */
   #fit() {
     const { L } = window;
-    const bounds = L.latLngBounds([]);
-    for (const { points } of this.#tracks.objects.values()) for (const point of points) bounds.extend(latLng(point));
-    for (const { drawn } of this.#tracks.shapes.values()) bounds.extend(drawn.shape.getBounds());
-    if (!bounds.isValid()) return;
+    const { south, west, north, east } = this.#tracks.box;
+    if (south > north) return;
+    const bounds = L.latLngBounds([south, west], [north, east]);
     const sight = this.#map.getBounds();
     const area = (b) => Math.max(b.getEast() - b.getWest(), b.getNorth() - b.getSouth());
     const small = area(bounds) < area(sight) / 5 && this.#map.getZoom() < ZOOM;
@@ -281,6 +236,7 @@ export class PositionMap {
     for (const [name, zIndex] of [
       ["land", 210],
       ["graticule", 220],
+      ["shapes", 400],
       ["tracks", 410],
       ["heads", 420],
     ]) {
@@ -288,8 +244,6 @@ export class PositionMap {
     }
     map.getPane("land").style.pointerEvents = "none";
     map.getPane("graticule").style.pointerEvents = "none";
-    this.#layers.tracks = L.canvas({ pane: "tracks", padding: 0.3 });
-    this.#layers.heads = L.canvas({ pane: "heads", padding: 0.3 });
     // Three worlds side by side: a wide screen shows more than one.
     const shape = { type: "MultiPolygon", coordinates: [-360, 0, 360].flatMap((shift) => land(topology, shift)) };
     this.#layers.land = L.geoJSON(shape, {
@@ -298,6 +252,7 @@ export class PositionMap {
     }).addTo(map);
     this.#graticule = new Graticule(map);
     this.#map = map;
+    this.#paint = new Paint(map, this.#tracks);
     this.#addListeners(map);
     this.#graticule.draw();
   }
@@ -365,29 +320,35 @@ export class PositionMap {
     this.#readout.textContent = `${degrees(lat, digits, "N", "S")} ${degrees(lng, digits, "E", "W")}`;
   }
 
-  /** Shows the record of the nearest position, or of a shape. */
-  #click({ containerPoint }) {
+  /** Shows the record of the nearest position, or of the smallest shape. */
+  #click({ latlng }) {
+    const world = this.#map.options.crs.scale(this.#map.getZoom());
+    const [x, y] = place(latlng.lng, latlng.lat);
+    const near = NEAR / world;
     let best = null;
-    let distance = NEAR;
-    for (const object of this.#tracks.objects.values()) {
-      for (const point of object.points) {
-        const away = this.#map.latLngToContainerPoint(latLng(point)).distanceTo(containerPoint);
-        if (away <= distance) {
-          distance = away;
-          best = { object, point };
-        }
+    let distance = near;
+    for (const track of this.#tracks.objects.values()) {
+      for (let i = 0; i < track.length; i += 1) {
+        const away = Math.hypot(track.data[i * STRIDE] - x, track.data[i * STRIDE + 1] - y);
+        if (away > distance) continue;
+        distance = away;
+        best = { name: track.name, ...track.at(i) };
       }
     }
-    if (!best) {
-      const shape = [...this.#tracks.shapes.values()].findLast(({ drawn }) =>
-        drawn?.shape.getBounds().contains(this.#map.containerPointToLatLng(containerPoint)),
-      );
-      if (shape) this.#popup(this.#map.containerPointToLatLng(containerPoint), shape.name, "", shape);
+    if (best) {
+      this.#popup([best.lat, best.lon], best.name, `${best.lat.toFixed(6)}, ${best.lon.toFixed(6)}`, best);
       return;
     }
-    const { object, point } = best;
-    const where = `${point.lat.toFixed(6)}, ${point.lon.toFixed(6)}`;
-    this.#popup(latLng(point), object.name, where, point);
+    let area = Infinity;
+    for (const shape of this.#tracks.shapes.values()) {
+      const { south, west, north, east } = shape.box;
+      const [[left, top], [right, bottom]] = [place(west, north), place(east, south)];
+      const inside = x >= left - near && x <= right + near && y >= top - near && y <= bottom + near;
+      if (!inside || (right - left) * (bottom - top) > area) continue;
+      area = (right - left) * (bottom - top);
+      best = shape;
+    }
+    if (best) this.#popup(latlng, best.name, "", best);
   }
 
   #popup(at, name, where, { n, time }) {
@@ -407,15 +368,8 @@ export class PositionMap {
   }
 }
 
-function latLng({ lat, lon }) {
+/** Where an object is now. */
+function head(track) {
+  const { lat, lon } = track.at(track.length - 1);
   return [lat, lon];
-}
-
-/** Removes an object or a shape from the map, if it has been drawn. */
-function erase({ drawn }) {
-  for (const layer of Object.values(drawn ?? {})) layer.remove();
-}
-
-function trackColour({ number }) {
-  return colour(`series-${number % COLOURS}`);
 }
