@@ -26,3 +26,9 @@ fn each_sample_shows_what_the_table_says() {
 fn no_record_freezes_the_page_and_usual_ones_cost_at_most_50_microseconds() {
     passes("bounds.mjs");
 }
+
+#[test]
+#[ignore = "needs node: tests/run"]
+fn sequences_of_a_terminal_become_colours_or_go_and_cost_little() {
+    passes("text.mjs");
+}

@@ -446,3 +446,34 @@ fn a_tab_that_was_hidden_catches_up_at_once() {
     flood(&mut program, 100);
     report(page).assert_value("at once");
 }
+
+/// What grep, gcc, a progress bar and a link write.
+const TERMINAL: &[u8] = b"This is a \x1b[01;31m\x1b[Ktest\x1b[m\x1b[K.\n\
+    \x1b[2K\x1b[1G\x1b[38:2::10:20:30mcolon\x1b[0m \x1b[4:3mcurly\x1b[0m \x1b[9mstrike\x1b[0m\n\
+    see \x1b]8;;http://a.example/\x1b\\the \x1b[1mmanual\x1b[0m\x1b]8;;\x1b\\ now\n\
+    \x1b[?25l 10%\r 20%\r100%\x1b[?25h\n\
+    [\x1b[32mok\x1b[0m] listed [1]\n";
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn sequences_of_a_terminal_are_colours_or_nothing_and_the_filter_sees_the_text() {
+    let rows = "[...document.querySelectorAll('#log .row .data')].map(data => data.textContent).join('\\n')";
+    let all = "This is a test.\\ncolon curly strike\\nsee the manual now\\n⏎100%\\n[ok] listed [1]";
+    let pens = "document.querySelector('.ink-1.bold').textContent === 'test'
+        && getComputedStyle([...document.querySelectorAll('#log .data span')].find(s => s.textContent === 'colon')).color === 'rgb(10, 20, 30)'
+        && document.querySelector('.underline').textContent === 'curly' && document.querySelector('.strike').textContent === 'strike'
+        && document.querySelector('#log .data .bold:not(.ink-1)').textContent === 'manual' && document.querySelector('#log a') === null";
+    let steps = [
+        &format!("ssePipe.rows === 5 && {rows} === '{all}'"),
+        pens,
+        &filter("a test."),
+        &format!("{rows} === 'This is a test.'"),
+        &filter("/^see the manual/"),
+        &format!("{rows} === 'see the manual now'"),
+        &filter("100%"),
+        &format!("{rows} === '⏎100%'"),
+        "document.querySelector('#log .row .line').click(), true",
+        "document.querySelector('#log .detail .text').textContent === ' 10%\\n 20%\\n100%' && 'unfolded'",
+    ];
+    shows(Chromium, TERMINAL, &[], &steps).assert_value("unfolded");
+}

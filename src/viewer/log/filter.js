@@ -1,6 +1,8 @@
 // Which items the log shows: those that match the text of the filter, and have one of the chosen event types. Pure
 // data.
 
+import { withoutSequences } from "../text/ansi.js";
+
 /** The type of events that name none (WHATWG HTML, section 9.2.6). */
 export const UNNAMED = "message";
 
@@ -14,7 +16,7 @@ export function makeFilter(typed, types) {
   if (!find && types.size === 0) return { test: null, error: "" };
   const test = (item) => {
     if (types.size > 0 && (item.notice || !types.has(item.type || UNNAMED))) return false;
-    return !find || find(item.data) || (item.type !== "" && find(item.type)) || (item.id !== "" && find(item.id));
+    return !find || find(withoutSequences(item.data)) || (item.type !== "" && find(item.type)) || (item.id !== "" && find(item.id));
   };
   return { test, error: "" };
 }

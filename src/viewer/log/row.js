@@ -3,6 +3,7 @@
 // Where a row stands, and whether it is unfolded, is left to log.js; how its text is shown, to text/.
 
 import { make, makeButton } from "../dom.js";
+import { withoutSequences } from "../text/ansi.js";
 import { cut, visible, wholeCharacters } from "../text/characters.js";
 import { oneLine, unfolded } from "../text/rendering.js";
 
@@ -69,21 +70,23 @@ function makeDetail(item, onResize) {
   facts.append(copy);
   const text = make("pre", "text");
   text.tabIndex = 0; // so that the keyboard can scroll it
-  let shown = wholeCharacters(item.data, FIRST_PART);
-  // JSON is laid out as a whole, or not at all if it is too long.
-  text.append(shown === item.data.length ? unfolded(item.data) : visible(item.data.slice(0, shown)));
+  // JSON is laid out, and colours are shown, as a whole or not at all if it is too long.
+  const whole = item.data.length <= FIRST_PART;
+  const all = whole ? item.data : withoutSequences(item.data);
+  let shown = wholeCharacters(all, FIRST_PART);
+  text.append(whole ? unfolded(all) : visible(all.slice(0, shown)));
   detail.append(facts, text);
-  if (shown < item.data.length) {
+  if (shown < all.length) {
     const more = makeButton("more");
     const label = () => {
-      const rest = item.data.length - shown;
-      const [next, all] = [Math.min(rest, NEXT_PART), item.data.length].map((n) => n.toLocaleString("en"));
-      more.textContent = `Show ${next} more of ${all} characters`;
+      const rest = all.length - shown;
+      const [next, most] = [Math.min(rest, NEXT_PART), all.length].map((n) => n.toLocaleString("en"));
+      more.textContent = `Show ${next} more of ${most} characters`;
       more.hidden = rest === 0;
     };
     more.addEventListener("click", () => {
-      const next = wholeCharacters(item.data, shown + NEXT_PART);
-      text.append(visible(item.data.slice(shown, next)));
+      const next = wholeCharacters(all, shown + NEXT_PART);
+      text.append(visible(all.slice(shown, next)));
       shown = next;
       label();
       onResize();

@@ -1,10 +1,10 @@
 // How the text of a record is shown: always as text nodes, never as markup.
 //
 // JSON is coloured by its tokens, and laid out over lines when it is unfolded (json.js). The colours of a terminal
-// become colours (ansi.js). What can't be seen is named (characters.js).
+// become colours, and its other sequences are dropped (ansi.js). What can't be seen is named (characters.js).
 
 import { make } from "../dom.js";
-import { pieces } from "./ansi.js";
+import { lastState, pieces } from "./ansi.js";
 import { cut, visible } from "./characters.js";
 import { layOut, looksLikeJson, parseJson } from "./json.js";
 
@@ -13,12 +13,18 @@ const LINE = 600;
 
 const TOKEN = /"(?:[^"\\]|\\.)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\b(?:true|false|null)\b|[{}[\],:]/g;
 
-/** A record on one line, as far as a screen can show it. */
+/** Sequences of a terminal may take this much of a record's beginning before that is a row. */
+const MOST = 64 * 1024;
+
+/** A record on one line, as far as a screen can show it; of a line that was redrawn, the last state. */
 export function oneLine(text) {
-  const line = cut(text, LINE)
+  const state = looksLikeJson(text) ? null : lastState(text);
+  const shown = state === null ? text : `\n${state}`;
+  const cutAt = shown.includes("\x1b") ? MOST : LINE;
+  const line = cut(shown, cutAt)
     .replace(/\r\n|\n|\r/g, "⏎")
     .replaceAll("\t", "  ");
-  return looksLikeJson(text) ? coloured(line) : plain(line);
+  return cutAt === LINE && looksLikeJson(text) ? coloured(line) : plain(line, LINE);
 }
 
 /** A record over all the lines that it needs. */
@@ -45,14 +51,18 @@ function coloured(text) {
   return nodes;
 }
 
-function plain(text) {
+function plain(text, room = Infinity) {
   const nodes = document.createDocumentFragment();
-  for (const [piece, pen] of pieces(text)) nodes.append(painted(visible(piece), pen));
+  for (const [piece, pen] of pieces(text)) {
+    nodes.append(painted(visible(cut(piece, room)), pen));
+    room -= piece.length;
+    if (room <= 0) break;
+  }
   return nodes;
 }
 
 function painted(text, pen) {
-  const names = ["bold", "dim", "italic", "underline", "inverse"].filter((name) => pen[name]);
+  const names = ["bold", "dim", "italic", "underline", "strike", "inverse"].filter((name) => pen[name]);
   if (typeof pen.ink === "number") names.push(`ink-${pen.ink}`);
   if (typeof pen.ground === "number") names.push(`ground-${pen.ground}`);
   const fixed = typeof pen.ink === "string" || typeof pen.ground === "string";
