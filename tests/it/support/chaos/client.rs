@@ -28,6 +28,8 @@ pub struct Client<'a> {
     nth: usize,
     random: Random,
     habits: Habits,
+    /// Whether it comes when all others are done, if the program still waits for a first client.
+    is_last: bool,
     state: State<'a>,
     last: Option<LastId>,
     /// When its last stream was over, if the program must know it for one that returns.
@@ -66,7 +68,14 @@ impl<'a> Client<'a> {
         let habits = Habits::choose(&mut random, round.settings.stall);
         let away = Duration::from_millis(random.pick(&[0, 0, 20, 300]));
         let state = State::Away(Instant::now() + away);
-        Client { round, nth, random, habits, state, last: None, left: None, returns: 0, tally: Tally::default() }
+        let (is_last, last, left, returns, tally) = (false, None, None, 0, Tally::default());
+        Client { round, nth, random, habits, is_last, state, last, left, returns, tally }
+    }
+
+    /// One that comes when all others are done, and stays.
+    pub fn last(round: &'a Round, random: Random) -> Client<'a> {
+        let client = Client::new(round, round.standings.len(), random);
+        Client { habits: Habits::patient(), is_last: true, state: State::Away(Instant::now()), ..client }
     }
 
     pub fn is_done(&self) -> bool {
@@ -88,7 +97,9 @@ impl<'a> Client<'a> {
             State::Connected(_) => self.attend(block),
             _ => Ok(()),
         }?;
-        self.round.standings[self.nth].store(self.standing());
+        if let Some(standing) = self.round.standings.get(self.nth) {
+            standing.store(self.standing());
+        }
         Ok(())
     }
 
@@ -106,6 +117,7 @@ impl<'a> Client<'a> {
         let (phase, ending) = (self.round.phase(), self.round.settings.ending);
         let comes_back = match (phase, ending) {
             (Phase::Live, _) => true,
+            (Phase::Ended, _) if self.is_last => self.returns < RETURNS && self.round.waits_for_first(),
             (Phase::Ended, Ending::Wait) => self.habits.is_event_source && self.returns < RETURNS,
             (Phase::Ended, Ending::Serve) => self.returns < 2,
             _ => false,

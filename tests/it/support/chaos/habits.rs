@@ -57,6 +57,18 @@ impl Habits {
         }
     }
 
+    /// One that asks once, reads as fast as it can, and stays.
+    pub fn patient() -> Habits {
+        Habits {
+            version: Version::Http11,
+            is_event_source: false,
+            as_events: false,
+            takes_tail_id: false,
+            reading: Reading::Fast,
+            lives: &[u64::MAX],
+        }
+    }
+
     /// The request of one that brings this last event ID.
     pub fn request(&self, id: Option<&str>, random: &mut Random) -> Vec<u8> {
         let (mut query, mut fields) = (Vec::new(), String::new());

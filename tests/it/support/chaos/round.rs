@@ -123,6 +123,9 @@ impl Round {
             for driver in drivers {
                 tally += &driver.join().expect("a driver doesn't panic");
             }
+            if self.waits_for_first() {
+                tally += &self.drive(vec![Client::last(self, Random::seeded(random.number()))]);
+            }
             if self.has_fault() {
                 program.signal("KILL"); // or the producer might wait for it
             }
@@ -191,6 +194,14 @@ impl Round {
 
     pub fn joined(&self) {
         self.joined.store(true, SeqCst);
+    }
+
+    /// Whether the program may wait for a first client (behaviour 1.6, 1.8): all were cut off before they had a stream, or
+    /// before the reader saw that they had one.
+    pub fn waits_for_first(&self) -> bool {
+        let joined = self.joined.load(SeqCst);
+        let waits = self.settings.wait > 0 && self.received.load(SeqCst) == 0;
+        self.phase() == Phase::Ended && (waits || (!joined && self.settings.ending == Ending::Wait))
     }
 
     pub fn newcomer_goes(&self) {
