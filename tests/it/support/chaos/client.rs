@@ -224,7 +224,7 @@ impl<'a> Client<'a> {
         if !on.unsent.is_empty() && on.began.elapsed() > Duration::from_millis(5) {
             let unsent = std::mem::take(&mut on.unsent);
             if let Err(error) = on.socket.write_all(&unsent) {
-                return self.cut(*on, &error.to_string());
+                return self.cut(*on, Err(error));
             }
         }
         if on.life == 0 && (on.unsent.is_empty() || self.random.one_in(2)) {
@@ -236,13 +236,13 @@ impl<'a> Client<'a> {
             return Ok(());
         }
         match on.socket.read(&mut block[..most]) {
-            Ok(0) => self.cut(*on, "end of file"),
+            Ok(0) => self.cut(*on, Ok(())),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
                 (on.since, on.taken) = (Instant::now(), 0);
                 self.state = State::Connected(on);
                 Ok(())
             }
-            Err(error) => self.cut(*on, &error.to_string()),
+            Err(error) => self.cut(*on, Err(error)),
             Ok(n) => {
                 on.life -= n as u64;
                 on.taken += n;
@@ -340,8 +340,8 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// The connection is over without a last-chunk.
-    fn cut(&mut self, on: Connection<'a>, how: &str) -> Result<(), String> {
+    /// The connection is over without a last-chunk: by FIN, or by an error.
+    fn cut(&mut self, on: Connection<'a>, how: std::io::Result<()>) -> Result<(), String> {
         let (round, phase) = (self.round, self.round.phase());
         let (ending, pace, stall) = (round.settings.ending, round.settings.pace, round.settings.stall);
         on.stream.may_be_cut_with(on.answer.rest())?;
@@ -350,6 +350,8 @@ impl<'a> Client<'a> {
             self.leave(on);
             return Ok(());
         }
+        let is_reset = how.is_err();
+        let how = how.map_or_else(|error| error.to_string(), |()| "end of file".to_owned());
         if !on.answer.has_head() {
             // What it was to begin with may be evicted before its answer is sent.
             let may_be_behind = pace != Pace::Slowest && round.script.surely_held_from(round.written()) > 1;
@@ -362,8 +364,8 @@ impl<'a> Client<'a> {
         }
         let next = on.stream.next();
         let has_all = next.as_ref().is_some_and(|next| next.contains(&(round.script.last() + 1)));
-        // Without chunks the close is the end.
-        let is_whole = self.habits.version == Version::Http10 && on.answer.rest().is_empty();
+        // Without chunks the close is the end, but one that is dropped is reset.
+        let is_whole = self.habits.version == Version::Http10 && on.answer.rest().is_empty() && !is_reset;
         if is_whole && has_all && phase != Phase::Live && ending != Ending::Signal {
             return self.proper_end(on);
         }
