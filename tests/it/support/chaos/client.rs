@@ -353,12 +353,14 @@ impl<'a> Client<'a> {
         let is_reset = how.is_err();
         let how = how.map_or_else(|error| error.to_string(), |()| "end of file".to_owned());
         if !on.answer.has_head() {
-            // What it was to begin with may be evicted before its answer is sent.
+            // What it was to begin with may be evicted before its answer is sent, as long as input is being read.
             let may_be_behind = pace != Pace::Slowest && round.script.surely_held_from(round.written()) > 1;
-            if may_be_behind && phase == Phase::Live {
+            if may_be_behind && is_reset && !on.stream.began_after_the_input() {
                 self.tally.left_early += 1; // whether it counts as dropped is not known
-                self.leave(on);
-                return Ok(());
+                if phase != Phase::Signalled {
+                    self.leave(on);
+                    return Ok(());
+                }
             }
             return self.turned_away(&format!("no answer: {how}"));
         }

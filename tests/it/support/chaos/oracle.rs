@@ -167,6 +167,11 @@ impl<'a> Stream<'a> {
         Some(*self.next.first()?..=*self.next.last()?)
     }
 
+    /// Whether all input had been read when the request was sent: somebody had the last of it already.
+    pub fn began_after_the_input(&self) -> bool {
+        self.before.received >= self.script.last()
+    }
+
     pub fn asked(&self) -> &Asked {
         &self.asked
     }
