@@ -182,6 +182,15 @@ impl Gate {
         Segments::new(self.bounds.buffer, Arc::clone(&self.memory))
     }
 
+    /// Waits this long for [`Gate::stop`].
+    pub(super) fn wait_for_stop(&self, time: Duration) {
+        let log = self.log();
+        self.waiting.store(true, Ordering::SeqCst);
+        let waited = self.changed.wait_timeout_while(log, time, |_| !self.is_stopped());
+        drop(waited.expect("nobody panics with it"));
+        self.waiting.store(false, Ordering::SeqCst);
+    }
+
     /// Whether [`Gate::stop`] was called.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)

@@ -6,6 +6,7 @@ use crate::log::batch::Draft;
 use crate::log::segment::Segments;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What wakes a worker: it then looks for what is new in the shared log.
 pub type Wake = Box<dyn Fn() + Send>;
@@ -49,6 +50,11 @@ impl Publisher {
     pub fn wait_for_pace(&self) -> bool {
         self.gate.wait_for_pace();
         !self.gate.is_stopped()
+    }
+
+    /// Waits this long for the program's end. What is published afterwards is not, if it has come.
+    pub fn wait_for_stop(&self, time: Duration) {
+        self.gate.wait_for_stop(time);
     }
 
     /// Publishes what the draft holds, if anything, once the pace allows it; this many `events` are counted. `false`: the

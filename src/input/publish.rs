@@ -14,9 +14,13 @@ use crate::wire::notice::Skipped;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// So many records that are not JSON are reported one by one: an input may have nothing else.
 const NOT_JSON_REPORTED: u64 = 10;
+/// Ctrl-C ends the producer, too, and the end of its output may be seen before the signal is handled. So what follows the
+/// end of the input waits this long for a signal.
+const SIGNAL_TIME: Duration = Duration::from_millis(200);
 
 /// Takes records, makes entries of them in a draft, and publishes drafts as batches.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct EventSink {
     has_times: bool,
     /// Whether an ID that came twice has been reported.
     repeat_reported: bool,
+    /// The input is over, and nothing that follows its end has been published yet.
+    over: bool,
     /// The program ends: nothing more goes out.
     stopped: bool,
 }
@@ -65,6 +71,7 @@ impl EventSink {
             not_json: 0,
             has_times: false,
             repeat_reported: false,
+            over: false,
             stopped: false,
         }
     }
@@ -94,6 +101,12 @@ impl EventSink {
         if !self.stopped {
             self.draft.read_at(time);
         }
+    }
+
+    /// The input is over. What is still to come, an unfinished record or the end event, is not published if a signal ends
+    /// the program at the same time.
+    pub fn input_over(&mut self) {
+        self.over = true;
     }
 
     /// Whether the program ends, so that nothing more is published.
@@ -228,6 +241,10 @@ impl EventSink {
 
     /// Publishes what was added since the last call.
     pub fn publish(&mut self) {
+        if self.over && !self.draft.is_empty() {
+            self.over = false;
+            self.publisher.wait_for_stop(SIGNAL_TIME);
+        }
         self.stopped |= !self.publisher.publish(&mut self.draft, std::mem::take(&mut self.events));
         if !self.repeat_reported
             && let Some(number) = self.publisher.repeated_id()

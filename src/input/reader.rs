@@ -80,6 +80,7 @@ impl Reader {
             return end;
         }
         sink.read_at(now());
+        sink.input_over();
         if !end.tee_gone {
             source.finish(&mut sink); // else its rest has not been read
         }

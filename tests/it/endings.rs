@@ -354,6 +354,23 @@ fn a_signal_delivers_what_there_is_closes_and_kills() {
 }
 
 #[test]
+fn a_signal_that_ends_the_producer_too_is_no_end_of_the_input() {
+    for round in 0..5 {
+        let mut program = Program::start(&["--end-event", "end"]);
+        let mut client = program.stream();
+        program.write("a\nunfini");
+        assert_eq!(client.data(1), ["a"]);
+        // Both wait for it when it goes on.
+        program.signal("STOP");
+        program.close_input();
+        program.signal("TERM");
+        program.signal("CONT");
+        assert_eq!(client.rest(), (vec![], End::Proper), "round {round}: neither the rest nor the end event");
+        assert_eq!(program.end().status.signal(), Some(15));
+    }
+}
+
+#[test]
 fn a_client_that_takes_nothing_delays_an_interrupt_by_a_second_at_most() {
     let _places = alone();
     let mut program = Program::start(&[]);
