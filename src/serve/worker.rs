@@ -479,6 +479,12 @@ impl Worker {
     /// The program is about to exit: waits until all clients that were sent everything have acknowledged it, our FIN
     /// included. In a container the network goes with the program, and with it what would have to be sent again.
     fn part(&mut self, now: Instant) {
+        // Whoever has asked for nothing yet comes too late: it would be served after the summary was printed.
+        let silent: Vec<_> =
+            self.clients.iter().filter(|(_, client)| !client.connection.is_owed()).map(|it| it.0).collect();
+        for key in silent {
+            self.remove(key, CloseReason::Stopped, now);
+        }
         let shut: Vec<_> =
             self.clients.iter().filter(|(_, client)| client.connection.is_shut()).map(|it| it.0).collect();
         for key in shut {
