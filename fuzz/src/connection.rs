@@ -258,7 +258,7 @@ impl Play {
         }
         match action {
             None | Some(Action::Refused(_)) => {}
-            Some(Action::Farewell) => assert_eq!(self.phase, Phase::Ended),
+            Some(Action::Farewell { .. }) => assert_eq!(self.phase, Phase::Ended),
             Some(Action::TurnedAway) => panic!("there is no limit here"),
             Some(Action::LookUp(_)) => self.waits = Some(self.now),
             Some(Action::Joined { start, returning, .. }) => {

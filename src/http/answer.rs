@@ -27,7 +27,12 @@ pub enum Answer {
     /// This head, and content that is part of the binary.
     Asset(Vec<u8>, &'static [u8]),
     /// 204: there is nothing more to come, for an EventSource to stop for good.
-    Farewell(Vec<u8>),
+    Farewell {
+        /// The answer.
+        bytes: Vec<u8>,
+        /// For one that may be new, or may have been given no ID: the number of the last event that has one.
+        nameless: Option<u64>,
+    },
     /// A file, which must be looked up first.
     File(FileRequest),
     /// An event stream.
@@ -84,7 +89,7 @@ pub fn answer(
         return (text(401, &challenge, why), Some(Refusal::Token));
     };
     match (resource(request, path, way, accepted, service, context, &replies), request.embedded) {
-        (Answer::Stream(_) | Answer::Farewell(_), Some(Embedded::Frame)) => embedded(),
+        (Answer::Stream(_) | Answer::Farewell { .. }, Some(Embedded::Frame)) => embedded(),
         (answer, _) => (answer, None),
     }
 }

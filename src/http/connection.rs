@@ -176,7 +176,10 @@ pub enum Action {
         start: StartingPoint,
     },
     /// It was told that there is no more (204).
-    Farewell,
+    Farewell {
+        /// For one that may be new, or may have been given no ID: the number of the last event that has one.
+        nameless: Option<u64>,
+    },
     /// It was refused, and the terminal should say so.
     Refused(Refusal),
     /// This file must be looked up; what was found goes to [`Connection::handle_found`].
@@ -572,9 +575,9 @@ impl Connection {
                 self.state = State::Answer { ending: Ending::Short, content: Some(Box::new(Content::Asset(content))) };
                 None
             }
-            Answer::Farewell(bytes) => {
+            Answer::Farewell { bytes, nameless } => {
                 self.reply(bytes, now);
-                Some(Action::Farewell)
+                Some(Action::Farewell { nameless })
             }
             Answer::File(request) => {
                 let target = request.target.clone();

@@ -62,7 +62,9 @@ pub fn answer(
         None => log.start_new(service.tail.unwrap_or(history).min(history)),
     };
     if request.method == Method::Get && is_over(service, context, &start, event_source, last_event_id) {
-        return Answer::Farewell(replies.head(204, Length::NoContent, &[]));
+        let has_ids = service.ids && log.has_ids();
+        let nameless = if returning || !has_ids { None } else { log.last_id_before(start.entry) };
+        return Answer::Farewell { bytes: replies.head(204, Length::NoContent, &[]), nameless };
     }
     if accepted.over_limit && !event_source {
         let fields = [("Retry-After", RETRY_AFTER)];

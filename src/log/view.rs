@@ -265,10 +265,16 @@ impl Log {
 
     /// Whether no event from `entry` on has an ID.
     pub fn is_last_id_before(&self, entry: u64) -> bool {
-        match self.ids {
-            Ids::Run | Ids::OwnElseRun(_) => self.last_event < entry,
-            Ids::Own(_) => self.last_own_id < entry,
-        }
+        self.last_id_before(entry).is_some()
+    }
+
+    /// The number of the last event that has an ID, if it lies before `entry`; 0 if none has one.
+    pub fn last_id_before(&self, entry: u64) -> Option<u64> {
+        let last = match self.ids {
+            Ids::Run | Ids::OwnElseRun(_) => self.last_event,
+            Ids::Own(_) => self.last_own_id,
+        };
+        (last < entry).then_some(last)
     }
 
     /// Whether the last event that has an ID has this one, as others may have, too.

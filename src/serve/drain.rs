@@ -24,6 +24,17 @@ pub enum Returns {
     Late,
 }
 
+/// What is known of an EventSource whose stream begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comes {
+    /// It brings a last event ID.
+    Back,
+    /// It brings none, and will be given one.
+    New,
+    /// It brings none, and so far there is none for it: the event of this number is the last that has one.
+    Nameless(u64),
+}
+
 /// The book of those who come and go. Changed once per connection, never per event.
 #[derive(Debug)]
 pub struct Drain {
@@ -33,6 +44,9 @@ pub struct Drain {
     owed: usize,
     /// EventSources that left lately and did not come back yet, oldest first.
     away: VecDeque<Instant>,
+    /// How many have come after the event of this number, the last that has an ID, without one themselves. They may return
+    /// as they have come, and nobody else who comes so may return.
+    nameless: (u64, usize),
     goodbye: Option<Goodbye>,
 }
 
@@ -50,7 +64,7 @@ struct Goodbye {
 impl Drain {
     /// Nobody was here yet.
     pub fn new(longest_retry: Duration) -> Drain {
-        Drain { longest_retry, owed: 0, away: VecDeque::new(), goodbye: None }
+        Drain { longest_retry, owed: 0, away: VecDeque::new(), nameless: (0, 0), goodbye: None }
     }
 
     /// A client has asked for something; from now on until [`Drain::leave`] it is owed.
@@ -58,13 +72,14 @@ impl Drain {
         self.owed += 1;
     }
 
-    /// A stream begins, for a client that asked.
-    pub fn join(&mut self, event_source: bool, returning: bool) {
-        if event_source && returning {
-            match &mut self.goodbye {
-                Some(goodbye) => goodbye.expected = goodbye.expected.saturating_sub(1),
-                None => drop(self.away.pop_front()),
-            }
+    /// A stream begins, for an EventSource that asked.
+    pub fn join(&mut self, comes: Comes) {
+        match (comes, &mut self.goodbye) {
+            (Comes::New, _) => {}
+            (Comes::Nameless(last), _) if last == self.nameless.0 => self.nameless.1 += 1,
+            (Comes::Nameless(last), _) => self.nameless = (last, 1),
+            (Comes::Back, Some(goodbye)) => goodbye.expected = goodbye.expected.saturating_sub(1),
+            (Comes::Back, None) => drop(self.away.pop_front()),
         }
     }
 
@@ -90,8 +105,15 @@ impl Drain {
         }
     }
 
-    /// A client was told that there is no more (204).
-    pub fn farewell(&mut self) {
+    /// A client was told that there is no more (204). If it is new, or has returned without an ID, then the event of the
+    /// number `nameless` is the last that has one.
+    pub fn farewell(&mut self, nameless: Option<u64>) {
+        if let Some(last) = nameless {
+            if self.nameless.0 != last || self.nameless.1 == 0 {
+                return; // it is new, and nobody waits for it
+            }
+            self.nameless.1 -= 1;
+        }
         if let Some(goodbye) = &mut self.goodbye {
             goodbye.expected = goodbye.expected.saturating_sub(1);
         }
@@ -131,7 +153,7 @@ mod tests {
 
     fn come_back(drain: &mut Drain) {
         drain.ask();
-        drain.join(true, true);
+        drain.join(Comes::Back);
     }
 
     #[test]
@@ -146,12 +168,33 @@ mod tests {
         drain.leave(Returns::Surely, now);
         drain.leave(Returns::Surely, now);
         assert_eq!((drain.nobody_owed(), drain.waits_until(now)), (true, Some(now + RETRY + GRACE)));
-        drain.farewell();
+        drain.farewell(None);
         assert!(drain.waits_until(now).is_some());
-        drain.farewell();
+        drain.farewell(None);
         assert_eq!(drain.waits_until(now), None, "both had their 204");
-        drain.farewell();
+        drain.farewell(None);
         assert_eq!(drain.waits_until(now), None, "one more does no harm");
+    }
+
+    #[test]
+    fn a_newcomer_takes_only_the_place_of_one_that_was_given_no_id() {
+        let now = Instant::now();
+        let mut drain = Drain::new(RETRY);
+        for comes in [Comes::Nameless(0), Comes::New, Comes::Nameless(5), Comes::Nameless(5)] {
+            drain.ask();
+            drain.join(comes); // the first has an ID since event 5
+        }
+        drain.end(now);
+        for _ in 0..4 {
+            drain.leave(Returns::Surely, now);
+        }
+        for _ in 0..5 {
+            drain.farewell(Some(5));
+        }
+        drain.farewell(None);
+        assert!(drain.waits_until(now).is_some(), "one that has an ID did not come back yet");
+        drain.farewell(None);
+        assert_eq!(drain.waits_until(now), None);
     }
 
     #[test]
@@ -180,8 +223,7 @@ mod tests {
         drain.leave(Returns::Surely, now - RETRY / 2);
         drain.leave(Returns::Surely, now - RETRY / 3);
         come_back(&mut drain); // one of the two came back
-        drain.ask();
-        drain.join(false, true); // and a curl with an ID, which stands for nobody else
+        drain.ask(); // and a curl with an ID, which stands for nobody else
         drain.leave(Returns::Never, now);
         drain.leave(Returns::Never, now);
         drain.end(now);
@@ -190,7 +232,7 @@ mod tests {
         assert_eq!(drain.waits_until(now), None, "it has come back, and its stream is waited for instead");
         drain.leave(Returns::Surely, now);
         assert!(drain.waits_until(now).is_some(), "now for its 204");
-        drain.farewell();
+        drain.farewell(None);
         assert_eq!(drain.waits_until(now), None);
     }
 

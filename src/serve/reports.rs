@@ -11,11 +11,10 @@ use crate::sanitize::sanitize;
 use std::sync::atomic::Ordering;
 
 /// A stream began.
-pub fn joined(shared: &Shared, peer: Option<&Peer>, event_source: bool, returning: bool, missed: Missed) {
+pub fn joined(shared: &Shared, peer: Option<&Peer>, returning: bool, missed: Missed) {
     shared.counters.joined.store(true, Ordering::SeqCst);
     shared.counters.served.fetch_add(1, Ordering::Relaxed);
     shared.counters.streams.fetch_add(1, Ordering::Relaxed);
-    shared.drain().join(event_source, returning);
     if let Some(peer) = peer {
         let came = if returning { "came back" } else { "joined" };
         let missed = match missed {

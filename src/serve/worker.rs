@@ -8,7 +8,7 @@
 use super::client::Client;
 use super::cursors::Cursors;
 use super::date::Date;
-use super::drain::Returns;
+use super::drain::{Comes, Returns};
 use super::files::{Files, Outcome, Place, Reply};
 use super::inbox::{Inbox, WorkerMessage};
 use super::reports;
@@ -307,7 +307,7 @@ impl Worker {
         let (client, shared) = (&mut self.clients[key], &self.shared);
         match action {
             Action::Refused(refusal) => reports::refused(&shared.report, &refusal),
-            Action::Farewell => shared.drain().farewell(),
+            Action::Farewell { nameless } => shared.drain().farewell(nameless),
             Action::TurnedAway => reports::turned_away(shared),
             Action::LookUp(target) => {
                 client.visit = self.files.look_up(key, target);
@@ -323,7 +323,15 @@ impl Worker {
                     (true, Phase::Ended, true) => Returns::Again,
                     (true, Phase::Ended, false) => Returns::Late,
                 });
-                reports::joined(shared, client.peer.as_deref(), event_source, returning, start.missed);
+                if event_source {
+                    let comes = match self.log.last_id_before(start.entry) {
+                        _ if returning => Comes::Back,
+                        Some(last) => Comes::Nameless(last),
+                        None => Comes::New,
+                    };
+                    shared.drain().join(comes);
+                }
+                reports::joined(shared, client.peer.as_deref(), returning, start.missed);
             }
         }
     }

@@ -87,6 +87,20 @@ fn an_event_source_that_was_away_at_the_end_gets_the_rest_and_then_its_204() {
 }
 
 #[test]
+fn a_newcomer_in_the_goodbye_is_not_taken_for_the_event_source_that_is_waited_for() {
+    let mut program = Program::start(&["--retry", "100ms", "--tail", "0"]);
+    let mut page = event_source(&program, "");
+    program.write("a\n");
+    assert_eq!(page.data(1), ["a"]);
+    program.close_input();
+    assert_eq!(page.rest().1, End::Proper);
+    let start = Instant::now();
+    assert_eq!(event_source(&program, "").status, 204, "there is nothing for a newcomer");
+    assert_eq!(program.end().code(), Some(0));
+    assert!(start.elapsed() >= Duration::from_millis(1900), "{:?}: the time and 2 s", start.elapsed());
+}
+
+#[test]
 fn an_empty_input_ends_an_event_source_too() {
     let mut program = Program::start(&[]);
     program.close_input();
