@@ -25,7 +25,7 @@
 use super::answer::{Answer, Refusal, answer};
 use super::file::{FileRequest, Found, Target};
 use super::replies::{refuse, too_late};
-use super::service::{Accepted, Phase, RequestContext, Service};
+use super::service::{Accepted, RequestContext, Service};
 use super::stream::{NoticeForm, Opening};
 use crate::log::{Log, Range, StartingPoint};
 use crate::wire::chunk;
@@ -586,7 +586,7 @@ impl Connection {
                 Some(Action::LookUp(target))
             }
             Answer::Stream(Opening { bytes, start, version, event_source, returning, notices, times }) => {
-                let (cursor, ending) = (start.cursor, context.phase == Phase::Ended);
+                let (cursor, ending) = (start.cursor, context.phase.closes_streams());
                 let times = times.then(Box::default);
                 self.state = State::Stream(Stream { cursor, version, event_source, notices, times, ending });
                 self.stage(bytes);

@@ -78,4 +78,13 @@ pub enum Phase {
     Ended,
     /// No more will come, but streams stay open: without IDs nobody could be recognised (`serve` with `--no-id`).
     EndedOpen,
+    /// A signal ends the program: whoever has everything is closed, but not told that there will never be more.
+    Stopped,
+}
+
+impl Phase {
+    /// Whether a stream that has everything is closed.
+    pub fn closes_streams(self) -> bool {
+        matches!(self, Phase::Ended | Phase::Stopped)
+    }
 }

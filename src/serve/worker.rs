@@ -140,7 +140,7 @@ impl Worker {
         if self.more_messages || !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let heartbeat = self.shared.heartbeat.filter(|_| !self.clients.is_empty() && self.phase != Phase::Ended);
+        let heartbeat = self.shared.heartbeat.filter(|_| !self.clients.is_empty() && !self.phase.closes_streams());
         let heartbeat = heartbeat.map(|heartbeat| self.silent_since + heartbeat);
         let next = [self.alarm, heartbeat, self.stop_at].into_iter().flatten().min()?;
         // Rounded up by the poll's millisecond: never awake just before the time.
@@ -180,7 +180,7 @@ impl Worker {
                 WorkerMessage::End(phase) => self.end(phase, now),
                 WorkerMessage::Stop(at) => {
                     self.stop_at = Some(at);
-                    self.end(Phase::Ended, now);
+                    self.end(if self.phase == Phase::Ended { Phase::Ended } else { Phase::Stopped }, now);
                 }
                 WorkerMessage::Part => self.part(now),
             }
@@ -209,7 +209,7 @@ impl Worker {
     fn end(&mut self, phase: Phase, now: Instant) {
         self.take_batches(); // the last of them are there
         self.phase = phase;
-        if phase == Phase::Ended {
+        if phase.closes_streams() {
             for (_, client) in &mut self.clients {
                 client.connection.handle_end(&self.log, self.shared.stall, now);
             }
@@ -319,7 +319,7 @@ impl Worker {
                 self.retries = self.retries.wrapping_add(1);
                 client.stream = Some(match (event_source, self.phase, returning) {
                     (false, ..) => Returns::Never,
-                    (true, Phase::Live | Phase::EndedOpen, _) => Returns::Surely,
+                    (true, Phase::Live | Phase::EndedOpen | Phase::Stopped, _) => Returns::Surely,
                     (true, Phase::Ended, true) => Returns::Again,
                     (true, Phase::Ended, false) => Returns::Late,
                 });

@@ -368,6 +368,27 @@ fn a_signal_delivers_what_there_is_closes_and_kills() {
 }
 
 #[test]
+fn a_signal_stops_no_event_source_for_good() {
+    let _places = alone();
+    let mut program = Program::start(&["--pace", "input"]);
+    let mut stuck = program.connect_from(Ipv4Addr::new(127, 0, 0, 2), 4096); // so that it ends a second later
+    stuck.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it takes a request");
+    let mut reader = program.stream();
+    let mut late = program.connect();
+    program.write(format!("{}\n", "x".repeat(99_999)).repeat(40));
+    program.signal("TERM");
+    assert_eq!(reader.rest().1, End::Proper);
+    let request = format!(
+        "GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nLast-Event-ID: {}\r\n\r\n",
+        reader.last_id()
+    );
+    late.write_all(request.as_bytes()).expect("it is still there");
+    let mut late = Client::read_head(late, &request);
+    assert_eq!((late.status, late.rest()), (200, (vec![], End::Proper)), "204 would stop it for good");
+    assert_eq!(program.end().status.signal(), Some(15));
+}
+
+#[test]
 fn a_signal_that_ends_the_producer_too_is_no_end_of_the_input() {
     for round in 0..5 {
         let mut program = Program::start(&["--end-event", "end"]);

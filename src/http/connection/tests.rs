@@ -6,7 +6,7 @@ use crate::http::access::{Hosts, Origins};
 use crate::http::assets;
 use crate::http::file::{Found, Target};
 use crate::http::metrics::Gauges;
-use crate::http::service::CustomPage;
+use crate::http::service::{CustomPage, Phase};
 use crate::log::Ids;
 use crate::log::batch::{Draft, Entry};
 use crate::log::id::Run;
