@@ -4,9 +4,17 @@
 
 import { ItemBuffer } from "./item-buffer.js";
 
+/** How often the hub is listened for, in ms; after this many times without a word from it, it is gone. */
+const CHECK = 1_000;
+const MISSED = 8;
+
 export class HubClient {
+  #start;
   #port;
   #on;
+  #missed = 0; // checks without a word
+  #before = 0; // how many items the hubs before this one had: the numbers go on
+  #fresh = false; // this hub has said nothing yet, and there was one before it
 
   /** The newest items. */
   items = new ItemBuffer();
@@ -33,15 +41,21 @@ export class HubClient {
   #paused = false;
 
   /**
-   * `port` is the hub. Calls `onItem(n, item)` for each item that came and `onItems()` after the last of a message,
-   * `onSkip()` after items were missed and those before them dropped, and `onStatus(stateChanged)` after each report.
+   * `port` is the hub, and `start()` returns another, should it be gone: the process that it is in may crash. Calls `onItem(n, item)` for each item that came and `onItems()` after the last of a message,
+   * `onSkip()` after items were missed and those before them dropped, `onRestart()` before the items of another hub, and
+   * `onStatus(stateChanged)` after each report.
    * After a message it asks for the next one, but not before the promise of `ready()` is settled.
    */
-  constructor(port, on) {
-    this.#port = port;
+  constructor(port, start, on) {
+    this.#start = start;
     this.#on = on;
-    port.onmessage = ({ data }) => this.#receive(data);
-    window.addEventListener("pagehide", () => port.postMessage({ bye: true }));
+    this.#listen(port);
+    // Counted, not timed: in a tab that was hidden or frozen, what the hub said may still have to be read.
+    setInterval(() => {
+      this.#missed += 1;
+      if (this.#missed > MISSED) this.#restart();
+    }, CHECK);
+    window.addEventListener("pagehide", () => this.#port.postMessage({ bye: true }));
     // A page that the browser had put to sleep starts over.
     window.addEventListener("pageshow", (event) => {
       if (event.persisted) location.reload();
@@ -53,7 +67,7 @@ export class HubClient {
 
   /** Asks for what comes after the newest item, or for nothing while paused. */
   ask() {
-    this.#port.postMessage({ want: this.#paused ? null : this.items.end });
+    this.#port.postMessage({ want: this.#paused ? null : this.items.end - this.#before });
   }
 
   /** Has the stream connected now. */
@@ -76,12 +90,41 @@ export class HubClient {
     this.passedBy = 0;
   }
 
-  #receive({ status, from, items }) {
+  #listen(port) {
+    this.#port = port;
+    this.#missed = 0;
+    port.onmessage = ({ data }) => this.#receive(data);
+  }
+
+  /** The hub is gone, or hangs: joins or starts another. Until that says something, the page stays as it is. */
+  #restart() {
+    const old = this.#port;
+    old.onmessage = null;
+    old.postMessage({ bye: true });
+    if (old instanceof Worker) old.terminate();
+    this.#listen(this.#start());
+    this.#fresh = true;
+    if (this.#paused) this.ask();
+    const reason = "The part of this page that reads the stream has stopped: it is started again.";
+    this.status = { ...this.status, state: { name: "reconnecting", reason, at: null } };
+    this.#on.onStatus(true);
+  }
+
+  #receive({ status, from, items, beat }) {
+    this.#missed = 0;
+    if (beat) this.#port.postMessage({ alive: true });
+    if (this.#fresh) {
+      this.#fresh = false;
+      this.#before = this.items.end;
+      this.passedBy = 0;
+      this.items.clear();
+      this.#on.onRestart();
+    }
     const before = this.status.state;
-    this.status = status;
+    this.status = { ...status, first: status.first + this.#before, end: status.end + this.#before };
     if (items) {
       try {
-        this.#take(from, items);
+        this.#take(from + this.#before, items);
       } finally {
         // If the page stumbles over a record, that one is in the buffer already: the next one comes.
         this.#on.ready().then(

@@ -3,13 +3,17 @@
 //
 // This is a classic script, because a module would wait until the page is parsed, and often until it is drawn.
 
-/** The hub. It gets the page's query, which is for the stream. Its name changes with the messages it understands. */
-const hub = (() => {
+/** The hub, started or joined. It gets the page's query, which is for the stream. */
+const startHub = (() => {
   const url = new URL(`hub/hub.js${location.search}`, document.currentScript.src);
-  const options = { type: "module", name: "sse-pipe 3" };
-  try {
-    return new SharedWorker(url, options).port;
-  } catch {
-    return new Worker(url, options); // then each tab has its own
-  }
+  const options = { type: "module", name: "sse-pipe 4" }; // another name whenever it understands other messages
+  return () => {
+    try {
+      return new SharedWorker(url, options).port;
+    } catch {
+      return new Worker(url, options); // then each tab has its own
+    }
+  };
 })();
+
+const hub = startHub();

@@ -17,10 +17,11 @@ import { Views } from "./views.js";
 
 let firstRow; // when it was drawn, in ms since the page was requested
 
-/* global hub */
-const client = new HubClient(hub, {
+/* global hub, startHub */
+const client = new HubClient(hub, startHub, {
   ready: () => views.loaded,
   onSkip: () => views.log.cleared(controls.filter.test),
+  onRestart: () => views.restart(controls.filter.test),
   onItem(n, item) {
     views.add(n, item);
     if (!item.notice) controls.addType(item);

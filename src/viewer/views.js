@@ -94,6 +94,13 @@ export class Views {
     this.#showTabs();
   }
 
+  /** Empties all views; the one that is shown now is shown again once there is something in it. */
+  restart(test) {
+    const shown = this.#shown;
+    this.clear(test);
+    this.#wanted = shown;
+  }
+
   /** Shows the view of the tab with this number, the first is 1, if there is something in it. */
   goToTab(number) {
     this.go(NAMES[number - 1]);

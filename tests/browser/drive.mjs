@@ -12,7 +12,8 @@
 // expression comes true, the line `reached N` goes to standard error, so that a test may act in between.
 //
 // Some steps are no expressions: `@tab` opens URL in another tab, where the steps go on; `@close` closes that tab and
-// goes back to the first; `@hide` puts an empty tab in front of it, and `@show` takes that away again. `@dark` asks for
+// goes back to the first; `@swap` goes on in the other of two tabs; `@crash` kills the other one's process, `@freeze` and
+// `@thaw` have Chromium freeze it and let it go on; `@hide` puts an empty tab in front of it, and `@show` takes that away again. `@dark` asks for
 // dark colours (in Chromium); `@axe` fails where axe-core finds that people can't read or use what the page shows.
 //
 // Prints one line of JSON: {ok, value, values, console, requests, responses, network, ms: {start, page}, error},
@@ -155,8 +156,17 @@ function go(tab) {
   });
 }
 let cover; // The empty tab in front.
+let other; // The tab that was there before the latest.
+async function lifecycle(state) {
+  const session = await other.createCDPSession();
+  await session.send('Page.setWebLifecycleState', { state });
+}
 const acts = {
-  async '@tab'() { page = await browser.newPage(); await watch(page); go(page); },
+  async '@tab'() { other = page; page = await browser.newPage(); await watch(page); go(page); },
+  async '@swap'() { [page, other] = [other, page]; await page.bringToFront(); },
+  async '@crash'() { await other.goto('chrome://crash').catch(() => {}); },
+  async '@freeze'() { await lifecycle('frozen'); },
+  async '@thaw'() { await lifecycle('active'); },
   async '@close'() { await page.close(); page = first; await page.bringToFront(); },
   async '@hide'() { cover = await browser.newPage(); await cover.bringToFront(); },
   async '@dark'() { await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]); },

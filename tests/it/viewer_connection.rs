@@ -248,3 +248,60 @@ fn time_goes_on_in_the_plot_by_the_clock_of_the_server() {
     );
     report(open(Chromium, &format!("http://localhost:{port}/#plot"), &[&goes_on])).assert_value("10");
 }
+
+/// The worker with the connection lives in the process of the tab that started it: with that tab, it is gone.
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn a_tab_starts_over_when_the_one_with_the_connection_crashes() {
+    let _places = busy();
+    let mut program = Program::start(&["-v", "--retry", "100ms"]);
+    let has = |tabs: usize, events: &str| {
+        format!("ssePipe.tabs === {tabs} && {DATA} === '{events}' && ssePipe.state === 'live' && ssePipe.events")
+    };
+    let map = "!document.getElementById('map-view').hidden && ssePipe.map.positions";
+    let (one, two) = ("{\"lat\":1,\"lon\":2}", "{\"lat\":3,\"lon\":4}");
+    let steps = [
+        &has(1, one),
+        "@tab",
+        &has(2, one),
+        &format!("{map} === 1"),
+        "@crash", // step 5: the test writes
+        "ssePipe.state === 'reconnecting' && document.getElementById('detail').textContent.includes('started again')",
+        &has(1, &format!("{one} {two}")),
+        &format!("{map} === 2 && 'as before'"),
+    ];
+    let mut page = open(Chromium, &program.url("/#map"), &steps);
+    program.write(format!("{one}\n"));
+    page.wait_for("reached 5");
+    program.write(format!("{two}\n"));
+    report(page).assert_value("as before");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn a_tab_that_crashed_is_forgotten_and_a_frozen_one_until_it_thaws() {
+    let _places = busy();
+    let mut program = Program::start(&["-v", "--retry", "100ms"]);
+    let has = |tabs: usize, events: &str| format!("ssePipe.tabs === {tabs} && {DATA} === '{events}' && ssePipe.state");
+    let steps = [
+        &has(1, "one"),
+        "@tab",
+        &has(2, "one"),
+        "@swap",
+        "@freeze",
+        &has(1, "one"), // step 6: the test writes
+        &has(1, "one two"),
+        "@thaw",
+        &has(2, "one two"),
+        "@swap",
+        &has(2, "one two"),
+        "@swap",
+        "@crash",
+        &has(1, "one two"),
+    ];
+    let mut page = open(Chromium, &program.url("/"), &steps);
+    program.write("one\n");
+    page.wait_for("reached 6");
+    program.write("two\n");
+    report(page).assert_value("live");
+}

@@ -9,8 +9,12 @@
 //     tab to hub    {want: N}       and {want: null}: nothing for now (paused)
 //                   {connect: true} now, without waiting any longer
 //                   {bye: true}     the tab is about to go
+//                   {alive: true}   the answer to a beat
 //     hub to tab    {from, items, status}   items, the first of which has the number `from`
 //                   {status}                see status()
+//                   {status, beat: true}    the hub lives: a tab that hears nothing starts another
+//
+// A tab that doesn't answer beats is gone, or frozen: it is forgotten until it says something again.
 //
 // The tab's side of this is hub-client.js. How the stream is read is left to connection.js and parser.js.
 
@@ -27,6 +31,10 @@ const PERIOD = 16;
 
 /** How often the status is sent if it has changed, in ms. */
 const REFRESH = 250;
+
+/** How often it beats, in ms, and how many beats a tab may leave without an answer. */
+const BEAT = 2_000;
+const UNANSWERED = 10;
 
 /** The rate is the average of a span of this many ms. */
 const RATE_SPAN = 4_000;
@@ -115,6 +123,7 @@ class Tab {
   #waits = true; // for items
   #lastSent = -Infinity; // when it was last sent any
   #timer = 0;
+  #unanswered = 0; // beats
   asks = true; // not paused
 
   constructor(port) {
@@ -128,19 +137,17 @@ class Tab {
   }
 
   #take({ want, connect, bye }) {
+    this.#unanswered = 0;
     if (bye) tabs.delete(this);
+    else tabs.add(this);
     if (connect) connection.connect();
     if (want === null) this.asks = this.#waits = false;
     if (typeof want === "number") {
       this.#want = Math.min(want, items.end);
       this.asks = this.#waits = true;
-      this.send();
     }
-    if (resumeReading) {
-      const resume = resumeReading;
-      resumeReading = null;
-      resume(stream.room());
-    }
+    this.send();
+    resume();
   }
 
   /** Sends items if the tab waits for any and there are some. */
@@ -168,9 +175,22 @@ class Tab {
     this.#port.postMessage({ from, items: batch, status: status() });
   }
 
-  sendStatus(status) {
-    this.#port.postMessage({ status });
+  sendStatus(status, beat = false) {
+    this.#port.postMessage({ status, beat });
   }
+
+  beat(status) {
+    this.sendStatus(status, true);
+    this.#unanswered += 1;
+    if (this.#unanswered > UNANSWERED) tabs.delete(this);
+  }
+}
+
+/** Reads on, if the tabs have made room. */
+function resume() {
+  const resolve = resumeReading;
+  resumeReading = null;
+  resolve?.(stream.room());
 }
 
 function adopt(port) {
@@ -237,5 +257,11 @@ setInterval(() => {
   count();
   sendStatus();
 }, REFRESH);
+
+setInterval(() => {
+  const now = status();
+  for (const tab of tabs) tab.beat(now);
+  resume(); // the one that it waited for may be gone
+}, BEAT);
 
 connection.connect(); // the first tab joins in a moment
