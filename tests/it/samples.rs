@@ -1,16 +1,23 @@
-//! What the built-in page recognises in records, by its own modules in Node.js: `tests/samples/expected.json` says what
-//! each sample shows; and what that may cost.
+//! What the built-in page shows of the samples in `tests/samples`, by their table `expected.json`: in a real browser, and
+//! by the page's own modules in Node.js, which also says what that may cost.
 
 use crate::support::files::at;
+use crate::support::places::busy;
 use crate::support::process::Process;
+use crate::support::program::BINARY;
 use std::process::Command;
 use std::time::Duration;
 
 /// Runs a script in `tests/samples`, which must find nothing wrong.
 #[track_caller]
 fn passes(script: &str) {
+    finds_nothing(&format!("samples/{script}"), &[]);
+}
+
+#[track_caller]
+fn finds_nothing(script: &str, arguments: &[&str]) {
     let mut command = Command::new("node");
-    command.arg(at("tests/samples").join(script));
+    command.arg(at("tests").join(script)).args(arguments);
     let finished = Process::start(command, Duration::from_secs(300)).finish();
     assert_eq!(finished.code, Some(0), "{finished:#?}");
 }
@@ -19,6 +26,13 @@ fn passes(script: &str) {
 #[ignore = "needs node: tests/run"]
 fn each_sample_shows_what_the_table_says() {
     passes("check.mjs");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_shows_of_each_sample_what_the_table_says() {
+    let _places = busy();
+    finds_nothing("browser/samples.mjs", &[BINARY]);
 }
 
 #[test]

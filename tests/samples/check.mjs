@@ -8,26 +8,17 @@
 //     objects   the points of each track, [lat, lon], by the name of the object
 //     shapes    [name, type] of each shape that is on the map in the end
 //     reasons   why something is not shown
+//     rows      what stands in the rows of the log, if that is not the records themselves
 //     why       a word on a picture that was doubtful
 //
 // What is missing there must not be in the picture.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
 import { pageModule } from "./page.mjs";
+import { expected, keys, output, summary } from "./table.mjs";
 
-const here = new URL(".", import.meta.url);
 const { Recogniser } = await pageModule("recognise/recogniser.js");
 const { EventStreamParser } = await pageModule("hub/parser.js");
-
-/** What a program before the pipe writes. */
-function output(file) {
-  const path = new URL(file, here);
-  if (!file.endsWith(".sh")) return readFileSync(path);
-  const script = `sse-pipe() { cat; }; sleep() { :; }; ${readFileSync(path, "utf8")}`;
-  return execFileSync("bash", ["-c", script], { maxBuffer: 64 * 1024 * 1024 });
-}
 
 /** The records that sse-pipe makes of it, as the page gets them: [type, text]. */
 function records(bytes, args) {
@@ -63,18 +54,12 @@ function picture(all) {
   return { series, times, objects, shapes: [...shapes.values()], reasons: [...reasons] };
 }
 
-function summary(values) {
-  const [least, greatest] = [Math.min, Math.max].map((one) => values.reduce((a, b) => one(a, b)));
-  return { count: values.length, first: values[0], last: values.at(-1), least, greatest };
-}
-
-const expected = JSON.parse(readFileSync(new URL("expected.json", here), "utf8"));
-const files = readdirSync(here).filter((name) => /\.(txt|sh)$/.test(name));
 let failed = 0;
-for (const key of [...Object.keys(expected), ...files.filter((file) => !(file in expected))]) {
+for (const key of keys) {
   const [file, ...args] = key.split(" ");
   const want = { series: {}, times: [], objects: {}, shapes: [], reasons: [], ...expected[key] };
   delete want.why;
+  delete want.rows; // tests/browser/samples.mjs looks at them
   want.times = want.times.map((time) => Date.parse(time));
   const got = picture(records(output(file), args.join(" ")));
   for (const [name, values] of Object.entries(want.series)) {
