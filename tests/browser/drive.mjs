@@ -14,7 +14,7 @@
 // Some steps are no expressions: `@tab` opens URL in another tab, where the steps go on; `@close` closes that tab and
 // goes back to the first; `@swap` goes on in the other of two tabs; `@crash` kills the other one's process, `@freeze` and
 // `@thaw` have Chromium freeze it and let it go on; `@hide` puts an empty tab in front of it, and `@show` takes that away again. `@dark` asks for
-// dark colours (in Chromium); `@axe` fails where axe-core finds that people can't read or use what the page shows.
+// dark colours (in Chromium); `@heap` comes to `heap BYTES`, after a collection of garbage (in Chromium); `@axe` fails where axe-core finds that people can't read or use what the page shows.
 //
 // Prints one line of JSON: {ok, value, values, console, requests, responses, network, ms: {start, page}, error},
 // where `value` is what the last expression came to, `values` what each came to, `requests` are URLs and
@@ -170,6 +170,14 @@ const acts = {
   async '@close'() { await page.close(); page = first; await page.bringToFront(); },
   async '@hide'() { cover = await browser.newPage(); await cover.bringToFront(); },
   async '@dark'() { await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]); },
+  async '@heap'() {
+    const session = await page.createCDPSession();
+    await session.send('HeapProfiler.enable');
+    await session.send('HeapProfiler.collectGarbage');
+    const { usedSize, backingStorageSize = 0 } = await session.send('Runtime.getHeapUsage');
+    await session.detach();
+    return `heap ${usedSize + backingStorageSize}`;
+  },
   async '@axe'() {
     await page.evaluate(readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8'));
     const found = await page.evaluate(`axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] })
@@ -186,7 +194,7 @@ const acts = {
 async function steps() {
   go(page);
   for (const wanted of [expression, ...options.then]) {
-    if (wanted in acts) { last = { wanted }; await acts[wanted](); report.values.push(wanted); }
+    if (wanted in acts) { last = { wanted }; report.values.push((await acts[wanted]()) ?? wanted); }
     else await Promise.race([poll(wanted), opening]);
     process.stderr.write(`reached ${report.values.length}\n`);
   }

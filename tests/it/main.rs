@@ -41,6 +41,7 @@ mod viewer;
 mod viewer_connection;
 mod viewer_log;
 mod viewer_map;
+mod viewer_soak;
 mod viewer_views;
 mod wire;
 mod workers;
