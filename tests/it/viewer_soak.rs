@@ -73,9 +73,9 @@ fn a_day_in_a_hidden_tab_leaves_its_memory_flat() {
     report.assert_no_complaint();
     let heaps = heaps(&report);
     draw(&heaps);
-    // After the first hour all buffers are full.
-    let (first, last) = (heaps[0], heaps[heaps.len() - 1]);
-    assert!(last <= first + first / 10 + 5 && last < 300, "{heaps:?} MB, an hour each");
+    // The buffers are full after an hour, but for those of the plot: its last series may fill for half a day.
+    let (half, last) = (heaps[heaps.len() / 2], heaps[heaps.len() - 1]);
+    assert!(last <= half + half / 20 + 3 && last < 300, "{heaps:?} MB, an hour each");
 }
 
 /// The records of all samples, a line each.
