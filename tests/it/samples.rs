@@ -46,3 +46,9 @@ fn no_record_freezes_the_page_and_usual_ones_cost_at_most_50_microseconds() {
 fn sequences_of_a_terminal_become_colours_or_go_and_cost_little() {
     passes("text.mjs");
 }
+
+#[test]
+#[ignore = "needs node: tests/run"]
+fn on_the_map_what_was_heard_of_least_recently_makes_room() {
+    passes("map.mjs");
+}
