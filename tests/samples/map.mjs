@@ -48,5 +48,5 @@ const line = (corners) => ({ type: "LineString", coordinates: Array.from({ lengt
 const draw = (object, shape, part = 0) => tracks.add(n, 0, [{ object, lat: 0, lon: 0, shape, part }]);
 for (n = 0; n < 1_001; n += 1) draw("", line(2));
 assert.deepEqual([tracks.shapes.size, tracks.gone, tracks.shapes.has(0)], [1_000, 1, false]);
-for (let i = 0; i < 11; i += 1) draw(`s${i}`, line(100_000));
-assert.deepEqual([...tracks.shapes.keys()], Array.from({ length: 10 }, (_, i) => `s${i + 1}`));
+for (let i = 0; i < 6; i += 1) draw(`s${i}`, line(100_000));
+assert.deepEqual([...tracks.shapes.keys()], ["s2", "s3", "s4", "s5"]);

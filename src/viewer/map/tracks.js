@@ -10,7 +10,7 @@ const MAX_POINTS = 200_000;
 
 /** The most records with shapes, and the most corners of all their shapes. */
 const MAX_SHAPES = 1_000;
-const MAX_CORNERS = 1_000_000;
+const MAX_CORNERS = 400_000;
 
 /** How many numbers a position takes: its place on the map (see `place`), latitude, longitude, its item, its time. */
 export const STRIDE = 6;
