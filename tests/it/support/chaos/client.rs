@@ -188,18 +188,25 @@ impl<'a> Client<'a> {
             life = random.within(0..=life);
         }
         let cut = if random.one_in(8) { random.below(request.len() as u64) as usize } else { request.len() };
+        let is_waited_for = matches!(asked, Asked::After(_));
+        let is_new = asked == Asked::New;
+        let last = if is_new { None } else { self.last.clone() };
+        self.last = last.clone();
+        let stream = Stream::new(&round.settings, &round.script, asked, before, self.habits.as_events, last);
+        // The program may have ended because of its 204 before it has read that.
+        if !is_live && is_new && stream.may_be_over(self.habits.is_event_source) {
+            round.newcomer_goes();
+        }
         socket.write_all(&request[..cut])?;
         socket.set_nonblocking(true)?;
         let now = Instant::now();
-        let last = if asked == Asked::New { None } else { self.last.clone() };
-        self.last = last.clone();
         Ok(Connection {
             socket,
             unsent: request[cut..].to_vec(),
             began: now,
             answer: Answer::new(self.habits.version),
-            is_waited_for: matches!(asked, Asked::After(_)),
-            stream: Stream::new(&round.settings, &round.script, asked, before, self.habits.as_events, last),
+            is_waited_for,
+            stream,
             life,
             half_closed: false,
             since: now,
