@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// Whatever is due comes within this time, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// A crowd gets an input of at most so many bytes.
+const CROWD_INPUT: usize = 4_000_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Live,
@@ -68,7 +71,10 @@ pub fn play(seed: u64) -> Result<Tally, String> {
     let script = Script::write(&settings, &mut random);
     let args = settings.args();
     let mut program = Program::start(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    let round = Round::new(settings, script, program.address(), random.pick(&[2, 5, 12]));
+    // A crowd is served in another way (a flood from files in memory). Of a long input it would take too long.
+    let crowd = if script.input.len() <= CROWD_INPUT { 40 } else { 12 };
+    let clients = random.pick(&[2, 5, 12, 2, 5, 12, crowd]);
+    let round = Round::new(settings, script, program.address(), clients);
     let tally = round.run(&mut program, &mut random);
     let patience = PATIENCE + round.settings.stall;
     if !round.has_fault() && !program.has_ended_within(patience) {
