@@ -275,9 +275,7 @@ fn firefox_takes_a_line_of_5_mib_and_invalid_utf_8() {
 }
 
 /// Six events a second apart, long ago, of which some have the name of what tells times.
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn events_of_the_history_have_the_time_when_they_were_read() {
+fn shows_when_events_were_read(browser: Browser) {
     let first = 1_767_268_800_250u64;
     let timed = |n: u64| format!("event: read-at\ndata: {}\n\ndata: {n}\n\n", first + n * 1000);
     let mut records: String = (0..6).map(timed).collect();
@@ -301,7 +299,19 @@ fn events_of_the_history_have_the_time_when_they_were_read() {
             === `${new Date(ssePipe.items[i].time).toTimeString().slice(0, 8)}.250`)",
         "ssePipe.items.map(({ time, data }) => `${time} ${data}`).join(', ')",
     ];
-    shows(Chromium, records.as_bytes(), &["--format", "sse"], &steps).assert_value(&want);
+    shows(browser, records.as_bytes(), &["--format", "sse"], &steps).assert_value(&want);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_shows_when_events_of_the_history_were_read() {
+    shows_when_events_were_read(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_shows_when_events_of_the_history_were_read() {
+    shows_when_events_were_read(Firefox);
 }
 
 #[test]
@@ -454,9 +464,7 @@ const TERMINAL: &[u8] = b"This is a \x1b[01;31m\x1b[Ktest\x1b[m\x1b[K.\n\
     \x1b[?25l 10%\r 20%\r100%\x1b[?25h\n\
     [\x1b[32mok\x1b[0m] listed [1]\n";
 
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn sequences_of_a_terminal_are_colours_or_nothing_and_the_filter_sees_the_text() {
+fn shows_what_a_terminal_would(browser: Browser) {
     let rows = "[...document.querySelectorAll('#log .row .data')].map(data => data.textContent).join('\\n')";
     let all = "This is a test.\\ncolon curly strike\\nsee the manual now\\n⏎100%\\n[ok] listed [1]";
     let pens = "document.querySelector('.ink-1.bold').textContent === 'test'
@@ -475,5 +483,17 @@ fn sequences_of_a_terminal_are_colours_or_nothing_and_the_filter_sees_the_text()
         "document.querySelector('#log .row .line').click(), true",
         "document.querySelector('#log .detail .text').textContent === ' 10%\\n 20%\\n100%' && 'unfolded'",
     ];
-    shows(Chromium, TERMINAL, &[], &steps).assert_value("unfolded");
+    shows(browser, TERMINAL, &[], &steps).assert_value("unfolded");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_shows_colours_drops_other_sequences_and_filters_the_text() {
+    shows_what_a_terminal_would(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_shows_colours_drops_other_sequences_and_filters_the_text() {
+    shows_what_a_terminal_would(Firefox);
 }

@@ -2,7 +2,7 @@
 //! not draw, and stays within its bounds.
 
 use super::viewer_views::{pixels, shows};
-use crate::support::browser::Browser::Chromium;
+use crate::support::browser::Browser::{self, Chromium, Firefox};
 use crate::support::browser::{PATIENCE, open_for, report};
 use crate::support::places::alone;
 use crate::support::program::Program;
@@ -12,9 +12,7 @@ use serde_json::json;
 const ON_MAP: &str = "[...ssePipe.map.shapes.map(s => s.join(' ').trim()),
     ...ssePipe.map.objects.map(o => o.name + ': ' + o.points.map(p => p.join(' ')).join(', '))].join('\\n')";
 
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn a_bad_shape_is_not_drawn_and_harms_no_other() {
+fn draws_no_bad_shape(browser: Browser) {
     let records = [
         r#"{"type":"LineString","coordinates":[[1,1],[1e18,0]]}"#,
         r#"{"type":"LineString","coordinates":[[1,1],[1,1e308]]}"#,
@@ -36,11 +34,23 @@ fn a_bad_shape_is_not_drawn_and_harms_no_other() {
     let whole = format!(
         "!document.getElementById('kept').hidden && document.querySelector('.count:not(:empty)').textContent + '; ' + {said}"
     );
-    shows(Chromium, &(records.join("\n") + "\n"), "/#map", &[&drawn, &ink, zoomed, &ink, &whole]).assert_value(
+    shows(browser, &(records.join("\n") + "\n"), "/#map", &[&drawn, &ink, zoomed, &ink, &whole]).assert_value(
         "4 objects · 4 positions; Coordinates beyond 90 and 360 are not degrees (2 records: not drawn); \
          The coordinates of a Polygon are not as RFC 7946 has them (1 record: not drawn); \
          The coordinates of a MultiPolygon are not as RFC 7946 has them (1 record: not drawn)",
     );
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_draws_no_bad_shape_and_all_others() {
+    draws_no_bad_shape(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_draws_no_bad_shape_and_all_others() {
+    draws_no_bad_shape(Firefox);
 }
 
 #[test]

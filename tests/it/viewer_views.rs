@@ -147,9 +147,7 @@ fn button(text: &str) -> String {
 const SHOWN: &str =
     "[ssePipe.plot.axis, ...ssePipe.plot.series.filter(({ shown }) => shown).map(({ name }) => name)].join(', ')";
 
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn each_device_has_its_lines_along_its_own_time_until_the_person_chooses() {
+fn draws_a_line_for_each_device(browser: Browser) {
     let from = 1_767_268_800;
     let record = |n: i32| {
         let device = ["kitchen", "cellar"][n as usize % 2];
@@ -176,9 +174,21 @@ fn each_device_has_its_lines_along_its_own_time_until_the_person_chooses() {
         &press("Arrival"),
         &is("arrival, temp"),
     ];
-    shows(Chromium, &records, "/#plot", &steps).assert_value("#plot&arrival&joined");
+    shows(browser, &records, "/#plot", &steps).assert_value("#plot&arrival&joined");
     let by_address = is("own, temp");
-    shows(Chromium, &records, "/#plot&own&joined", &[&by_address]).assert_value("#plot&own&joined");
+    shows(browser, &records, "/#plot&own&joined", &[&by_address]).assert_value("#plot&own&joined");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_draws_each_device_along_its_own_time_until_the_person_chooses() {
+    draws_a_line_for_each_device(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_draws_each_device_along_its_own_time_until_the_person_chooses() {
+    draws_a_line_for_each_device(Firefox);
 }
 
 #[test]
