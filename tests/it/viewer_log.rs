@@ -316,6 +316,25 @@ fn firefox_shows_when_events_of_the_history_were_read() {
 
 #[test]
 #[ignore = "needs chromium: tests/run"]
+fn the_rate_is_that_of_live_events_and_not_of_the_history() {
+    let _places = busy();
+    let mut program = Program::start(&["--format", "sse"]);
+    program.write("event: read-at\ndata: 1767268800250\n\n".to_owned() + &"data: old\n\n".repeat(40));
+    let rate = "document.getElementById('rate').textContent";
+    // The rate and the line are drawn four times a second.
+    let still = format!(
+        "ssePipe.rows === 40 && (window.most = Math.max(window.most ?? 0, {rate}), window.from ??= performance.now())
+            && from + 700 < performance.now() && `at most ${{most}}`"
+    );
+    let goes = format!("ssePipe.rows === 80 && {rate} !== '0' && String(ssePipe.events)");
+    let mut page = open(Chromium, &program.url("/"), &[&still, &goes]);
+    page.wait_for("reached 1");
+    program.write("event: read-at\ndata: 99999999999999\n\n".to_owned() + &"data: new\n\n".repeat(40));
+    assert_eq!(report(page).strings("values"), ["at most 0", "80"]);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
 fn the_first_row_is_there_within_300_ms() {
     let _places = alone();
     let mut program = Program::start(&["--at-eof", "serve"]);

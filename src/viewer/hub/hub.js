@@ -39,12 +39,17 @@ const UNANSWERED = 10;
 /** The rate is the average of a span of this many ms. */
 const RATE_SPAN = 4_000;
 
+/** What was read this many ms before the connection may still be new: the server's clock may differ that much. */
+const CLOCKS_DIFFER = 3_000;
+
 /** How many seconds the figures go back. */
 const SECONDS = 60;
 
 const items = new ItemBuffer();
 const tabs = new Set();
 const figures = { events: 0, gaps: 0, missed: 0, missedUnknown: false };
+let liveEvents = 0; // those that were read since we are connected: the rate is theirs, not the history's
+let liveSince = 0; // by the server's clock, in ms since the epoch
 let resumeReading = null; // called when a tab has made room
 
 // The stream
@@ -58,6 +63,7 @@ const stream = {
       return;
     }
     figures.events += 1;
+    if (readAt === null || readAt > liveSince) liveEvents += 1;
     keep(type, data, id ?? "", false);
   },
 
@@ -75,7 +81,10 @@ const stream = {
   },
 
   onState(state) {
-    if (state.name === "live") readAt = null;
+    if (state.name === "live") {
+      readAt = null;
+      liveSince = Date.now() + connection.ahead - CLOCKS_DIFFER;
+    }
     sendStatus();
   },
 
@@ -214,12 +223,12 @@ let rate = 0;
 
 function count() {
   const now = performance.now();
-  samples.push([now, figures.events]);
+  samples.push([now, liveEvents]);
   while (samples.length > 2 && now - samples[1][0] >= RATE_SPAN) samples.shift();
   const [then, before] = samples[0];
-  rate = ((figures.events - before) * 1000) / Math.max(now - then, 1000);
+  rate = ((liveEvents - before) * 1000) / Math.max(now - then, 1000);
 
-  seconds[SECONDS - 1] = figures.events - eventsBefore;
+  seconds[SECONDS - 1] = liveEvents - eventsBefore;
   // A worker that was asleep has missed some seconds.
   for (let n = 0; Date.now() - secondBegan >= 1000; n += 1) {
     if (n === SECONDS) {
@@ -229,14 +238,14 @@ function count() {
     secondBegan += 1000;
     seconds.shift();
     seconds.push(0);
-    eventsBefore = figures.events;
+    eventsBefore = liveEvents;
   }
 }
 
 /**
  * The state of the connection, and by how many ms the server's clock is `ahead`; how many `events` there were; how many
- * `gaps`, and how many events were `missed` in them; the `rate`, and the events in each of the last 60 `seconds`; the
- * `first` and the `end` of the buffer; how many `tabs` there are.
+ * `gaps`, and how many events were `missed` in them; the `rate` of live events, and how many there were in each of the
+ * last 60 `seconds`; the `first` and the `end` of the buffer; how many `tabs` there are.
  */
 function status() {
   const { lastEventId, state, ahead } = connection;
