@@ -1,9 +1,9 @@
-//! What people see in a browser on a page of their own, the one that README shows, in Chromium and in Firefox. The
+//! What people see in a browser on a page of their own, those that README and docs/own-pages.md show, in Chromium and in Firefox. The
 //! built-in page has tests of its own: viewer*.rs.
 
 use crate::support::browser::Browser::{self, Chromium, Firefox};
 use crate::support::browser::{BEYOND, PATIENCE, open, report};
-use crate::support::files::folder;
+use crate::support::files::{fenced, folder, read};
 use crate::support::places::{busy, places};
 use crate::support::process::Process;
 use crate::support::program::{BINARY, Ended, Program};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// README's page, as people copy it.
+/// The page of docs/own-pages.md, as people copy it.
 const PAGE: &str = include_str!("../browser/page.html");
 
 /// Put in front of a page's own script: tells which event sources it made, when, and what became of them.
@@ -29,14 +29,14 @@ const SPY: &str = r#"<script>
 </script>
 "#;
 
-/// The lines that README's page shows.
+/// The lines that the page shows.
 const SHOWN: &str = "document.getElementById('log').textContent";
 /// How many these are.
 const LINES: &str = "document.getElementById('log').textContent.split('\\n').length - 1";
 /// The data of all rows of the built-in page's log.
 const VIEWED: &str = "ssePipe.items.map(item => item.data + '\\n').join('')";
 
-/// A copy of README's page, for a server at this port and with [`SPY`]. Gone when dropped.
+/// A copy of the page, for a server at this port and with [`SPY`]. Gone when dropped.
 struct Page(PathBuf);
 
 impl Page {
@@ -79,11 +79,20 @@ fn count(ended: &Ended, text: &str) -> usize {
 }
 
 #[test]
-fn readme_shows_the_page_that_is_tested_here() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = std::fs::read_to_string(&readme).unwrap_or_else(|error| panic!("{}: {error}", readme.display()));
-    let block = format!("```html\n{PAGE}```\n");
-    assert!(text.contains(&block), "{} should contain this:\n{block}", readme.display());
+#[ignore = "needs chromium: tests/run"]
+fn chromium_shows_the_short_page_of_readme() {
+    let _places = busy();
+    let file = folder("short-page").join("page.html");
+    std::fs::write(&file, fenced(&read("README.md"), "html")).expect("the folder is ours");
+    let page = file.to_str().expect("is text");
+    let mut program = Program::start(&["-v", "--retry", "100ms", "--page", page]);
+    let open_page = open(Chromium, &program.url("/"), &[&format!("{LINES} === 2 && {SHOWN}")]);
+    program.write("one\n");
+    program.wait_for("joined");
+    program.write("<b>two</b>\n");
+    program.close_input();
+    report(open_page).assert_value("one\n<b>two</b>\n");
+    assert_eq!(program.end().code(), Some(0));
 }
 
 /// 500 events over one connection, while the page is open; then the end, one return, its 204, and peace.

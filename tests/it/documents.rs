@@ -1,8 +1,9 @@
-//! The documents against the program: `--help`, the manual and README name the same options with the same defaults,
-//! and what they show to be typed does what they say. The manual's syntax is `mandoc -T lint`'s business.
+//! The documents against the program: `--help` and the manual name the same options with the same defaults, and the
+//! commands that README, `docs/` and `--help` show do what they say. The manual's syntax is `mandoc -T lint`'s business.
 
-use crate::support::files::{at, fenced, read};
-use crate::support::program::{Program, run};
+use crate::support::example::Example;
+use crate::support::files::{Folder, at, commands, documents, fenced, read};
+use crate::support::program::{BINARY, Program, run};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -16,18 +17,19 @@ fn the_manual_has_the_options_of_help_with_their_defaults() {
 }
 
 #[test]
-fn readme_has_the_options_of_help_with_their_defaults() {
-    same("README.md", &options_in_table(&read("README.md")));
-}
-
-#[test]
 fn no_document_mentions_an_option_that_does_not_exist() {
     let mut known: BTreeSet<String> = OF_OTHERS.map(str::to_owned).into();
     known.extend(options_in_help(&help()).iter().flat_map(|option| mentioned(option)));
-    for file in ["man/sse-pipe.1", "README.md"] {
-        let strange: Vec<_> = mentioned(&plain(&read(file))).difference(&known).cloned().collect();
+    let manual = ("man/sse-pipe.1".to_owned(), plain(&read("man/sse-pipe.1")));
+    for (file, text) in documents().into_iter().chain([manual]) {
+        let strange: Vec<_> = mentioned(&text).difference(&known).cloned().collect();
         assert!(strange.is_empty(), "{file} mentions {strange:?}, which --help does not print");
     }
+}
+
+#[test]
+fn readme_is_short() {
+    assert!(read("README.md").lines().count() <= 200);
 }
 
 #[test]
@@ -56,33 +58,134 @@ fn the_event_stream_that_readme_shows_is_the_one_that_comes() {
 }
 
 #[test]
-fn readme_shows_the_page_that_the_browsers_are_tested_with() {
-    let readme = read("README.md");
-    assert_eq!(fenced(&readme, "html"), read("tests/browser/page.html"), "README.md and tests/browser/page.html");
+fn the_documents_show_the_page_that_the_browsers_are_tested_with() {
+    let document = read("docs/own-pages.md");
+    assert_eq!(fenced(&document, "html"), read("tests/browser/page.html"), "own-pages.md and tests/browser/page.html");
 }
 
 #[test]
-fn readme_shows_no_file_and_no_section_that_is_not_there() {
-    let readme = read("README.md");
-    let headings = readme.lines().filter_map(|line| line.strip_prefix("## "));
-    let sections: Vec<String> = headings.map(|heading| heading.to_lowercase().replace(' ', "-")).collect();
-    let links = readme.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
-    for link in links.filter(|link| !link.contains("://")) {
-        let exists = match link.strip_prefix('#') {
-            Some(section) => sections.iter().any(|name| name == section),
-            None => at(link).exists(),
-        };
-        assert!(exists, "README.md refers to {link}, and there is no such thing");
+fn no_document_refers_to_a_file_or_a_section_that_does_not_exist() {
+    let sections = |text: &str| -> Vec<String> {
+        let headings = text.lines().filter_map(|line| line.strip_prefix("## "));
+        headings.map(|heading| heading.to_lowercase().replace(' ', "-")).collect()
+    };
+    let others = ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|file| (file.to_owned(), read(file)));
+    for (file, text) in documents().into_iter().chain(others) {
+        let folder = at(&file).parent().expect("is in a folder").to_owned();
+        let links = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+        let pictures = text.split("src").skip(1).filter_map(|rest| rest.split('"').nth(1));
+        for link in links.chain(pictures.filter(|path| path.contains('/'))).filter(|link| !link.contains("://")) {
+            let (path, section) = link.split_once('#').map_or((link, None), |(path, section)| (path, Some(section)));
+            let target = if path.is_empty() { at(&file) } else { folder.join(path) };
+            assert!(target.exists(), "{file} refers to {link}: no such file");
+            if let Some(section) = section {
+                let text = std::fs::read_to_string(&target).expect("is text");
+                assert!(sections(&text).iter().any(|name| name == section), "{file} refers to {link}: no such section");
+            }
+        }
     }
 }
 
 #[test]
-fn the_balancer_that_readme_shows_is_the_one_of_the_fleet() {
-    let readme = read("README.md");
+fn the_documented_balancer_is_the_one_of_the_fleet() {
+    let scaling = read("docs/scaling.md");
     let fleet = read("examples/fleet.sh");
-    let (_, shown) = readme.split_once("\nbackend events\n    balance ").expect("README shows it");
+    let (_, shown) = scaling.split_once("\nbackend events\n    balance ").expect("it is shown");
     let shown = format!("    balance {}", shown.split("    server ").next().expect("there is a first part"));
     assert!(shown.lines().count() > 3 && fleet.contains(&shown), "not in examples/fleet.sh: {shown}");
+}
+
+/// The producers that the documents' pipes begin with: here each prints one record, and no end.
+const PRODUCERS: [&str; 7] = ["curl", "date", "journalctl", "make", "redis-stream.py", "tail", "vmstat"];
+/// The record.
+const RECORD: &str = r#"{"SYSLOG_IDENTIFIER":"cron"}"#;
+
+/// A folder with a program for each producer, `sse-pipe` on a free port, and a browser that opens nothing.
+fn producers() -> Folder {
+    let folder = Folder::new();
+    let write = |name: &str, script: &str| {
+        // Written by a process of its own: a program that a fork of another test's holds open could not be started.
+        let write = "printf '#!/bin/sh\n%s\n' \"$2\" >\"$1\" && chmod 755 \"$1\"";
+        let status = Command::new("sh").args(["-c", write, "sh", name, script]).current_dir(&folder.0).status();
+        assert!(status.is_ok_and(|status| status.success()), "{name}");
+    };
+    for name in PRODUCERS {
+        let record = match name {
+            "curl" | "redis-stream.py" => format!("event: cron\\ndata: {RECORD}\\n\\n"),
+            _ => format!("{RECORD}\\n"),
+        };
+        write(name, &format!("printf '{record}'; exec sleep 60"));
+    }
+    write("sse-pipe", &format!("exec '{BINARY}' \"$@\" --port 0"));
+    write("xdg-open", "");
+    std::fs::write(folder.0.join("page.html"), fenced(&read("README.md"), "html")).expect("the folder is ours");
+    folder
+}
+
+#[test]
+fn every_pipe_in_the_documents_sends_what_its_producer_prints() {
+    let mut tried = 0;
+    for (file, text) in documents() {
+        for pipe in commands(&text).into_iter().filter(|command| command.contains("| sse-pipe")) {
+            let (producer, ours) = pipe.split_once("| sse-pipe").expect("has one");
+            assert!(PRODUCERS.iter().any(|name| producer.contains(name)), "{file}: {pipe}: no producer to try it with");
+            let folder = producers();
+            let program = Example::start_in(&folder.0, &folder.0, pipe, &[]);
+            let event = program.stream().next_event().unwrap_or_else(|| panic!("{file}: {pipe}: no event"));
+            let typed = ours.contains("--event-from") || ours.contains("--format sse");
+            assert_eq!(
+                (event.event.as_str(), event.data.as_str()),
+                (if typed { "cron" } else { "" }, RECORD),
+                "{pipe}"
+            );
+            tried += 1;
+        }
+    }
+    assert!(tried > 6, "{tried} pipes found");
+}
+
+#[test]
+#[ignore = "needs curl: tests/run"]
+fn the_documented_ways_to_resume_with_curl_get_what_came_after() {
+    let mut program = Program::start(&["--at-eof", "serve"]);
+    program.write("one\ntwo\n");
+    let mut client = program.stream();
+    let first = client.next_event().expect("there is one").id;
+    assert_eq!(client.data(1), ["two"]);
+    program.close_input();
+    let document = read("docs/own-pages.md");
+    let asked: Vec<_> = commands(&document).into_iter().filter(|command| command.starts_with("curl ")).collect();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    for command in asked {
+        assert!(command.contains("R4dzFG-1"), "{command}");
+        let typed = command.replace("R4dzFG-1", &first).replace("6502", &program.port.to_string());
+        let output = Command::new("sh").args(["-c", &typed]).output().expect("a shell");
+        let stream = String::from_utf8_lossy(&output.stdout);
+        let data: Vec<_> = stream.lines().filter(|line| line.starts_with("data: ")).collect();
+        assert_eq!(data, ["data: two"], "{typed}: {stream}");
+    }
+}
+
+/// What takes minutes is not run here, but its parts must exist.
+#[test]
+fn the_other_commands_in_the_documents_name_what_exists() {
+    let manifest = read("Cargo.toml");
+    for (file, text) in documents() {
+        for command in commands(&text).into_iter().filter(|command| !command.contains("| sse-pipe")) {
+            for part in command.split(" && ") {
+                let words: Vec<_> = part.split_whitespace().collect();
+                let exists = match words.as_slice() {
+                    ["curl", ..] => true, // tried above
+                    ["cargo", "bench", "--bench", name, ..] => manifest.contains(&format!("name = \"{name}\"")),
+                    ["cargo", "test"] | ["cargo", "install", "--path", "."] => true,
+                    ["while", "date;", "do", "sleep", "1;", "done", "|", "cargo", "run", "--release"] => true,
+                    [path] => at(path).exists(),
+                    _ => false,
+                };
+                assert!(exists, "{file}: {part}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -177,17 +280,6 @@ fn options_in_manual(manual: &str) -> BTreeSet<String> {
         option(&format!("-{head}").replace("Fl ", "-").replace("Ar ", ""), default)
     };
     items.map(one).collect()
-}
-
-/// README's: a row ``| `-p`, `--port PORT` | `6502` | text |``.
-fn options_in_table(readme: &str) -> BTreeSet<String> {
-    let rows = readme.lines().filter(|line| line.starts_with("| `-"));
-    let one = |row: &str| {
-        let row = row.replace('`', "");
-        let cells: Vec<_> = row.split('|').map(str::trim).collect();
-        option(cells[1], Some(cells[2]).filter(|default| !default.is_empty()))
-    };
-    rows.map(one).collect()
 }
 
 /// The manual's text without comments, and its options as one types them.

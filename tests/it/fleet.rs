@@ -98,8 +98,8 @@ struct Seen {
     refusals: usize,
 }
 
-/// A client as README's page: after a cut it comes back when it was told to, with the last ID that it got; where the
-/// balancer has no answer, a second later. Fails at an event that is not the next.
+/// A client as the page of docs/own-pages.md: after a cut it reconnects after the time that it was sent, with the last
+/// ID that it got; if the balancer has no answer, a second later. Fails at an event that is not the next.
 fn follow(balancer: SocketAddr, joined: &Sender<()>) -> Seen {
     let mut seen = Seen { ids: Vec::new(), returns: 0, refusals: 0 };
     let deadline = Instant::now() + PATIENCE;

@@ -1,4 +1,4 @@
-//! Behind a proxy: the real servers, set up as README has it, at a sub-path and at the root. None of them may hold an
+//! Behind a proxy: the real servers, set up as docs/proxies.md has it, at a sub-path and at the root. None of them may hold an
 //! event back, and whatever holds without a proxy holds behind it: the first bytes at once, resuming, the end, the page.
 
 use crate::support::client::{Client, End};
@@ -54,14 +54,14 @@ fn apache_holds_no_event_back() {
     all_holds_behind(Proxy::Apache);
 }
 
-/// The measure itself: README says what this option is for.
+/// The measure itself: docs/proxies.md says what this option is for.
 #[test]
 #[ignore = "needs haproxy: tests/run"]
 fn haproxy_without_its_option_is_found_to_hold_events_back() {
     let _places = busy();
     let mut program = Program::start(&["--allow-host", NAME]);
     let proxy = Proxy::Haproxy
-        .start_as(|port| Proxy::Haproxy.readme(port, program.port, PATH).replace("option http-no-delay", ""));
+        .start_as(|port| Proxy::Haproxy.documented(port, program.port, PATH).replace("option http-no-delay", ""));
     let mut client = ask(&proxy, "/live/events", "");
     let delays = delays(&mut program, &mut client, &BURSTS[..10]);
     assert!(late(&delays) > LATE, "{delays:?}");

@@ -19,10 +19,17 @@ impl Example {
     /// Starts it, and waits until its sse-pipe listens. `script` may have pipes.
     #[track_caller]
     pub fn start(script: &str, environment: &[(&str, &str)]) -> Example {
-        let binaries = Path::new(BINARY).parent().expect("is in a folder").to_owned();
-        let mut path = Vec::from([binaries, at("target/test-python/bin"), at("examples")]);
+        let binaries = Path::new(BINARY).parent().expect("is in a folder");
+        Example::start_in(&at(""), binaries, script, environment)
+    }
+
+    /// The same in this folder, where the programs of `first` are found before all others.
+    #[track_caller]
+    pub fn start_in(folder: &Path, first: &Path, script: &str, environment: &[(&str, &str)]) -> Example {
+        let mut path = Vec::from([first.to_owned(), at("target/test-python/bin"), at("examples")]);
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         let mut command = Command::new("sh");
+        command.current_dir(folder);
         command.args(["-c", script]).envs(environment.iter().copied()).process_group(0);
         command.env("PATH", std::env::join_paths(path).expect("has no colons"));
         Example(Program::start_command(command, Stdio::null()))

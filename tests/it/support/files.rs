@@ -24,6 +24,24 @@ pub fn fenced<'a>(markdown: &'a str, language: &str) -> &'a str {
     &block[..=end]
 }
 
+/// The commands in all blocks of the language `sh`: their lines, without comments.
+pub fn commands(markdown: &str) -> Vec<&str> {
+    let blocks =
+        markdown.split("\n```sh\n").skip(1).map(|rest| rest.split("\n```").next().expect("there is a first part"));
+    let lines = blocks.flat_map(str::lines).map(|line| line.split("  #").next().expect("there is a first part").trim());
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+/// README and the files of `docs/`: path and text.
+pub fn documents() -> Vec<(String, String)> {
+    let docs = std::fs::read_dir(at("docs")).expect("there is a folder docs");
+    let docs = docs.map(|entry| format!("docs/{}", entry.expect("can be listed").file_name().display()));
+    let mut names: Vec<String> = docs.filter(|name| name.ends_with(".md")).collect();
+    names.sort();
+    names.insert(0, "README.md".to_owned());
+    names.into_iter().map(|name| (name.clone(), read(&name))).collect()
+}
+
 /// A fresh folder with the name of a test. It stays, to be looked at, until the next run.
 #[track_caller]
 pub fn folder(name: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-//! Servers of others that a test starts: the proxies, each as README sets it up, and Redis. Each has a configuration of
+//! Servers of others that a test starts: the proxies, each as docs/proxies.md sets it up, and Redis. Each has a configuration of
 //! its own in a folder of its own, a free port, runs as whatever user the test is, and ends with its test.
 
 use super::client::DEADLINE;
@@ -10,16 +10,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// README, which has the configurations.
-const README: &str = include_str!("../../../README.md");
+/// The document that has the configurations.
+const PROXIES: &str = include_str!("../../../docs/proxies.md");
 /// How long a server may run.
 const TIME: Duration = Duration::from_secs(150);
 /// Another program may take a free port before the server does.
 const TRIES: usize = 5;
 
-/// The name by which README's proxies are known.
+/// The name of the documented proxies.
 pub const NAME: &str = "events.example";
-/// The path at which README's proxies have the stream.
+/// The path at which the documented proxies have the stream.
 pub const PATH: &str = "/live";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +31,9 @@ pub enum Proxy {
 }
 
 impl Proxy {
-    /// README's configuration, for a server at these ports: `path` instead of its own, which may be empty.
+    /// The documented configuration, for a server at these ports: `path` instead of its own, which may be empty.
     #[track_caller]
-    pub fn readme(self, port: u16, upstream: u16, path: &str) -> String {
+    pub fn documented(self, port: u16, upstream: u16, path: &str) -> String {
         let (language, old, new) = match self {
             Proxy::Nginx => ("nginx", "listen 80;", format!("listen 127.0.0.1:{port};")),
             Proxy::Haproxy => ("haproxy", "bind :80", format!("bind 127.0.0.1:{port}")),
@@ -41,16 +41,16 @@ impl Proxy {
             Proxy::Caddy => ("caddyfile", "events.example {", format!("http://events.example:{port} {{")),
             Proxy::Apache => ("apache", "", format!("Listen 127.0.0.1:{port}\n")),
         };
-        let block = fenced(README, language);
+        let block = fenced(PROXIES, language);
         assert!(block.contains(old) && block.contains("localhost:6502") && block.contains(PATH), "{block}");
         let block = block.replacen(old, &new, 1);
         block.replace("localhost:6502", &format!("localhost:{upstream}")).replace(PATH, path)
     }
 
-    /// Starts it as README has it, in front of the server at `upstream`.
+    /// Starts it as documented, in front of the server at `upstream`.
     #[track_caller]
     pub fn start(self, upstream: u16, path: &str) -> Server {
-        self.start_as(|port| self.readme(port, upstream, path))
+        self.start_as(|port| self.documented(port, upstream, path))
     }
 
     /// Starts it with a configuration for its port, to which is added here what it needs to run beside others.
