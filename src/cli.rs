@@ -5,7 +5,8 @@ use crate::input::json::Pointer;
 use crate::sanitize::sanitize;
 use crate::serve::server::AtEof;
 use clap::builder::PossibleValue;
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use std::ffi::OsString;
 use std::io::Write;
@@ -14,145 +15,170 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const PIPES: &str = "\
-ping localhost | sse-pipe                   # open http://localhost:6502/ and watch
-tail -F /var/log/syslog | sse-pipe -e log
-vmstat -n 1 | sse-pipe --port 8080          # curl -N http://localhost:8080/";
+ping localhost | sse-pipe            # then open http://localhost:6502/
+tail -F /var/log/syslog | sse-pipe --event log
+vmstat -n 1 | sse-pipe --port 8080   # curl -N http://localhost:8080/";
 
-const ORIGINS: &str =
-    "Who may read from another origin: local, *, none, null, or an origin such as https://app.example; repeatable";
+// The headings of `--help` and of the manual's OPTIONS, in their order.
+const INPUT: &str = "Input";
+const EVENTS: &str = "Events";
+const CLIENTS: &str = "Clients";
+const DELIVERY: &str = "Delivery";
+const HISTORY: &str = "History";
+const END: &str = "End of input";
+const PAGE: &str = "Page";
+const ACCESS: &str = "Access";
+const DIAGNOSTICS: &str = "Diagnostics";
+
+/// The options that people use first: `-h` shows these.
+const FIRST: [&str; 10] = ["format", "tee", "event", "tail", "at_eof", "page", "open", "port", "bind", "cors_origin"];
+
+const MORE: &str = "All options: sse-pipe --help, man sse-pipe";
 
 /// Pipe anything in; every browser, curl and proxy that connects gets each line as a Server-Sent Event.
+// The text of an option is also the beginning of its text in the manual; a test compares them.
 #[derive(Debug, Parser)]
 #[command(name = "sse-pipe", version, before_help = PIPES, max_term_width = 100, args_override_self = true)]
+#[command(disable_help_flag = true, disable_version_flag = true)]
 pub struct Cli {
-    /// TCP port; 0 takes a free one
-    #[arg(short, long, value_name = "PORT", default_value_t = 6502, value_parser = port)]
-    pub port: u16,
-
-    /// Address to listen on: an IP, a host name or unix:PATH; repeatable
-    #[arg(short, long, value_name = "ADDR", default_value = "localhost")]
-    pub bind: Vec<String>,
-
-    /// Event type of every event that does not bring its own
-    #[arg(short, long, value_name = "NAME")]
-    pub event: Option<String>,
-
-    /// Who may read from another origin
-    #[arg(short = 'o', long, value_name = "ORIGIN", default_value = "local", value_delimiter = ',', help = ORIGINS)]
-    pub cors_origin: Vec<String>,
-
-    /// What standard input is: lines, JSON texts however they are laid out, or an event stream itself
-    #[arg(short, long, value_name = "FORMAT", default_value = "lines")]
+    /// Read lines, json texts, or an sse event stream
+    #[arg(short, long, value_name = "FORMAT", default_value = "lines", help_heading = INPUT)]
+    #[arg(hide_possible_values = true)] // the text has them
     pub format: Format,
 
-    /// NUL ends a record, not a newline
-    #[arg(short = '0', long)]
+    /// End records with NUL instead of newline
+    #[arg(short = '0', long, help_heading = INPUT)]
     pub null: bool,
 
-    /// Records are JSON: take the event type from there, by JSON Pointer such as /type
-    #[arg(long, value_name = "POINTER", value_parser = pointer)]
+    /// Skip records longer than this [default: 16MiB, or the buffer if that is less]
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = INPUT)]
+    pub max_record: Option<u64>,
+
+    /// Copy standard input to standard output
+    #[arg(short, long, help_heading = INPUT)]
+    pub tee: bool,
+
+    /// Set the type of events that don't have their own
+    #[arg(short, long, value_name = "NAME", help_heading = EVENTS)]
+    pub event: Option<String>,
+
+    /// Take the event type from JSON records, by JSON Pointer such as /type
+    #[arg(long, value_name = "POINTER", value_parser = pointer, help_heading = EVENTS)]
     pub event_from: Option<Pointer>,
 
-    /// Records are JSON: take the ID from there
-    #[arg(long, value_name = "POINTER", value_parser = pointer)]
+    /// Take the ID from JSON records, by JSON Pointer
+    #[arg(long, value_name = "POINTER", value_parser = pointer, help_heading = EVENTS)]
     pub id_from: Option<Pointer>,
 
-    /// Records are JSON: take the data from there
-    #[arg(long, value_name = "POINTER", value_parser = pointer)]
+    /// Take the data from JSON records, by JSON Pointer
+    #[arg(long, value_name = "POINTER", value_parser = pointer, help_heading = EVENTS)]
     pub data_from: Option<Pointer>,
 
-    /// Send no IDs (smaller; clients then cannot resume)
-    #[arg(long)]
+    /// Send no IDs; clients then cannot resume
+    #[arg(long, help_heading = EVENTS)]
     pub no_id: bool,
 
-    /// How many past events a new client gets first [default: all of the history]
-    #[arg(short = 'n', long, value_name = "N")]
-    pub tail: Option<u64>,
-
-    /// How many past events are kept, or `all` that the buffer holds [default: 1000, and all until the first client
-    /// has joined]
-    #[arg(long, value_name = "N", value_parser = history)]
-    pub history: Option<u64>,
-
-    /// The memory that events may take, history and laggards together
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
-    pub buffer: u64,
-
-    /// Who sets the pace of reading: the fastest client, the slowest, or the input
-    #[arg(long, value_name = "WHO", default_value = "fastest")]
-    pub pace: Pace,
-
-    /// A client that takes nothing for so long while events wait for it is dropped
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = stall)]
-    pub stall: Duration,
-
-    /// Reconnection time told to clients; in a range each is told its own
-    #[arg(long, value_name = "TIME", default_value = "1s-3s", value_parser = time_range)]
-    pub retry: (Duration, Duration),
-
-    /// A comment after so long without an event; 0 for none
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = heartbeat)]
-    pub heartbeat: Duration,
+    /// Limit the connections held at once [default: what the limit on open files allows]
+    #[arg(short, long, value_name = "N", value_parser = max_clients, help_heading = CLIENTS)]
+    pub max_clients: Option<usize>,
 
     /// Read nothing until N clients are connected
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clients)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clients, help_heading = CLIENTS)]
     pub wait: usize,
 
-    /// At end of input: wait until clients have everything, exit, or serve the history for ever
-    #[arg(long, value_name = "WHAT", default_value = "wait")]
+    /// Set the reconnection time of clients; in a range, each client gets its own
+    #[arg(long, value_name = "TIME", default_value = "1s-3s", value_parser = time_range, help_heading = CLIENTS)]
+    pub retry: (Duration, Duration),
+
+    /// Send a comment after this long without an event; 0 for none
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = heartbeat, help_heading = CLIENTS)]
+    pub heartbeat: Duration,
+
+    /// Choose who sets the pace of reading: the fastest client, the slowest, or the input
+    #[arg(long, value_name = "WHO", default_value = "fastest", help_heading = DELIVERY, hide_possible_values = true)]
+    pub pace: Pace,
+
+    /// Limit the memory for events
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size, help_heading = DELIVERY)]
+    pub buffer: u64,
+
+    /// Drop clients that read nothing for this long while events are pending
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = stall, help_heading = DELIVERY)]
+    pub stall: Duration,
+
+    /// Set the number of threads that write to clients [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = threads, help_heading = DELIVERY)]
+    pub threads: Option<usize>,
+
+    /// Send new clients N past events [default: all]
+    #[arg(short = 'n', long, value_name = "N", value_parser = tail, help_heading = HISTORY)]
+    pub tail: Option<u64>,
+
+    /// Keep N past events, or all that the buffer holds [default: 1000, and all until the first client has
+    /// joined]
+    #[arg(long, value_name = "N", value_parser = history, help_heading = HISTORY)]
+    pub history: Option<u64>,
+
+    /// Wait for clients, exit, or serve the history
+    #[arg(long, value_name = "WHAT", default_value = "wait", help_heading = END, hide_possible_values = true)]
     pub at_eof: AtEof,
 
-    /// A last event of this type at end of input
-    #[arg(long, value_name = "NAME")]
+    /// Send a last event of this type
+    #[arg(long, value_name = "NAME", help_heading = END)]
     pub end_event: Option<String>,
 
-    /// Serve your own page at /: a file, or a folder with an index.html
-    #[arg(long, value_name = "PATH")]
+    /// Serve a page of your own: a file or a folder
+    #[arg(long, value_name = "PATH", help_heading = PAGE)]
     pub page: Option<PathBuf>,
 
     /// Open the page in your browser
-    #[arg(long)]
+    #[arg(long, help_heading = PAGE)]
     pub open: bool,
 
-    /// Clients must bring the token in this file; SSE_PIPE_TOKEN in the environment does the same
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
+    /// Listen on this TCP port
+    #[arg(short, long, value_name = "PORT", default_value_t = 6502, value_parser = port, help_heading = ACCESS)]
+    pub port: u16,
 
-    /// Another name that this server is known by; repeatable
-    #[arg(long, value_name = "NAME")]
+    /// Listen on an IP address, a host name or unix:PATH; repeatable
+    #[arg(short, long, value_name = "ADDR", default_value = "localhost", help_heading = ACCESS)]
+    pub bind: Vec<String>,
+
+    /// Let pages of this origin read, or local, *, none, null; repeatable
+    #[arg(short = 'o', long, value_name = "ORIGIN", default_value = "local", value_delimiter = ',')]
+    #[arg(help_heading = ACCESS)]
+    pub cors_origin: Vec<String>,
+
+    /// Accept this name as the server's own; repeatable
+    #[arg(long, value_name = "NAME", help_heading = ACCESS)]
     pub allow_host: Vec<String>,
 
-    /// Connections held at once [default: what the limit on open files allows]
-    #[arg(short, long, value_name = "N", value_parser = max_clients)]
-    pub max_clients: Option<usize>,
+    /// Require the token in this file; SSE_PIPE_TOKEN in the environment does the same
+    #[arg(long, value_name = "FILE", help_heading = ACCESS)]
+    pub token_file: Option<PathBuf>,
 
-    /// Longest record [default: 16MiB, or the buffer where that is less]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub max_record: Option<u64>,
-
-    /// Threads that write to clients [default: one a processor]
-    #[arg(long, value_name = "N", value_parser = threads)]
-    pub threads: Option<usize>,
-
-    /// Prometheus text at /metrics
-    #[arg(long)]
+    /// Serve metrics for Prometheus at /metrics
+    #[arg(long, help_heading = DIAGNOSTICS)]
     pub metrics: bool,
 
-    /// Copy standard input to standard output
-    #[arg(short, long)]
-    pub tee: bool,
-
-    /// Print the shell's completion script and exit
-    #[arg(long, value_name = "SHELL")]
-    pub completions: Option<Shell>,
-
-    /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose")]
+    /// Print errors only
+    #[arg(short, long, conflicts_with = "verbose", help_heading = DIAGNOSTICS)]
     pub quiet: bool,
 
-    /// Say also who joins and leaves
-    #[arg(short, long)]
+    /// Also print a line for each client that joins or leaves
+    #[arg(short, long, help_heading = DIAGNOSTICS)]
     pub verbose: bool,
+
+    /// Print the completion script for a shell and exit
+    #[arg(long, value_name = "SHELL", help_heading = DIAGNOSTICS)]
+    pub completions: Option<Shell>,
+
+    /// Print all options and exit; -h prints the most used ones
+    #[arg(short, long, action = ArgAction::Help, help_heading = DIAGNOSTICS)]
+    help: Option<bool>,
+
+    /// Print the version and exit
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = DIAGNOSTICS)]
+    version: Option<bool>,
 
     /// What was typed beside the options; there is nothing that it could mean.
     #[arg(hide = true)]
@@ -199,14 +225,17 @@ impl ValueEnum for AtEof {
 /// Reads the command line. `Err` is the exit status after help, version, completions or a usage error, which have been
 /// printed.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    let cli = Cli::try_parse_from(args).map_err(|error| {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = Cli::try_parse_from(&args).map_err(|error| {
         if error.use_stderr() {
-            usage_error(&one_line(&error))
-        } else {
-            // A closed standard output is no reason to complain about help.
-            let _ = error.print();
-            ExitCode::SUCCESS
+            return usage_error(&one_line(&error));
         }
+        // A closed standard output is no reason to complain about help.
+        let _ = match error.kind() {
+            ErrorKind::DisplayHelp if !args.iter().any(|arg| arg == "--help") => short_help().print_help(),
+            _ => error.print(),
+        };
+        ExitCode::SUCCESS
     })?;
     if let Some(shell) = cli.completions {
         let mut script = Vec::new();
@@ -228,6 +257,15 @@ pub fn usage_error(why: &str) -> ExitCode {
 /// clap's command, for the man page's test.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+/// What `-h` prints: it fits a terminal of 80 columns and 24 lines.
+fn short_help() -> clap::Command {
+    let first = |arg: clap::Arg| {
+        let hidden = !FIRST.contains(&arg.get_id().as_str());
+        arg.help_heading(None).hide(hidden)
+    };
+    command().about(None).help_template("{before-help}{all-args}{after-help}").after_help(MORE).mut_args(first)
 }
 
 /// What clap says of an error, without its heading and its usage, on one line.
@@ -298,6 +336,10 @@ fn max_clients(text: &str) -> Result<usize, String> {
 fn threads(text: &str) -> Result<usize, String> {
     let threads = text.parse().ok().filter(|threads| (1..=MOST_THREADS).contains(threads));
     threads.ok_or_else(|| format!("a number of threads, 1 to {MOST_THREADS}"))
+}
+
+fn tail(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a number of events, 0 or more".to_owned())
 }
 
 fn history(text: &str) -> Result<u64, String> {

@@ -12,14 +12,40 @@ use std::process::{Command, Stdio};
 const OF_OTHERS: [&str; 5] = ["--bench", "--line-buffered", "--path", "--release", "--unix-socket"];
 
 #[test]
-fn the_manual_has_the_options_of_help_with_their_defaults() {
-    same("man/sse-pipe.1", &options_in_manual(&read("man/sse-pipe.1")));
+fn the_manual_has_the_options_of_help_in_its_order_and_words() {
+    let (help, manual) = (options_in_help(&help()), options_in_manual(&read("man/sse-pipe.1")));
+    let heads = |options: &[Described]| options.iter().map(|it| (it.heading.clone(), it.option.clone())).collect();
+    let (ours, theirs): (Vec<_>, Vec<_>) = (heads(&help), heads(&manual));
+    assert_eq!(theirs, ours, "the manual, and --help");
+    for (help, manual) in help.iter().zip(&manual) {
+        let rest = manual.text.strip_prefix(&help.text);
+        let rest =
+            rest.unwrap_or_else(|| panic!("{}: {:?}, and in the manual {:?}", help.option, help.text, manual.text));
+        assert!(rest.starts_with([' ', '.', ',', ';', ':']), "{}: {:?}{rest:?}", help.option, help.text);
+    }
+}
+
+#[test]
+fn the_short_help_fits_a_terminal() {
+    let output = Command::new(BINARY).arg("-h").env("COLUMNS", "80").output().expect("it starts");
+    let short = String::from_utf8(output.stdout).expect("is text");
+    let lines: Vec<_> = short.lines().collect();
+    // The prompt has a line, too.
+    assert!(lines.len() < 24 && lines.iter().all(|line| line.len() <= 80), "{} lines:\n{short}", lines.len());
+    let all = options_in_help(&help());
+    let shown = options_in_help(&short);
+    assert_eq!(shown.len(), 10, "{shown:#?}");
+    for option in shown {
+        assert!(all.iter().any(|it| (&it.option, &it.text) == (&option.option, &option.text)), "{option:?}");
+    }
+    assert_eq!(lines.last(), Some(&"All options: sse-pipe --help, man sse-pipe"));
+    assert_eq!(lines[..3], help().lines().take(3).collect::<Vec<_>>(), "the pipes");
 }
 
 #[test]
 fn no_document_mentions_an_option_that_does_not_exist() {
     let mut known: BTreeSet<String> = OF_OTHERS.map(str::to_owned).into();
-    known.extend(options_in_help(&help()).iter().flat_map(|option| mentioned(option)));
+    known.extend(options_in_help(&help()).iter().flat_map(|option| mentioned(&option.option)));
     let manual = ("man/sse-pipe.1".to_owned(), plain(&read("man/sse-pipe.1")));
     for (file, text) in documents().into_iter().chain([manual]) {
         let strange: Vec<_> = mentioned(&text).difference(&known).cloned().collect();
@@ -219,7 +245,7 @@ fn completions_name_every_option_for_every_shell() {
         let (status, script, stderr) = run(&["--completions", shell], Stdio::null());
         assert_eq!((status, stderr.as_str()), (Some(0), ""), "{shell}");
         for option in options_in_help(&help()) {
-            let name = option.split_once("--").expect("has a long name").1;
+            let name = option.option.split_once("--").expect("has a long name").1;
             let name = name.split(' ').next().expect("there is a first part");
             assert!(script.contains(name), "{shell} has no {name}");
         }
@@ -231,55 +257,85 @@ fn completions_name_every_option_for_every_shell() {
     }
 }
 
-/// Fails with what is only in `--help`, and what only in this file.
-#[track_caller]
-fn same(file: &str, found: &BTreeSet<String>) {
-    let help = options_in_help(&help());
-    let missing: Vec<_> = help.difference(found).collect();
-    let strange: Vec<_> = found.difference(&help).collect();
-    assert!(missing.is_empty() && strange.is_empty(), "--help alone has {missing:#?}\n{file} alone has {strange:#?}");
+/// An option as it is described: under which heading, such as `Access`; `-p --port PORT = 6502`; and in which words.
+#[derive(Debug)]
+struct Described {
+    heading: String,
+    option: String,
+    text: String,
 }
 
-/// An option as it is compared: `-p --port PORT = 6502`.
-fn option(head: &str, default: Option<&str>) -> String {
-    let head: Vec<_> = head.split([' ', ',', '<', '>']).filter(|word| !word.is_empty()).collect();
-    match default {
-        Some(default) => format!("{} = {default}", head.join(" ")),
-        None => head.join(" "),
+impl Described {
+    fn new(heading: &str, head: &str, default: Option<&str>, text: &str) -> Described {
+        let head: Vec<_> = head.split([' ', ',', '<', '>']).filter(|word| !word.is_empty()).collect();
+        let default = default.map(|default| format!(" = {default}")).unwrap_or_default();
+        Described { heading: heading.to_owned(), option: head.join(" ") + &default, text: text.trim_end().to_owned() }
     }
 }
 
-/// clap's: `  -p, --port <PORT>  Text [default: 6502]`, further lines of text far to the right.
+/// clap's: a line `Access:`, and under it `  -p, --port <PORT>  Text [default: 6502]`, further lines of text far to the
+/// right.
 #[track_caller]
-fn options_in_help(help: &str) -> BTreeSet<String> {
-    let (_, list) = help.split_once("\nOptions:\n").expect("help has a list of options");
-    let mut options: Vec<String> = Vec::new();
-    for line in list.lines() {
+fn options_in_help(help: &str) -> Vec<Described> {
+    let mut options: Vec<(&str, String)> = Vec::new();
+    let mut heading = "";
+    for line in help.lines() {
         let text = line.trim_start();
-        if text.starts_with('-') && line.len() - text.len() <= 6 {
-            options.push(text.to_owned());
-        } else if let Some(option) = options.last_mut() {
-            *option += " ";
-            *option += text;
+        match line.len() - text.len() {
+            0 => heading = line.strip_suffix(':').unwrap_or(heading),
+            ..=6 if text.starts_with('-') => options.push((heading, text.to_owned())),
+            _ => {
+                let (_, option) = options.last_mut().unwrap_or_else(|| panic!("no option before {line:?}"));
+                *option += " ";
+                *option += text;
+            }
         }
     }
-    let default = |text: &str| Some(text.split_once("[default: ")?.1.split_once(']')?.0.to_owned());
-    options.iter().map(|text| option(text.split("  ").next().unwrap_or(text), default(text).as_deref())).collect()
+    let one = |(heading, option): &(&str, String)| {
+        let (head, text) = option.split_once("  ").unwrap_or_else(|| panic!("no text: {option}"));
+        let default = text.split_once("[default: ").and_then(|(_, rest)| Some(rest.split_once(']')?.0));
+        Described::new(heading, head, default, text.trim_start().split(" [").next().expect("there is a first part"))
+    };
+    options.iter().map(one).collect()
 }
 
-/// mdoc's: `.It Fl p , Fl -port Ar PORT`, and in the text below it `The default is` and `.Ql 6502 .`.
+/// mdoc's: `.Ss Access`, and under it `.It Fl p , Fl -port Ar PORT`, and in the text below that `The default is` and
+/// `.Ql 6502 .`.
 #[track_caller]
-fn options_in_manual(manual: &str) -> BTreeSet<String> {
+fn options_in_manual(manual: &str) -> Vec<Described> {
     let (_, section) = manual.split_once("\n.Sh OPTIONS\n").expect("the manual has a section OPTIONS");
     let section = section.split("\n.Sh ").next().expect("there is a first part");
-    let items = section.split("\n.It Fl ").skip(1);
-    let one = |item: &str| {
+    let groups = section.split("\n.Ss ").skip(1).map(|group| group.split_once('\n').expect("has lines"));
+    let one = |heading: &str, item: &str| {
         let (head, text) = item.split_once('\n').unwrap_or((item, ""));
         let default = text.split_once("The default is\n").and_then(|(_, rest)| rest.lines().next());
         let default = default.map(|line| line.trim_start_matches(".Ql ").trim_end_matches(['.', ' ']));
-        option(&format!("-{head}").replace("Fl ", "-").replace("Ar ", ""), default)
+        let head = format!("-{head}").replace("Fl ", "-").replace("Ar ", "");
+        Described::new(heading, &head, default, &rendered(text))
     };
-    items.map(one).collect()
+    groups.flat_map(|(heading, items)| items.split("\n.It Fl ").skip(1).map(move |item| one(heading, item))).collect()
+}
+
+/// Running text of mdoc, without the macros that it needs here.
+fn rendered(mdoc: &str) -> String {
+    let mut text = String::new();
+    for line in mdoc.lines() {
+        let (macro_name, words) = match line.strip_prefix('.') {
+            Some(line) => line.split_once(' ').unwrap_or((line, "")),
+            None => ("", line),
+        };
+        for word in words.split(' ').filter(|word| !word.is_empty()) {
+            let is_punctuation = !macro_name.is_empty() && [".", ",", ";", ":"].contains(&word);
+            if !is_punctuation && !text.is_empty() {
+                text.push(' ');
+            }
+            if macro_name == "Fl" && !is_punctuation {
+                text.push('-');
+            }
+            text += word;
+        }
+    }
+    text
 }
 
 /// The manual's text without comments, and its options as one types them.
