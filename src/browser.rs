@@ -83,7 +83,7 @@ pub fn open(
                 // A browser in a sandbox (a snap) reads no files but those in its own folders.
                 failed(
                     &reporter,
-                    &"nobody has come yet, perhaps because the browser may not read other programs' files",
+                    &"no client has connected yet, perhaps because the browser may not read other programs' files",
                 );
             }
         });
@@ -93,7 +93,7 @@ pub fn open(
 
 /// The first command that succeeds; why the last one did not.
 fn open_target(target: &OsStr, files: Option<u64>) -> Result<(), String> {
-    let mut why = "nothing is known that opens an address here".to_owned();
+    let mut why = "found no program that opens an address".to_owned();
     for command in open::commands(target) {
         let name = sanitize(&command.get_program().to_string_lossy());
         match beside_us(&command, files).status() {

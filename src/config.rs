@@ -136,7 +136,7 @@ impl Config {
 fn listen(cli: &Cli) -> Result<Listen> {
     let binds = cli.bind.iter().map(|text| bind(text)).collect::<Result<Vec<_>>>()?;
     if let Some(most) = cli.max_clients.filter(|&most| most < cli.wait) {
-        bail!("--wait {}: so many can't be connected with --max-clients {most}", cli.wait);
+        bail!("--wait {}: that many clients cannot connect with --max-clients {most}", cli.wait);
     }
     Ok(Listen { binds, port: cli.port, max_clients: cli.max_clients })
 }
@@ -144,7 +144,7 @@ fn listen(cli: &Cli) -> Result<Listen> {
 fn delivery(cli: &Cli) -> Result<Delivery> {
     ensure!(cli.buffer >= LEAST_BUFFER, "--buffer {}: at least {LEAST_BUFFER} bytes", cli.buffer);
     let buffer = usize::try_from(cli.buffer).ok().filter(|_| cli.buffer <= LARGEST_BUFFER);
-    let Some(buffer) = buffer else { bail!("--buffer {}: no machine has so much memory", cli.buffer) };
+    let Some(buffer) = buffer else { bail!("--buffer {}: no machine has that much memory", cli.buffer) };
     Ok(Delivery {
         buffer,
         history: cli.history,
@@ -200,17 +200,17 @@ fn format(cli: &Cli) -> Result<Format> {
                 "{flag} with --format sse: the events of a stream have their parts already; {flag} is for JSON records"
             );
         }
-        ensure!(!cli.null, "--null with --format sse: an event stream has lines; leave --null out");
+        ensure!(!cli.null, "--null with --format sse: an event stream has lines; omit --null");
         return Ok(Format::EventStream { ids: !cli.no_id });
     }
     ensure!(
         !cli.no_id || cli.id_from.is_none(),
-        "--no-id with --id-from: IDs are either left out or taken from the records; leave one of them out"
+        "--no-id with --id-from: events have either no IDs or those of their records; omit one of the options"
     );
     let [event, id, data] = pointers.map(|(_, pointer)| pointer.clone());
     let pointers = given.map(|_| Pointers { event, id, data });
     if cli.format == cli::Format::Json {
-        ensure!(!cli.null, "--null with --format json: a JSON text ends by itself; leave --null out");
+        ensure!(!cli.null, "--null with --format json: a JSON text ends by itself; omit --null");
         return Ok(Format::JsonTexts(pointers));
     }
     let terminator = if cli.null { Terminator::Null } else { Terminator::Newline };
@@ -239,7 +239,7 @@ fn field_value(flag: &str, text: Option<&str>) -> Result<Option<FieldValue>> {
     let Some(text) = text else { return Ok(None) };
     match FieldValue::new(text) {
         Some(value) => Ok(Some(value)),
-        None if text.is_empty() => bail!("{flag} '': an event type is not empty; leave {flag} out for the default one"),
+        None if text.is_empty() => bail!("{flag} '': an event type is not empty; omit {flag} for the default one"),
         None => bail!("{flag} '{}': an event type is one line, without a line break", sanitize(text)),
     }
 }
@@ -251,12 +251,15 @@ fn origins(texts: &[String]) -> Result<Origins> {
             "*" => origins.any = true,
             "local" => origins.local = true,
             "null" => origins.null = true,
-            "none" => ensure!(texts.len() == 1, "--cors-origin none: nothing can stand beside it"),
+            "none" => ensure!(texts.len() == 1, "--cors-origin none: cannot be combined with other origins"),
             text => match Origin::parse(text) {
                 Some(origin) => origins.listed.push(origin),
                 None => {
+                    // With a path it is a page's address, mostly.
+                    let origin = text.match_indices('/').nth(2).and_then(|(path, _)| Origin::parse(&text[..path]));
+                    let example = origin.map(|origin| format!("; try --cors-origin {origin}")).unwrap_or_default();
                     let help = "an origin is scheme://host[:port] without a path, or local, null, none, *";
-                    bail!("--cors-origin '{}': {help}", sanitize(text))
+                    bail!("--cors-origin '{}': {help}{example}", sanitize(text))
                 }
             },
         }
@@ -282,7 +285,10 @@ fn token(file: Option<&Path>) -> Result<(Option<Token>, Option<PathBuf>)> {
         file.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
         Ok((text, metadata))
     };
-    let (text, metadata) = read().map_err(|error| anyhow!("--token-file '{shown}': cannot read it: {error}"))?;
+    let (text, metadata) = read().map_err(|error| {
+        let help = "to make one: (umask 077; openssl rand -hex 16 >FILE)";
+        anyhow!("--token-file '{shown}': cannot read it: {error}; {help}")
+    })?;
     ensure!(text.len() < MAX_TOKEN_FILE as usize, "--token-file '{shown}': it is longer than 4 KiB; {WANTED}");
     ensure!(!text.trim_end().is_empty(), "--token-file '{shown}': it is empty; {WANTED}");
     let Some(token) = Token::new(text.trim_end()) else { bail!("--token-file '{shown}': {WANTED}") };

@@ -69,7 +69,7 @@ impl Counters {
                 text += &format!(" · {dropped} dropped");
             }
             if get(&self.skipped) > 0 {
-                text += &format!(" · {} left out", get(&self.skipped));
+                text += &format!(" · {} skipped", get(&self.skipped));
             }
             text
         }
@@ -79,7 +79,7 @@ impl Counters {
     pub fn statistics(&self, held: usize) -> String {
         format!(
             "clients: {} now, {} so far; {} events, {} bytes read, {} bytes written; {} stalled, {} too slow; \
-             {} records left out; log {held} bytes",
+             {} records skipped; log {held} bytes",
             self.streams.load(Ordering::Relaxed),
             get(&self.served),
             get(&self.events),
@@ -99,7 +99,7 @@ impl Counters {
             text += &format!(", {} dropped ({stalled} stalled, {behind} too slow)", stalled + behind);
         }
         if get(&self.skipped) > 0 {
-            text += &format!(", {} left out", count(get(&self.skipped), "record"));
+            text += &format!(", {} skipped", count(get(&self.skipped), "record"));
         }
         if get(&self.incomplete) > 0 {
             text += &format!(", {} incomplete", count(get(&self.incomplete), "record"));

@@ -103,7 +103,7 @@ impl Report {
         if told.len() < TOLD_REFUSALS && told.insert(key.to_owned()) {
             self.say(text);
             if told.len() == TOLD_REFUSALS {
-                self.say("so much was told of refusals; no more will be");
+                self.say("no more refusals will be reported");
             }
         }
     }
@@ -151,7 +151,7 @@ fn write_lines(lines: &Receiver<Line>, lost: &AtomicU64) {
         }
         let left_out = lost.swap(0, Ordering::Relaxed);
         if left_out > 0 {
-            let _ = writeln!(terminal, "sse-pipe: left out here, for nobody read on in time: lines: {left_out}");
+            let _ = writeln!(terminal, "sse-pipe: lines skipped here, because nobody read them in time: {left_out}");
         }
         // Between this look and the write a person may press Ctrl-Z, then type bg; no program can exclude that.
         let ours = status.is_some() && is_in_foreground();

@@ -155,7 +155,10 @@ fn announce(config: &Config, addresses: &[Address], capacity: Capacity, room: Ca
         report.error(format_args!("--page {path}: {why}; it is looked for again whenever it is asked for"));
     }
     match (std::io::stdin().is_terminal(), config.input.tee) {
-        (true, _) => report.say("reading from the keyboard; each line is an event, Ctrl-D ends"),
+        (true, _) => {
+            report.say("nothing is piped in; each line you type is an event, Ctrl-D ends");
+            report.say("use it in a pipe: ping localhost | sse-pipe (options: sse-pipe -h)");
+        }
         // What is typed, or what the next program of the pipe prints, would be on the same screen: no status line.
         (false, true) => {}
         (false, false) => report.keep_status(Box::new(Arc::clone(&shared.counters).status())),

@@ -41,8 +41,8 @@ pub fn text(counters: &Counters, gauges: &Gauges) -> String {
     family("dropped_total", "counter", "Clients that were dropped, by reason.", &drops);
     let turned_away = [("", get(&counters.turned_away))];
     family("turned_away_total", "counter", "Connections turned away at --max-clients.", &turned_away);
-    family("left_out_total", "counter", "Records that were left out.", &[("", get(&counters.skipped))]);
-    family("lag_bytes", "gauge", "Bytes that wait for the slowest client.", &[("", gauges.lag)]);
+    family("skipped_total", "counter", "Records that were skipped.", &[("", get(&counters.skipped))]);
+    family("lag_bytes", "gauge", "Bytes pending for the slowest client.", &[("", gauges.lag)]);
     family("history_events", "gauge", "Past events that a new client may get.", &[("", gauges.history)]);
     family("log_bytes", "gauge", "Memory that the events take.", &[("", gauges.log)]);
     text
@@ -59,7 +59,7 @@ mod tests {
         for want in [
             "# TYPE sse_pipe_dropped_total counter\n",
             "\nsse_pipe_dropped_total{reason=\"stalled\"} 3\nsse_pipe_dropped_total{reason=\"behind\"} 0\n",
-            "# HELP sse_pipe_lag_bytes Bytes that wait for the slowest client.\n",
+            "# HELP sse_pipe_lag_bytes Bytes pending for the slowest client.\n",
             "\nsse_pipe_lag_bytes 17\n",
         ] {
             assert!(text.contains(want), "no {want:?} in {text}");

@@ -72,7 +72,7 @@ pub fn refuse(invalid: Invalid, sent: &[u8], service: &Service, date: &str) -> V
 
 /// Answers a client of whose head only `sent` came in time (408).
 pub fn too_late(sent: &[u8], service: &Service, date: &str) -> Vec<u8> {
-    unanswerable(408, "the request head did not come within 10 s", sent, service, date)
+    unanswerable(408, "the request head did not arrive within 10 s", sent, service, date)
 }
 
 fn unanswerable(status: u16, why: &str, sent: &[u8], service: &Service, date: &str) -> Vec<u8> {

@@ -297,8 +297,8 @@ mod tests {
             ]
         );
         let lines: Vec<_> = text.split("\r\n").collect();
-        assert_eq!(lines[1], ": record 1 left out: 11 bytes are more than --max-record 10\n");
-        assert_eq!(lines[3], ": record 2 left out: as an event of 1065 bytes it exceeds --buffer\n");
+        assert_eq!(lines[1], ": record 1 skipped: 11 bytes are more than --max-record 10\n");
+        assert_eq!(lines[3], ": record 2 skipped: as an event of 1065 bytes it exceeds --buffer\n");
         assert_eq!(lines[5], "data: ok\n\n");
     }
 }

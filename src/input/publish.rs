@@ -162,7 +162,7 @@ impl EventSink {
             Encoded::Repaired => self.repaired(number),
             Encoded::Skipped(Skipped::TooLong { size, .. }) => self
                 .report
-                .error(format_args!("record {number} left out: its {size} bytes are more than --max-record allows")),
+                .error(format_args!("record {number} skipped: its {size} bytes are more than --max-record allows")),
             Encoded::Skipped(Skipped::NotJson { line, column }) => {
                 self.not_json += 1;
                 let rest = match self.not_json {
@@ -171,10 +171,10 @@ impl EventSink {
                     _ => return,
                 };
                 let place = format_args!("at line {line}, byte {column} of the input it is not JSON");
-                self.report.error(format_args!("record {number} left out: {place}{rest}"));
+                self.report.error(format_args!("record {number} skipped: {place}{rest}"));
             }
             Encoded::Skipped(Skipped::TooLarge { size }) => self.report.error(format_args!(
-                "record {number} left out: as an event it has {size} bytes, more than --buffer holds"
+                "record {number} skipped: as an event it has {size} bytes, more than --buffer holds"
             )),
         }
     }
@@ -187,7 +187,7 @@ impl EventSink {
     /// Record `number` had to be repaired.
     pub fn repaired(&mut self, number: u64) {
         if !std::mem::replace(&mut self.repair_reported, true) {
-            let what = "is no valid UTF-8; what can't be read is sent as U+FFFD (told once)";
+            let what = "is not valid UTF-8; invalid bytes are sent as U+FFFD (reported once)";
             self.report.say(format_args!("record {number} {what}"));
         }
     }
@@ -202,14 +202,14 @@ impl EventSink {
         self.counters.incomplete.fetch_add(1, Ordering::Relaxed);
         if !std::mem::replace(told, true) {
             let number = self.draft.next();
-            self.report.say(format_args!("record {number} {}; it is sent without (told once, counted)", what()));
+            self.report.say(format_args!("record {number} {}; it is sent without (reported once, counted)", what()));
         }
     }
 
     /// The event stream that comes in says that events are missing here: that is told, and our clients are told.
     pub fn lost_upstream(&mut self, comment: &str) {
         self.counters.lost_upstream.fetch_add(1, Ordering::Relaxed);
-        self.report.error(format_args!("the event stream that comes in is not whole: {}", sanitize(comment)));
+        self.report.error(format_args!("the incoming event stream is not whole: {}", sanitize(comment)));
         if !self.stopped {
             let _ = self.encoder.comment(comment, &mut self.draft).or_else(|Full| {
                 self.publish();
@@ -223,9 +223,9 @@ impl EventSink {
     pub fn upstream_over(&mut self, inside_event: bool) {
         if inside_event {
             self.counters.skipped.fetch_add(1, Ordering::Relaxed);
-            self.report.error("the event stream that came in ended inside an event, which is left out");
+            self.report.error("the incoming event stream ended inside an event, which is skipped");
         } else {
-            self.report.say("the event stream that came in is over");
+            self.report.say("the incoming event stream has ended");
         }
     }
 

@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
 /// What helps where "nothing arrives".
-const BUFFERING_HINT: &str = "events come late, for the program before sse-pipe collects its output in blocks; \
+const BUFFERING_HINT: &str = "events arrive late because the program before sse-pipe block-buffers its output; \
     stdbuf -oL PROGRAM, grep --line-buffered or python -u send each line at once";
 
 /// How standard input is read.
@@ -141,7 +141,7 @@ impl Reader {
             Err(Broken::Pipe) => self.end.tee_gone = true,
             Err(Broken::Failed(error)) => {
                 self.end.tee_failed = true;
-                let text = format!("cannot write standard output: {error}; clients are served on, without --tee");
+                let text = format!("cannot write standard output: {error}; clients are still served, without --tee");
                 self.report.error(text);
             }
         }

@@ -242,9 +242,9 @@ fn explain_unix(path: &Path, error: &io::Error) -> anyhow::Error {
     match error.kind() {
         ErrorKind::AddrInUse => match std::fs::symlink_metadata(path) {
             Ok(metadata) if metadata.file_type().is_socket() => {
-                anyhow!("cannot listen on unix:{shown}: a program listens there already")
+                anyhow!("cannot listen on unix:{shown}: another program already listens there")
             }
-            _ => anyhow!("cannot listen on unix:{shown}: there is a file that is no socket"),
+            _ => anyhow!("cannot listen on unix:{shown}: there is a file that is not a socket"),
         },
         _ => anyhow!("cannot listen on unix:{shown}: {error}"),
     }
@@ -258,7 +258,9 @@ fn is_missing(error: &io::Error) -> bool {
 
 fn explain(address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let (what, help) = match error.kind() {
-        ErrorKind::AddrInUse => ("address in use", " (another sse-pipe? choose a port with --port)"),
+        ErrorKind::AddrInUse => {
+            ("address in use", " (another sse-pipe? choose another port with --port; 0 takes a free one)")
+        }
         ErrorKind::AddrNotAvailable => ("no such address on this machine", " (see --bind)"),
         ErrorKind::PermissionDenied => ("permission denied", " (ports from 1024 on need none: see --port)"),
         _ => return anyhow!("cannot listen on {address}: {error}"),

@@ -16,7 +16,7 @@ pub fn joined(shared: &Shared, peer: Option<&Peer>, returning: bool, missed: Mis
     shared.counters.served.fetch_add(1, Ordering::Relaxed);
     shared.counters.streams.fetch_add(1, Ordering::Relaxed);
     if let Some(peer) = peer {
-        let came = if returning { "came back" } else { "joined" };
+        let came = if returning { "reconnected" } else { "joined" };
         let missed = match missed {
             Missed::Nothing => String::new(),
             Missed::Records(n) => format!(" and has missed {n} events"),
@@ -82,9 +82,9 @@ pub fn refused(report: &Report, refusal: &Refusal) {
         }
         Refusal::Embedded => report.say_once(
             "embedded",
-            "refused what a page of another site embeds (an image, a script, a frame), for it could not read it; it may ask with EventSource or fetch, if --cors-origin lets it",
+            "refused what a page of another site embeds (an image, a script, a frame), because the page could not read it; it may use EventSource or fetch, if --cors-origin allows its origin",
         ),
-        Refusal::Token => report.say_once("token", "refused a request without the token; the URL above carries it"),
+        Refusal::Token => report.say_once("token", "refused a request without the token; the URL on the listening line contains it"),
     }
 }
 

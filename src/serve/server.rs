@@ -217,7 +217,7 @@ impl Server {
                                 AcceptFailure::OutOfFiles => " (see ulimit -n)",
                                 _ => "",
                             };
-                            let text = format!("cannot take more clients for now: {error}{help}");
+                            let text = format!("cannot accept more clients for now: {error}{help}");
                             self.shared.report.say_once("accept", text);
                             self.accept_again = Some(Instant::now() + RETRY_ACCEPT);
                             break;
@@ -277,11 +277,11 @@ impl Server {
             AtEof::Wait if !self.shared.counters.has_joined() => {
                 let events = self.shared.counters.events.load(Ordering::Relaxed);
                 let text = match events {
-                    0 => "without an event; waiting for the first client to be told".to_owned(),
-                    1 => "after 1 event; waiting for the first client to take it".to_owned(),
-                    n => format!("after {n} events; waiting for the first client to take them"),
+                    0 => "without an event; waiting for a first client".to_owned(),
+                    1 => "after 1 event; waiting for a first client".to_owned(),
+                    n => format!("after {n} events; waiting for a first client"),
                 };
-                self.shared.report.say(format_args!("the input is over {text}"));
+                self.shared.report.say(format_args!("the input has ended {text}"));
                 self.stage = Stage::AwaitingFirst;
             }
             AtEof::Wait => self.end(),

@@ -74,7 +74,7 @@ impl Notice {
         let missed = || comment.strip_suffix(" events missed").is_some_and(is_number);
         let unknown = || comment.starts_with("events missed, ");
         let skipped = || {
-            let rest = comment.strip_prefix("record ").and_then(|rest| rest.split_once(" left out: "));
+            let rest = comment.strip_prefix("record ").and_then(|rest| rest.split_once(" skipped: "));
             rest.is_some_and(|(record, _)| is_number(record))
         };
         comment.len() <= LONGEST && (missed() || unknown() || skipped())
@@ -104,13 +104,13 @@ impl fmt::Display for Notice {
                 f.write_str("events missed, nobody knows how many: this last event ID was given more than once")
             }
             Notice::Skipped { record, why: Skipped::TooLong { size, max } } => {
-                write!(f, "record {record} left out: {size} bytes are more than --max-record {max}")
+                write!(f, "record {record} skipped: {size} bytes are more than --max-record {max}")
             }
             Notice::Skipped { record, why: Skipped::TooLarge { size } } => {
-                write!(f, "record {record} left out: as an event of {size} bytes it exceeds --buffer")
+                write!(f, "record {record} skipped: as an event of {size} bytes it exceeds --buffer")
             }
             Notice::Skipped { record, why: Skipped::NotJson { line, column } } => {
-                write!(f, "record {record} left out: at line {line}, byte {column} it is not JSON")
+                write!(f, "record {record} skipped: at line {line}, byte {column} it is not JSON")
             }
         }
     }
@@ -134,8 +134,7 @@ mod tests {
             assert!(Notice::is_in(&notice.to_string()), "{notice}");
         }
         let long = format!("events missed, {}", "x".repeat(LONGEST));
-        for comment in
-            ["", "ping", " events missed", "x events missed", "3 events missed!", "record left out: x", &long]
+        for comment in ["", "ping", " events missed", "x events missed", "3 events missed!", "record skipped: x", &long]
         {
             assert!(!Notice::is_in(comment), "{comment}");
         }

@@ -26,24 +26,27 @@ fn a_client_whose_network_fails_as_it_comes_is_passed_over() {
         program.close_input();
         let ended = program.end();
         assert_eq!(ended.code(), Some(0), "{errno:?}");
-        assert!(!ended.told.concat().contains("cannot take"), "{errno:?}: {:#?}", ended.told);
+        assert!(!ended.told.concat().contains("cannot accept"), "{errno:?}: {:#?}", ended.told);
     }
 }
 
 #[test]
 fn an_error_that_lasts_is_reported_keeps_no_processor_busy_and_leaves_signals_alone() {
     for (errno, text) in [
-        (Errno::PERM, "sse-pipe: cannot take more clients for now: Operation not permitted (os error 1)"),
+        (Errno::PERM, "sse-pipe: cannot accept more clients for now: Operation not permitted (os error 1)"),
         (
             Errno::CONNABORTED,
-            "sse-pipe: cannot take more clients for now: Software caused connection abort (os error 103)",
+            "sse-pipe: cannot accept more clients for now: Software caused connection abort (os error 103)",
         ),
-        (Errno::NOMEM, "sse-pipe: cannot take more clients for now: Cannot allocate memory (os error 12)"),
-        (Errno::MFILE, "sse-pipe: cannot take more clients for now: Too many open files (os error 24) (see ulimit -n)"),
+        (Errno::NOMEM, "sse-pipe: cannot accept more clients for now: Cannot allocate memory (os error 12)"),
+        (
+            Errno::MFILE,
+            "sse-pipe: cannot accept more clients for now: Too many open files (os error 24) (see ulimit -n)",
+        ),
     ] {
         let mut program = start(errno, usize::MAX / 2);
         let _waiting = program.connect();
-        assert_eq!(program.wait_for("cannot take"), text);
+        assert_eq!(program.wait_for("cannot accept"), text);
         let (before, until) = (cpu_time(program.pid()), Instant::now() + Duration::from_secs(1));
         while Instant::now() < until {
             std::thread::yield_now();

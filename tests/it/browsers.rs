@@ -115,7 +115,7 @@ fn shows_everything_once_and_stops_at_the_end(browser: Browser, mut program: Pro
     assert_eq!(report.stream_statuses(), ["200", "204"], "{report}");
     assert_eq!(ended.code(), Some(0), "{:#?}", ended.told);
     // The 204 is no stream, so nobody came back.
-    let counts = [count(&ended, " joined"), count(&ended, " came back"), count(&ended, "has everything")];
+    let counts = [count(&ended, " joined"), count(&ended, " reconnected"), count(&ended, "has everything")];
     assert_eq!(counts, [1, 0, 1], "{:#?}", ended.told);
 }
 
@@ -216,7 +216,7 @@ fn survives_a_restart(browser: Browser) {
     second.write(numbers(4, 5));
     let report = report(open_page);
     report.assert_value(&shown);
-    assert_eq!(second.wait_for("came back").matches("unknown").count(), 1, "{:#?}", second.told);
+    assert_eq!(second.wait_for("reconnected").matches("unknown").count(), 1, "{:#?}", second.told);
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn with_token(browser: Browser) {
     assert!(responses.len() >= 5 && !responses.iter().any(|response| response.starts_with('4')), "{responses:#?}");
     // The stream is asked for by a worker of the page, out of the driver's sight: what the server says of it counts.
     let end = program.end();
-    let counts = [" joined", " came back", "has everything", "without the token"].map(|text| count(&end, text));
+    let counts = [" joined", " reconnected", "has everything", "without the token"].map(|text| count(&end, text));
     assert_eq!((end.code(), counts), (Some(0), [1, 0, 1, 0]), "{:#?}", end.told);
 }
 

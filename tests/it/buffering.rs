@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-const HINT: &str = "collects its output in blocks";
+const HINT: &str = "block-buffers its output";
 
 /// A producer in a shell, killed with all that it started when dropped.
 struct Producer(Child);

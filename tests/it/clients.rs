@@ -197,7 +197,7 @@ fn no_client_makes_an_event_of_a_record_that_was_left_out() {
     for ids in [&[][..], &["--no-id"]] {
         let comments = all_get(&[&["--max-record", "10"], ids].concat(), input, &want, 1);
         for comments in comments {
-            let left_out = |(line, number): (&String, usize)| line.contains(&format!("record {number} left out"));
+            let left_out = |(line, number): (&String, usize)| line.contains(&format!("record {number} skipped"));
             assert!(comments.len() == 4 && comments.iter().zip([1, 3, 4, 6]).all(left_out), "{comments:#?}");
         }
     }
@@ -305,7 +305,7 @@ fn an_eventsource_loses_and_repeats_nothing_wherever_a_connection_is_cut_that_it
     program.write(records.join("\n") + "\n");
     let run = program.stream().next_event().expect("there are events").id;
     let run = run.strip_suffix("-1").expect("is the first");
-    cuts.iter().for_each(|_| drop(program.wait_for("came back")));
+    cuts.iter().for_each(|_| drop(program.wait_for("reconnected")));
     program.close_input();
     got_events(client, &wanted("message", &records), |number| format!("{run}-{number}"));
     assert_eq!(program.end().code(), Some(0));

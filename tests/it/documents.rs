@@ -72,7 +72,7 @@ fn the_event_stream_that_readme_shows_is_the_one_that_comes() {
     let mut program = Program::start(&ours.split_whitespace().collect::<Vec<_>>());
     program.write(records);
     program.close_input();
-    program.wait_for("waiting for the first client");
+    program.wait_for("waiting for a first client");
     let came = program.stream_with("/", "Accept: */*\r\n").content();
     let port = program.port.to_string();
     let ended = program.end();

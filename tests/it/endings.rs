@@ -23,7 +23,7 @@ fn a_finished_input_waits_for_its_first_client_and_gives_it_everything() {
         program.write(format!("{n}\n"));
     }
     program.close_input();
-    program.wait_for("the input is over after 5000 events; waiting for the first client");
+    program.wait_for("the input has ended after 5000 events; waiting for a first client");
     let mut client = program.stream();
     let (data, end) = client.rest();
     assert_eq!((data.len(), end), (5000, End::Proper));
@@ -104,7 +104,7 @@ fn a_newcomer_in_the_goodbye_is_not_taken_for_the_event_source_that_is_waited_fo
 fn an_empty_input_ends_an_event_source_too() {
     let mut program = Program::start(&[]);
     program.close_input();
-    program.wait_for("waiting for the first client");
+    program.wait_for("waiting for a first client");
     let mut page = event_source(&program, "");
     assert_eq!(page.rest(), (vec![], End::Proper));
     assert_eq!(event_source(&program, "").status, 204, "there is nothing that it could have missed");

@@ -250,7 +250,7 @@ fn at_the_file_limit_the_processor_rests_and_a_free_file_is_used_at_once() {
     let mut waiting = sockets.into_iter().map(|socket| (socket, GET));
     let mut served: std::collections::VecDeque<Client> =
         waiting.by_ref().take(ROOM).map(|(socket, request)| Client::read_head(socket, request)).collect();
-    program.wait_for("cannot take more clients for now");
+    program.wait_for("cannot accept more clients for now");
 
     let (start, before) = (Instant::now(), cpu_time(pid));
     assert!(good.next_chunk_within(Duration::from_secs(3)).is_none(), "nothing happens for a while");
@@ -274,7 +274,7 @@ fn at_the_file_limit_the_processor_rests_and_a_free_file_is_used_at_once() {
     assert!(times[times.len() / 2] < Duration::from_millis(250), "{times:?}");
     drop(served);
     assert_eq!(program.stream().status, 200, "and with room for all, everything is as before");
-    let limits = program.told.iter().filter(|line| line.contains("cannot take more")).count();
+    let limits = program.told.iter().filter(|line| line.contains("cannot accept more")).count();
     assert_eq!(limits, 1, "told once: {:?}", program.told);
 }
 

@@ -22,7 +22,7 @@ fn sent(args: &[&str], input: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>, Op
     assert_eq!(client.rest().1, End::Proper, "sse-pipe {args:?}");
     let ended = program.end();
     let mut told = ended.told.clone();
-    told.retain(|line| !line.contains("listening on") && !line.ends_with("the event stream that came in is over"));
+    told.retain(|line| !line.contains("listening on") && !line.ends_with("the incoming event stream has ended"));
     (chunks, told, ended.code())
 }
 
@@ -147,7 +147,7 @@ fn no_record_is_too_hostile() {
 fn json_that_is_no_utf_8_is_repaired_first() {
     let (chunks, told, _) = sent(&["--data-from", "/d", "--event-from", "/e"], b"{\"e\":\"\xff\",\"d\":\"caf\xe9\"}\n");
     assert_eq!(without_run(&chunks[0]), "event: \u{fffd}\ndata: caf\u{fffd}\nid: RUN-1\n\n");
-    assert!(told.len() == 2 && told[0].contains("record 1 is no valid UTF-8"), "{told:#?}");
+    assert!(told.len() == 2 && told[0].contains("record 1 is not valid UTF-8"), "{told:#?}");
 }
 
 #[test]
@@ -190,9 +190,9 @@ fn what_an_event_stream_leaves_out_is_told() {
     let long = "x".repeat(101);
     let stream = format!("data: {long}\n\nid: 1\ndata: a\n\n:{long}\nunknown: {long}\ndata: b\n\n");
     let (chunks, told, status) = sent(&["-f", "sse", "--max-record", "100"], stream);
-    let left_out = ": record 1 left out: 101 bytes are more than --max-record 100\n";
+    let left_out = ": record 1 skipped: 101 bytes are more than --max-record 100\n";
     assert_eq!(chunks, [left_out, "data: a\nid: 1\n\n", "data: b\n\n"]);
-    assert!(told.len() == 2 && told[0].contains("record 1 left out: its 101 bytes"), "{told:#?}");
+    assert!(told.len() == 2 && told[0].contains("record 1 skipped: its 101 bytes"), "{told:#?}");
     assert_eq!(status, Some(1));
 
     let (chunks, told, status) =
@@ -304,22 +304,22 @@ fn what_is_not_a_json_text_is_skipped_and_named_with_its_place() {
     let (chunks, told, status) = sent(&["-f", "json", "--no-id"], input);
     assert_eq!(
         chunks,
-        ["data: {\"a\":1}\n\n", ": record 2 left out: at line 3, byte 8 it is not JSON\n", "data: {\"a\":2}\n\n"]
+        ["data: {\"a\":1}\n\n", ": record 2 skipped: at line 3, byte 8 it is not JSON\n", "data: {\"a\":2}\n\n"]
     );
-    assert!(told.len() == 2 && told[0].contains("record 2 left out: at line 3, byte 8 of the input"), "{told:#?}");
-    assert!(told[1].contains("2 events") && told[1].contains("1 record left out"), "{told:#?}");
+    assert!(told.len() == 2 && told[0].contains("record 2 skipped: at line 3, byte 8 of the input"), "{told:#?}");
+    assert!(told[1].contains("2 events") && told[1].contains("1 record skipped"), "{told:#?}");
     assert_eq!(status, Some(1));
 
     let (chunks, told, status) = sent(&["-f", "json", "--no-id"], "plain line\n".repeat(100) + "[1,");
     assert_eq!((chunks.len(), status), (101, Some(1)));
     assert_eq!(told.len(), 11, "ten of them, and the last line: {told:#?}");
-    assert!(told[9].ends_with("(more are only counted)") && told[10].contains("101 records left out"), "{told:#?}");
+    assert!(told[9].ends_with("(more are only counted)") && told[10].contains("101 records skipped"), "{told:#?}");
 
     let (chunks, told, status) =
         sent(&["-f", "json", "--no-id", "--max-record", "7"], "{\n \"a\": 1\n}\n[1,2, 34]\n5 ");
     assert_eq!(
         chunks,
-        ["data: {\"a\":1}\n\n", ": record 2 left out: 8 bytes are more than --max-record 7\n", "data: 5\n\n"],
+        ["data: {\"a\":1}\n\n", ": record 2 skipped: 8 bytes are more than --max-record 7\n", "data: 5\n\n"],
         "{told:#?}"
     );
     assert_eq!(status, Some(1));

@@ -55,7 +55,7 @@ fn tells_what_is_so_and_what_was() {
     assert_eq!(other.data(3), ["one", "two", "three"]);
     client.data(1);
     program.write("far too long a record\n");
-    let samples = until(&program, "sse_pipe_left_out_total", 1);
+    let samples = until(&program, "sse_pipe_skipped_total", 1);
     for (name, want) in [
         ("sse_pipe_clients", 2),
         ("sse_pipe_clients_total", 2),

@@ -231,7 +231,7 @@ fn a_record_that_was_left_out_stays_a_comment_which_is_the_same_for_all() {
     program.write("a\n12345678901\nb\n");
     for client in [&mut page, &mut curl] {
         assert!(chunk(client).starts_with("data: a\n"));
-        assert_eq!(chunk(client), ": record 2 left out: 11 bytes are more than --max-record 10\n");
+        assert_eq!(chunk(client), ": record 2 skipped: 11 bytes are more than --max-record 10\n");
         assert!(chunk(client).starts_with("data: b\n"));
     }
 }

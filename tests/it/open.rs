@@ -112,7 +112,7 @@ fn a_browser_that_stays_holds_nothing_up_and_is_out_of_reach_of_ctrl_c() {
 #[test]
 fn says_so_where_nothing_opens_it_and_goes_on() {
     for (test, script, why) in
-        [("none", None, "nothing is known"), ("fails", Some("exit 3"), "xdg-open: exit status: 3")]
+        [("none", None, "found no program"), ("fails", Some("exit 3"), "xdg-open: exit status: 3")]
     {
         let folder = Folder::new(test, script);
         let mut program = folder.start(&[]);
@@ -166,7 +166,7 @@ fn a_browser_that_does_not_come_is_reported_and_the_file_for_it_removed() {
     let folder = Folder::new("nobody", Some(TELLS));
     let (mut program, opened) = folder.start_with_token();
     let line = program.wait_for("--open: ");
-    assert!(line.contains("nobody has come yet") && line.contains("open the address yourself"), "{line}");
+    assert!(line.contains("no client has connected yet") && line.contains("open the address yourself"), "{line}");
     assert!(!opened.exists());
     program.write("one\n");
     assert_eq!(program.stream_with("/events", &format!("Authorization: Bearer {TOKEN}\r\n")).data(1), ["one"]);

@@ -270,7 +270,7 @@ fn ids_are_counted_in_the_buffer() {
     program.write(&input);
     program.write("id: last\ndata: last\n\n");
     program.close_input();
-    program.wait_for("the input is over after 300001 events");
+    program.wait_for("the input has ended after 300001 events");
     program.signal("USR1");
     let line = program.wait_for("clients: ");
     let held = line.rsplit_once("log ").and_then(|(_, rest)| rest.split_once(' ')).expect("the size of the log").0;

@@ -120,9 +120,9 @@ fn a_record_that_is_too_long_leaves_a_comment_and_the_rest_goes_on() {
     assert_eq!(client.rest(), (vec!["0123456789".to_owned(), "after".to_owned()], End::Proper));
     assert!(client.last_id().ends_with("-3"), "it keeps its number: {}", client.last_id());
     assert_eq!(client.comments.len(), 1, "{:?}", client.comments);
-    assert!(client.comments[0].contains("record 2 left out"), "{:?}", client.comments);
+    assert!(client.comments[0].contains("record 2 skipped"), "{:?}", client.comments);
     let ended = program.end();
-    let told = ended.told.iter().filter(|line| line.contains("record 2 left out") && line.contains("11 bytes")).count();
+    let told = ended.told.iter().filter(|line| line.contains("record 2 skipped") && line.contains("11 bytes")).count();
     assert_eq!((ended.code(), told), (Some(1), 1), "{:?}", ended.told);
 }
 
@@ -140,11 +140,10 @@ fn a_terminal_that_stands_still_stops_nothing_and_the_last_line_is_told() {
     child.stderr.take().expect("is piped").read_to_string(&mut told).expect("is text");
     assert_eq!(child.wait().expect("is our child").code(), Some(1));
     let lines: Vec<_> = told.lines().collect();
-    let without: usize =
-        lines.iter().filter_map(|line| line.rsplit_once("in time: lines: ")?.1.parse::<usize>().ok()).sum();
-    let with = lines.iter().filter(|line| line.contains("left out: its 19 bytes")).count();
+    let without: usize = lines.iter().filter_map(|line| line.rsplit_once("in time: ")?.1.parse::<usize>().ok()).sum();
+    let with = lines.iter().filter(|line| line.contains("skipped: its 19 bytes")).count();
     assert_eq!(with + without, 20_000, "{:?}", &lines[lines.len().saturating_sub(5)..]);
-    assert_eq!(lines.last(), Some(&"sse-pipe: 0 events to 0 clients, 20000 records left out"));
+    assert_eq!(lines.last(), Some(&"sse-pipe: 0 events to 0 clients, 20000 records skipped"));
 }
 
 #[test]
@@ -201,7 +200,7 @@ fn with_the_port_taken_nothing_is_read_and_the_error_says_what_to_do() {
     let (code, stdout, stderr) = run(&["--port", &port], reader.try_clone().expect("is open"));
     assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
     let want = format!(
-        "sse-pipe: cannot listen on 127.0.0.1:{port}: address in use (another sse-pipe? choose a port with --port)\n"
+        "sse-pipe: cannot listen on 127.0.0.1:{port}: address in use (another sse-pipe? choose another port with --port; 0 takes a free one)\n"
     );
     assert_eq!(stderr, want);
     let mut rest = String::new();

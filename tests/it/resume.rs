@@ -343,7 +343,7 @@ fn the_very_first_client_is_given_the_tail_of_all_that_came_before_it() {
     let input: String = (1..=5000).map(|n| format!("{n}\n")).collect();
     program.write(&input);
     program.close_input();
-    program.wait_for("over after 5000 events");
+    program.wait_for("ended after 5000 events");
     let mut first = program.stream();
     let start = first_chunk(&mut first);
     let id = start.strip_prefix("id: ").and_then(|id| id.strip_suffix("\n\n")).expect("an ID, as the tail is cut");
@@ -364,7 +364,7 @@ fn a_record_that_was_left_out_counts_and_its_comment_comes_again() {
     program.write(format!("{long}\n"));
     program.wait_for("record 6");
     let run = first.last_id().strip_suffix("-5").expect("record 3 counts").to_owned();
-    let comment = |n: u64| format!("record {n} left out: 11 bytes are more than --max-record 10");
+    let comment = |n: u64| format!("record {n} skipped: 11 bytes are more than --max-record 10");
     let chunk = |n: u64| format!(": {}\n", comment(n));
     let event = |n: u64| format!("data: {n}\nid: {run}-{n}\n\n");
     for (id, want) in [

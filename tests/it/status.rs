@@ -182,7 +182,7 @@ fn a_status_line_leaves_no_trace_however_often_the_terminal_becomes_narrower_and
         // A line that is told takes its place, and it stands below.
         terminal.resize(100);
         terminal.write("12345678901\n");
-        let status = "0 clients · 0 events · 0/s · 1 left out";
+        let status = "0 clients · 0 events · 0/s · 1 skipped";
         terminal.wait_for(status);
         for columns in [30, 100] {
             terminal.resize(columns);
@@ -190,8 +190,8 @@ fn a_status_line_leaves_no_trace_however_often_the_terminal_becomes_narrower_and
         }
         // At the end it may stand broken, before it could be drawn anew.
         terminal.resize(20);
-        let left_out = "sse-pipe: record 1 left out: its 11 bytes are more than --max-record allows";
-        let told = [left_out, "sse-pipe: 0 events to 0 clients, 1 record left out"];
+        let left_out = "sse-pipe: record 1 skipped: its 11 bytes are more than --max-record allows";
+        let told = [left_out, "sse-pipe: 0 events to 0 clients, 1 record skipped"];
         assert_told(&terminal.end("ended 1"), &told, "ended 1");
     }
 }
@@ -220,7 +220,7 @@ fn a_background_job_erases_nothing() {
     terminal.assert_typed_text_stays("$ ", "precious");
     // A message is printed where the cursor is, as every background job's.
     terminal.write("12345678901\n");
-    let message = "$ precioussse-pipe: record 1 left out: its 11 bytes are more than --max-record allows";
+    let message = "$ precioussse-pipe: record 1 skipped: its 11 bytes are more than --max-record allows";
     terminal.wait_for(message);
     terminal.assert_stays(message);
 }
@@ -252,11 +252,18 @@ fn a_status_line_goes_into_the_background_with_ctrl_z_and_comes_back_with_fg() {
     assert!(!terminal.rows(&[]).iter().any(|row| row == STATUS), "{:#?}", terminal.rows(&[]));
 }
 
+/// What it says if standard input is a terminal.
+const ALONE: [&str; 2] = [
+    "sse-pipe: nothing is piped in; each line you type is an event, Ctrl-D ends",
+    "sse-pipe: use it in a pipe: ping localhost | sse-pipe (options: sse-pipe -h)",
+];
+
 #[test]
 #[ignore = "needs tmux: tests/run"]
-fn there_is_no_status_line_where_a_person_types_records() {
+fn alone_in_a_terminal_it_says_what_it_is_for_and_has_no_status_line() {
     let terminal = Terminal::shell("status-keyboard", &typed(""));
-    terminal.wait_for("sse-pipe: reading from the keyboard; each line is an event, Ctrl-D ends");
+    terminal.wait_for(ALONE[1]);
+    assert!(terminal.rows(&[]).ends_with(&ALONE.map(str::to_owned)), "{:#?}", terminal.rows(&[]));
     terminal.assert_typed_text_stays("", "half a record");
 }
 

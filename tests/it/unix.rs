@@ -117,10 +117,10 @@ fn what_is_in_use_or_no_socket_is_left_alone_and_named() {
     std::os::unix::fs::symlink(folder.join("nothing"), &link).expect("can be made");
     let long = folder.join("x".repeat(110));
     for (path, text) in [
-        (&live, "a program listens there already"),
-        (&full, "a program listens there already"),
-        (&file, "there is a file that is no socket"),
-        (&link, "there is a file that is no socket"),
+        (&live, "another program already listens there"),
+        (&full, "another program already listens there"),
+        (&file, "there is a file that is not a socket"),
+        (&link, "there is a file that is not a socket"),
         (&folder.join("missing/s.sock"), "No such file"),
         (&long, "SUN_LEN"),
     ] {
@@ -202,7 +202,7 @@ fn of_many_that_find_a_dead_socket_one_wins_and_the_others_say_so() {
             })
             .collect();
         let winners: Vec<_> = (0..6).filter(|&n| lines[n].contains("listening on unix:")).collect();
-        let losers = lines.iter().filter(|line| line.contains("a program listens there already")).count();
+        let losers = lines.iter().filter(|line| line.contains("another program already listens there")).count();
         assert_eq!((winners.len(), losers), (1, 5), "round {round}: {lines:#?}");
         assert!(UnixStream::connect(&path).is_ok(), "round {round}: the winner is reached");
         for (n, child) in children.iter_mut().enumerate() {

@@ -56,6 +56,16 @@ fn firefox_has_one_connection_for_all_tabs() {
     tabs_share_one_connection(Firefox);
 }
 
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn a_record_that_was_skipped_is_a_gap() {
+    let _places = busy();
+    let mut program = Program::start(&["--max-record", "10"]);
+    program.write("one\nmore than ten bytes\nthree\n");
+    let counted = "ssePipe.events === 2 && ssePipe.gaps === 1 && 'one gap'";
+    report(open(Chromium, &program.url("/"), &[counted])).assert_value("one gap");
+}
+
 /// Passes connections on to `port`; those that there are fall silent, without an end, when told so.
 struct Relay {
     port: u16,
@@ -114,7 +124,7 @@ fn notices_silence(browser: Browser) {
     relay.silence();
     program.write("three\nfour\n");
     report(page).assert_value("one two three four");
-    program.wait_for("came back");
+    program.wait_for("reconnected");
 }
 
 #[test]

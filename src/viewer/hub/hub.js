@@ -70,14 +70,14 @@ const stream = {
   onComment(text) {
     const missed = /^([0-9]+) events? missed/.exec(text);
     if (missed) gap(Number(missed[1]));
-    else if (/^record [0-9]+\b.*\bleft out/.test(text)) gap(1);
+    else if (/^record [0-9]+\b.*\bskipped/.test(text)) gap(1);
     else if (/\bevents?\b.*\bmissed\b/.test(text)) gap(null);
     keep("", text, "", true);
   },
 
   onOverlong() {
     gap(1);
-    keep("", "an event too long for this page was left out", "", true);
+    keep("", "an event too long for this page was skipped", "", true);
   },
 
   onState(state) {

@@ -32,7 +32,7 @@ pub fn judge(round: &Round, ended: &Ended, tally: &Tally) -> Result<(), String> 
     if let Some(events) = events.map(|last| script.events(last)) {
         ensure(summary.events == events, || format!("want a summary of {events} events"))?;
     }
-    ensure(by_signal || summary.skipped == skipped, || format!("want a summary of {skipped} records left out"))?;
+    ensure(by_signal || summary.skipped == skipped, || format!("want a summary of {skipped} records skipped"))?;
     let clients = tally.streams..=tally.connections;
     ensure(clients.contains(&summary.clients), || format!("want a summary of {clients:?} clients"))?;
 
@@ -61,7 +61,7 @@ fn ensure(holds: bool, what: impl Fn() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
-/// `3 events to 2 clients, 1 dropped (1 stalled, 0 too slow), 1 record left out`
+/// `3 events to 2 clients, 1 dropped (1 stalled, 0 too slow), 1 record skipped`
 struct Summary {
     events: u64,
     clients: u64,
@@ -82,7 +82,7 @@ impl Summary {
             clients: number(" client", " clients"),
             stalled: number(" stalled", " stalled"),
             behind: number(" too slow", " too slow"),
-            skipped: number(" record left out", " records left out"),
+            skipped: number(" record skipped", " records skipped"),
         }
     }
 }

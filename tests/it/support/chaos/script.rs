@@ -125,7 +125,7 @@ impl Script {
             (Ids::Run, _) | (Ids::OwnElseRun, None) => Id::Run,
             (_, Some(id)) => id,
         };
-        let before = |what: &str| format!(": record {number} left out: {what}");
+        let before = |what: &str| format!(": record {number} skipped: {what}");
         if is_too_long {
             let size = data.len() as u64;
             let after = format!(" bytes are more than --max-record {}\n", settings.longest_record());
