@@ -52,6 +52,14 @@ fn a_log_of_json_comes_with_types_of_its_own_though_it_is_rotated() {
 }
 
 #[test]
+fn satellites_have_a_name_and_a_position() {
+    let program = Example::start("satellites.sh | sse-pipe --port 0", &[]);
+    let data = program.stream().next_event().expect("it goes on").data;
+    assert!(data.contains("\"name\":"), "{data}");
+    assert!(member(&data, "lat").abs() <= 90.0 && member(&data, "lon").abs() <= 180.0, "{data}");
+}
+
+#[test]
 #[ignore = "needs curl: tests/run"]
 fn a_relay_keeps_types_and_ids() {
     has("curl");
