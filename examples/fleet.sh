@@ -1,12 +1,12 @@
 #!/bin/sh
-# A fleet on one machine, to see how it goes: several sse-pipe read one Redis stream, and HAProxy
-# spreads the clients over them. Wants Debian's packages haproxy, redis-server, python3-redis.
+# A fleet on one machine: several sse-pipe read one Redis stream, and HAProxy distributes the
+# clients. Needs Debian's packages haproxy, redis-server, python3-redis.
 #
 #     fleet.sh STREAM [PORT [PORT OF AN INSTANCE]...]
 #     fleet.sh clicks 8080 6502 6503 6504
 #
 # Then open http://localhost:8080/, let `redis-cli XADD clicks '*' page /index.html` run now and
-# then, and kill an instance: its clients come back to another one, and go on where they were.
+# then, and kill an instance: its clients reconnect to another one and continue where they were.
 
 stream=${1:?which stream?}
 port=${2:-8080}

@@ -4,8 +4,8 @@
 #     gps-map.sh [SSE-PIPE] [OPTIONS OF SSE-PIPE]
 #     gps-map.sh ../target/release/sse-pipe --port 8080
 #
-# The heart of it is `gpspipe -w | sse-pipe`; the rest plays the GPS receiver. With a real one
-# that line is all you need. Wants Debian's packages gpsd and gpsd-clients.
+# The essential part is `gpspipe -w | sse-pipe`; the rest simulates a GPS receiver. With a real
+# receiver, that line is all you need. Needs Debian's packages gpsd and gpsd-clients.
 #
 # In the environment: GPS_TRACK, another NMEA file; GPS_CYCLE, the seconds between two
 # sentences (0.2; they were recorded at 1).

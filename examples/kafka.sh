@@ -1,12 +1,12 @@
 #!/bin/sh
 # A partition of a Kafka topic, from its latest thousand messages on: the message is the data,
-# its key the type, its offset the ID. Wants Debian's package kcat.
+# its key the event type, its offset the ID. Needs Debian's package kcat.
 #
 #     kafka.sh BROKER TOPIC [OPTIONS OF SSE-PIPE]
 #     kafka.sh localhost:9092 orders --port 8080
 #
-# Every sse-pipe that reads this partition gives the same IDs, so a client may come back to any
-# of them. Kafka keeps the order within a partition alone, so this is for one.
+# Every sse-pipe that reads this partition gives the same IDs, so a client may reconnect to any
+# of them. Kafka keeps the order only within a partition, so this script reads one.
 
 broker=${1:?which broker?}
 topic=${2:?which topic?}

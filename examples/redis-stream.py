@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Prints a Redis stream as an event stream, from its latest entries on: an entry is the data, as JSON, and has its ID.
+"""Prints a Redis stream as an event stream, from its latest entries on: the data is the entry as JSON, the ID Redis's.
 
     redis-stream.py STREAM [COUNT] | sse-pipe --format sse --at-eof exit
 
-COUNT is how many entries to begin with, 1000 if not told. REDIS_URL says where Redis is, if not on this machine. Wants
-Debian's package python3-redis, or PyPI's redis.
+COUNT is the number of entries to begin with, by default 1000. REDIS_URL is the address of Redis, by default this
+machine. Needs Debian's package python3-redis, or PyPI's redis.
 """
 
 import json

@@ -1,6 +1,5 @@
 #!/bin/sh
-# Where some satellites are, as positions that the page shows on its map: circular orbits, simplified, 400 times as fast
-# as they are.
+# Made-up positions of satellites, for the page's map: simplified circular orbits at 400 times their speed.
 #
 #     examples/satellites.sh | sse-pipe --open
 #
