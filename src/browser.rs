@@ -1,11 +1,11 @@
 //! `--open`: the page in the person's browser.
 //!
-//! What opens an address is found by the `open` crate; it is run beside us, in a process group of its own (Ctrl-C is for
+//! What opens an address is found by the `open` crate; it runs next to us, in a process group of its own (Ctrl-C is for
 //! the pipe, not for a browser that it started), without our standard streams, and waited for, so that it leaves no
 //! zombie. Nothing here is ever waited for by the program itself.
 //!
 //! Everybody on the machine can read the arguments of a process. So an address that carries the token is not one of them:
-//! the browser opens a file that only its person can read, and that leads there.
+//! the browser opens a file that only its user can read, and that leads there.
 
 use crate::report::Report;
 use crate::sanitize::sanitize;
@@ -33,12 +33,13 @@ const NO_SUCH_PROGRAM: i32 = 127;
 pub struct Page {
     /// Its address.
     pub url: String,
-    /// Whether nobody else may see the address: it carries the token.
+    /// Whether the address is secret: it contains the token.
     pub secret: bool,
 }
 
-/// Opens `page`. If that fails, or if `has_come` says after a while that nobody has come, the terminal says so, and all
-/// else goes on. The browser gets the soft limit on open files that we had at the start, `files`; `None`: none.
+/// Opens `page`. If that fails, or if `has_come` says after a while that no client has connected, the terminal says so,
+/// and everything else goes on. The browser gets the soft limit on open files that we had at the start, `files`; `None`:
+/// none.
 ///
 /// What is returned must live as long as the program does: with it goes the file that leads to the page, if it is still
 /// there.
@@ -75,7 +76,7 @@ pub fn open(
     }
     if let Some(path) = handover.as_ref().map(|handover| handover.path.clone()) {
         let reporter = Arc::clone(report);
-        // If there is no thread for it, the file goes with the program.
+        // Without a thread, the file is removed with the program.
         let _ = thread::Builder::new().name("handover".into()).spawn(move || {
             thread::sleep(HANDOVER_TIME);
             drop(Handover { path });
@@ -134,7 +135,7 @@ pub struct Handover {
 }
 
 impl Handover {
-    /// Where the system keeps a person's short-lived files, or else where everybody's are; it is never one that was there.
+    /// In the user's folder for short-lived files, or else in everybody's; never a file that already exists.
     fn new(url: &str) -> io::Result<Handover> {
         let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
         let name = format!("sse-pipe-{:016x}.html", RandomState::new().hash_one(std::process::id()));

@@ -180,7 +180,7 @@ pub struct Cli {
     #[arg(short = 'V', long, action = ArgAction::Version, help_heading = DIAGNOSTICS)]
     version: Option<bool>,
 
-    /// What was typed beside the options; there is nothing that it could mean.
+    /// What was typed besides the options; always an error.
     #[arg(hide = true)]
     pub operands: Vec<OsString>,
 }
@@ -247,9 +247,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
     Ok(cli)
 }
 
-/// Prints what is wrong with the command line, and where help is to be had. Returns the exit status.
+/// Prints what is wrong with the command line, and where to find help. Returns the exit status.
 pub fn usage_error(why: &str) -> ExitCode {
-    // A closed standard error leaves the exit status to tell.
+    // If standard error is closed, the exit status has to do.
     let _ = writeln!(std::io::stderr(), "sse-pipe: {why} (see sse-pipe --help)");
     ExitCode::from(2)
 }

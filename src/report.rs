@@ -1,11 +1,11 @@
-//! What the person at the terminal is told: one line each, on standard error, by a thread of its own.
+//! Messages to the person at the terminal: one line each, on standard error, by a thread of its own.
 //!
 //! On a terminal a status line stays below them, and is gone at the end. It is drawn only while the terminal is ours: in
 //! the background (`&`; Ctrl-Z and `bg`) the rows belong to the shell and to what a person types.
 //!
-//! A terminal may stand still (Ctrl-S, a pipe that nobody reads). Then lines wait, and in the end are left out; whoever
-//! reports never waits. So it is with a terminal that stops each background job that writes (`stty tostop`): a server
-//! that stops serves nobody, so lines wait until it is in the foreground.
+//! A terminal may stand still (Ctrl-S, a pipe that nobody reads). Then lines wait, and in the end are skipped; the
+//! caller never waits. The same holds for a terminal that stops each background job that writes (`stty tostop`): a
+//! stopped server serves no client, so lines wait until it is in the foreground.
 
 use console::{Term, truncate_str};
 use rustix::process::getpgrp;
@@ -18,26 +18,26 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// So many lines may wait for the terminal.
+/// The most lines that may wait for the terminal.
 const WAITING_LINES: usize = 1024;
-/// So many different refusals are told of; their texts come from outside, and memory must stay bounded.
+/// At most this many different refusals are reported: their texts come from outside, and memory must stay bounded.
 const TOLD_REFUSALS: usize = 256;
-/// So long the last lines may take at the end.
+/// The longest time for the last lines at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
-/// A full queue is tried again after so long.
+/// A full queue is tried again after this time.
 const FLUSH_RETRY: Duration = Duration::from_millis(10);
-/// How often the status line is drawn anew, and how often we look whose a terminal is that we may not write to.
+/// How often the status line is drawn anew, and how often we check whether we may write to the terminal again.
 const STATUS_TIME: Duration = Duration::from_millis(250);
 /// Takes the status line back: erases from the start of the cursor's row to the end of the screen. The cursor stands at
 /// the start of the line all the time. So whatever a terminal that has become narrower does with the line, cut it or
-/// break it into several rows, it all lies behind the cursor.
+/// break it into several rows, all of it is after the cursor.
 const TAKE_BACK: &str = "\r\x1b[999M";
 /// What does not fit a row is not written (DECAWM).
 const NO_WRAP: &str = "\x1b[?7l";
-/// What does not fit a row goes on in the next, as ever.
+/// What does not fit a row continues in the next, as usual.
 const WRAP: &str = "\x1b[?7h";
 
-/// How much is told.
+/// How much is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Errors only (`-q`).
@@ -53,9 +53,9 @@ pub enum Verbosity {
 pub struct Report {
     verbosity: Verbosity,
     lines: SyncSender<Line>,
-    /// How many lines found the queue full since this was last told.
+    /// How many lines found the queue full since this was last reported.
     lost: Arc<AtomicU64>,
-    told: Mutex<HashSet<String>>,
+    reported: Mutex<HashSet<String>>,
 }
 
 enum Line {
@@ -74,35 +74,35 @@ impl Report {
         let lost = Arc::<AtomicU64>::default();
         let lost_too = Arc::clone(&lost);
         std::thread::Builder::new().name("report".into()).spawn(move || write_lines(&receiver, &lost_too))?;
-        Ok(Report { verbosity, lines, lost, told: Mutex::default() })
+        Ok(Report { verbosity, lines, lost, reported: Mutex::default() })
     }
 
-    /// Something failed or was left out: told always.
+    /// Something failed or was skipped: always reported.
     pub fn error(&self, text: impl Display) {
         self.line(Verbosity::Quiet, text);
     }
 
-    /// Something that one wants to know: told unless quiet.
+    /// Something worth knowing: reported unless quiet.
     pub fn say(&self, text: impl Display) {
         self.line(Verbosity::Normal, text);
     }
 
-    /// A detail: told when verbose.
+    /// A detail: reported if verbose.
     pub fn detail(&self, text: impl Display) {
         self.line(Verbosity::Verbose, text);
     }
 
-    /// Whether details are told.
+    /// Whether details are reported.
     pub fn is_verbose(&self) -> bool {
         self.verbosity == Verbosity::Verbose
     }
 
     /// Says `text` the first time that it comes with this `key`.
     pub fn say_once(&self, key: &str, text: impl Display) {
-        let mut told = self.told.lock().expect("nobody panics with it");
-        if told.len() < TOLD_REFUSALS && told.insert(key.to_owned()) {
+        let mut reported = self.reported.lock().expect("nobody panics with it");
+        if reported.len() < TOLD_REFUSALS && reported.insert(key.to_owned()) {
             self.say(text);
-            if told.len() == TOLD_REFUSALS {
+            if reported.len() == TOLD_REFUSALS {
                 self.say("no more refusals will be reported");
             }
         }
@@ -130,7 +130,7 @@ impl Report {
 
     fn line(&self, least: Verbosity, text: impl Display) {
         if self.verbosity >= least {
-            // A full queue means a terminal that stands still: nobody waits for it.
+            // A full queue means a terminal that has stopped: nothing waits for it.
             if self.lines.try_send(Line::Text(format!("sse-pipe: {text}\n"))).is_err() {
                 self.lost.fetch_add(1, Ordering::Relaxed);
             }
@@ -168,7 +168,7 @@ fn write_lines(lines: &Receiver<Line>, lost: &AtomicU64) {
             Ok(Line::Flush(done)) => {
                 status = None;
                 let cleared = if ours { terminal.write_str(TAKE_BACK) } else { Ok(()) };
-                let _ = done.send(()); // or whoever asked has given up
+                let _ = done.send(()); // or the caller has given up
                 cleared
             }
             Err(RecvTimeoutError::Timeout) => {

@@ -21,7 +21,7 @@ pub fn watch() -> Result<Signals> {
     // watch it ends the program, if a little more abruptly.
     let ignored = ignored_signals().unwrap_or_else(|| vec![SIGHUP]);
     let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.contains(signal));
-    #[allow(unused_mut)] // where there is no SIGINFO
+    #[allow(unused_mut)] // on systems without SIGINFO
     let mut wanted: Vec<i32> = ending.chain([SIGUSR1]).collect();
     #[cfg(any(
         target_os = "macos",

@@ -30,7 +30,7 @@ pub struct Origin {
 /// What CORS says to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cors {
-    /// Served, and told with `Access-Control-Allow-Origin` that the page may read: this origin, or `*`.
+    /// Served, with an `Access-Control-Allow-Origin` that lets the page read: this origin, or `*`.
     Allowed(String),
     /// Served; no other origin asked.
     Same,
@@ -45,7 +45,7 @@ impl Origins {
             return Cors::Allowed("*".to_owned());
         }
         let Some(text) = origin else {
-            // One origin alone is told in any case: then a cache may keep one answer for all.
+            // A single origin is always sent: then a cache may keep one answer for all.
             return match (self.listed.as_slice(), self.local, self.null) {
                 ([only], false, false) => Cors::Allowed(only.to_string()),
                 _ => Cors::Same,
@@ -101,7 +101,7 @@ impl Origin {
         default_port(&self.scheme).is_some() && is_loopback(&self.authority.host)
     }
 
-    /// Whether `host` is this very origin's: whatever the scheme, for a proxy may add TLS in front of us.
+    /// Whether `host` is this very origin's: whatever the scheme, because a proxy in front may add TLS.
     fn is_at(&self, host: &Authority) -> bool {
         let default = default_port(&self.scheme);
         default.is_some()
@@ -120,7 +120,7 @@ impl fmt::Display for Origin {
 /// Which names this server answers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
-    /// Any: where everybody may read, there is nothing to protect.
+    /// Any: if everybody may read, there is nothing to protect.
     pub any: bool,
     /// Names beyond those that no public page can live under, in lower case.
     pub names: Vec<String>,

@@ -64,7 +64,7 @@ impl Replies<'_> {
     }
 }
 
-/// Answers a head that is no request, `sent` so far. The page that sent it may read why, if it may read at all.
+/// Answers an invalid head, `sent` so far. The page that sent it may read why, if it may read at all.
 pub fn refuse(invalid: Invalid, sent: &[u8], service: &Service, date: &str) -> Vec<u8> {
     let (status, why) = invalid.status();
     unanswerable(status, why, sent, service, date)

@@ -1,6 +1,6 @@
-//! The token that clients must bring (RFC 6750), and its way from page to page.
+//! The token that clients must send (RFC 6750), and its way from page to page.
 //!
-//! A page brings more URLs than the one that was opened: styles, scripts and what they import, workers, the stream.
+//! A page has more URLs than the one that was opened: styles, scripts and what they import, workers, the stream.
 //! Where a token is set, each of them must carry it. A query does not pass on to relative URLs, and a cookie would
 //! go to every port of the host. So the token may also stand in front of any path, as a segment of its own:
 //! `/access_token=TOKEN/events` is `/events`. A document that is asked for with `?access_token=TOKEN` is redirected
@@ -16,7 +16,7 @@ use std::fmt;
 /// What begins the segment that carries a token.
 const TOKEN_SEGMENT: &str = "/access_token=";
 
-/// The token that clients must bring. `Debug` doesn't show it, so that no log ever does.
+/// The token that clients must send. `Debug` doesn't show it, so that no log ever does.
 #[derive(Clone)]
 pub struct Token(String);
 
@@ -28,7 +28,7 @@ impl Token {
         (!body.is_empty() && body.bytes().all(good)).then(|| Token(text.to_owned()))
     }
 
-    /// Whether this is it; the time that it takes tells at most how long it is.
+    /// Whether this is it; the time that this takes reveals at most its length.
     pub fn is(&self, text: &[u8]) -> bool {
         constant_time_eq(self.0.as_bytes(), text)
     }
@@ -46,7 +46,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// How the token came, where one is asked for.
+/// How the token came, if one is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// In front of the path or in a field (or there is none): it comes with what a page asks for as well.

@@ -11,7 +11,7 @@ pub enum Wanted {
     Anything,
 }
 
-/// Reads the value of `Accept`; several field lines are to be joined by commas before.
+/// Reads the value of `Accept`; several field lines must be joined by commas before.
 ///
 /// A media range counts only when it names the type and has a quality value above 0. Of two the higher
 /// quality value wins, and at a tie the stream, since only a program would name it.

@@ -5,7 +5,7 @@
 pub struct Authority {
     /// A name, an IPv4 address, or an IPv6 address in brackets.
     pub host: String,
-    /// The port, where one was told.
+    /// The port, if there is one.
     pub port: Option<u16>,
 }
 

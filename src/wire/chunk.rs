@@ -35,7 +35,7 @@ pub fn write(out: &mut Vec<u8>, len: usize, write_data: impl FnOnce(&mut Vec<u8>
     out.extend_from_slice(CRLF);
 }
 
-/// The chunk-size of `len` bytes of chunk-data, written so that it ends where `out` does. Returns where it begins.
+/// The chunk-size of `len` bytes of chunk-data, written at the end of `out`. Returns its start.
 #[inline]
 pub fn write_size(out: &mut [u8; MAX_SIZE], len: usize) -> usize {
     let (mut start, mut rest) = (MAX_SIZE, len);

@@ -238,7 +238,7 @@ pub(super) mod tests {
         let alphabet = ['a', ':', ' ', '\r', '\n', '\0', 'é', '\u{2028}'];
         let mut count = 0;
         all_strings(&alphabet, 6, &mut |data| {
-            // What a text is once its line ends are told apart from CR, LF and CRLF no more.
+            // The text once CR, LF and CRLF are no longer distinguished.
             let want = data.replace("\r\n", "\n").replace('\r', "\n");
             let got = parse(&written(&Event { event: None, data: Data::Text(data.as_bytes()), id: Some("r-1") }));
             assert_eq!(got, [("message".to_owned(), want, "r-1".to_owned())], "data {data:?}");

@@ -1,12 +1,12 @@
 //! Reading an event stream as a browser does (WHATWG HTML § 9.2.5, § 9.2.6), however its bytes happen to be read.
 //!
-//! Bytes go in, items come out. Line ends and field names are ASCII, so nothing is decoded here: where a value is no
-//! UTF-8, whoever uses it replaces what can't be read, and has what a browser has that decoded the whole stream first.
-//! What a browser keeps for its page's sake, such as the state of the connection, is no business of this parser.
+//! Bytes go in, items come out. Line ends and field names are ASCII, so nothing is decoded here. If a value is not
+//! UTF-8, its user replaces the invalid bytes; the result is that of a browser, which decodes the whole stream first.
+//! What a browser keeps for its page, such as the state of the connection, does not concern this parser.
 
 use memchr::{memchr, memchr2};
 
-/// A field's value that is no data may be so long, even where events may have less data.
+/// The longest value of a field other than `data`, even if events may have less data.
 const LEAST_VALUE: usize = 8 * 1024;
 /// More than any field's name, the colon, the blank and a byte order mark have together.
 const NAME: usize = 16;
@@ -25,7 +25,7 @@ pub enum Item<'a> {
         /// How many bytes its data, or the value in that line, has.
         size: u64,
     },
-    /// A comment: what comes after the colon and one blank. A longer one than an event may have is left out.
+    /// A comment: what comes after the colon and one space. One longer than an event may be is skipped.
     Comment(&'a [u8]),
     /// A reconnection time, in milliseconds.
     Retry(u64),
@@ -38,7 +38,7 @@ pub struct Dispatched<'a> {
     pub event: &'a [u8],
     /// The data, its lines joined by LF.
     pub data: &'a [u8],
-    /// The last event ID, where an `id` field came since the event before. An empty one takes the ID back.
+    /// The last event ID, if an `id` field came since the event before. An empty one resets the ID.
     pub id: Option<&'a [u8]>,
 }
 
@@ -46,7 +46,7 @@ pub struct Dispatched<'a> {
 #[derive(Debug)]
 pub struct Parser {
     max: usize,
-    /// The unfinished line so far; only its beginning where it is too long.
+    /// The unfinished line so far; only its beginning if it is too long.
     line: Vec<u8>,
     /// How long the unfinished line is so far.
     line_size: u64,
@@ -130,7 +130,7 @@ impl Parser {
         if self.line_size <= self.longest_line() {
             self.line.extend_from_slice(piece);
         } else {
-            // What kind of line it is can still be told from its beginning.
+            // The kind of line is still known from its beginning.
             let missing = NAME.saturating_sub(self.line.len()).min(piece.len());
             self.line.extend_from_slice(&piece[..missing]);
             self.line.truncate(NAME);
@@ -201,7 +201,7 @@ impl Parser {
     }
 }
 
-/// A line's name and value; `None` where there is no colon, and what stands there is no name that means anything.
+/// A line's name and value; `None` if there is no colon, and the line is not a known name.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     match memchr(b':', line) {
         Some(colon) => {
@@ -263,7 +263,7 @@ mod tests {
                 b"data:\n\ndata\ndata\n\ndata:test\n\n",
                 &[("message", "", ""), ("message", "\n", ""), ("message", "test", "")],
             ),
-            // What the stream's end cuts off is no event, nor is a block without data.
+            // What the end of the stream cuts off is not an event, nor is a block without data.
             (b"data: a\n\nevent: x\nid: 1\ndata: b", &[("message", "a", "")]),
             (b"data: a\n\ndata: b\n", &[("message", "a", "")]),
             (b"event: x\n\ndata: a\n\n", &[("message", "a", "")]),

@@ -1,4 +1,4 @@
-//! Notices: comments by which one sse-pipe tells a client, or another sse-pipe, that events are missing
+//! Notices: comments by which one sse-pipe lets a client, or another sse-pipe, know that events are missing
 //! (behaviour 1.4, 3.3, 5.2).
 //!
 //! Everything that writes or reads their wording does it here, but for the built-in page, which reads them in
@@ -15,9 +15,9 @@ const LONGEST: usize = 200;
 pub enum Notice {
     /// This many records between the last event ID and the start of the stream are no longer held.
     Missed(u64),
-    /// The last event ID is unknown, so nobody knows how many events are missing.
+    /// The last event ID is unknown, so the number of missing events is unknown.
     MissedUnknown,
-    /// The last event ID was given more than once, and not all events with it are held, so nobody knows either.
+    /// The last event ID was given more than once, and not all events with it are held, so the number is unknown too.
     MissedAmbiguous,
     /// A record was skipped; the notice stands in its place.
     Skipped {
@@ -81,7 +81,7 @@ impl Notice {
     }
 }
 
-/// The event type by which a client is told when events were read (behaviour 4.8).
+/// The type of the events that say when others were read (behaviour 4.8).
 const READ_AT: &[u8] = b"read-at";
 
 /// The event that says that what follows was read at `time`, in milliseconds since 1970.
@@ -89,7 +89,7 @@ pub fn read_at(time: u64) -> String {
     format!("event: read-at\ndata: {time}\n\n")
 }
 
-/// The time that such an event of another sse-pipe tells; `None` if it is another event.
+/// The time in such an event of another sse-pipe; `None` if it is another event.
 pub fn time_in(event: &[u8], data: &[u8], has_id: bool) -> Option<u64> {
     let is_time = event == READ_AT && !has_id && !data.is_empty() && data.iter().all(u8::is_ascii_digit);
     if is_time { std::str::from_utf8(data).ok()?.parse().ok() } else { None }

@@ -24,13 +24,13 @@ pub struct Request {
     pub method: Method,
     /// The path of the target as it was sent, `*` for the asterisk form, `/` for CONNECT.
     pub path: String,
-    /// The query of the target as it was sent, without its `?`; empty where there is none.
+    /// The query of the target as it was sent, without its `?`; empty if there is none.
     pub query: String,
     /// HTTP/1.0, or HTTP/1.1 and later.
     pub version: Version,
     /// Who was addressed: the authority of an absolute target, else `Host`. `None` only with HTTP/1.0.
     pub host: Option<Authority>,
-    /// `Accept`, several lines joined by commas; empty where there is none.
+    /// `Accept`, several lines joined by commas; empty if there is none.
     pub accept: String,
     /// `Origin`, as it was sent.
     pub origin: Option<String>,
@@ -60,7 +60,7 @@ pub enum Embedded {
     Frame,
 }
 
-/// The methods that are told apart.
+/// The methods that are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Method {
@@ -109,7 +109,7 @@ impl Invalid {
 /// RFC 9112 § 2.2.
 const ALONE: Invalid = Invalid::BadRequest("a CR stands alone");
 
-/// Reads the request at the start of `bytes` and tells how long its head is.
+/// Reads the request at the start of `bytes`. Returns it with the length of its head.
 ///
 /// `Ok(None)` asks for more bytes. Empty lines before the request line are passed over (RFC 9112 § 2.2).
 // Long because the order of its checks is what counts: each bound before what it bounds is read.
@@ -180,7 +180,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
     Ok(Some((request, used)))
 }
 
-/// The `Origin` of a head that is no request, as far as it came: the page that sent it may be told what is wrong.
+/// The `Origin` of an invalid head, as far as it came: the page that sent it may learn what is wrong.
 pub fn origin_of_invalid(bytes: &[u8]) -> Option<&str> {
     let lines = bytes.split(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\r"));
     let mut origins = lines.filter_map(|line| {
@@ -226,7 +226,7 @@ fn request_line(line: &[u8]) -> Result<(Method, &str, Version), Invalid> {
         b"HEAD" => Method::Head,
         b"OPTIONS" => Method::Options,
         b"CONNECT" => match Authority::parse(target) {
-            // The authority form says nothing that matters here: refused as every other method.
+            // The authority form says nothing that matters here: refused like every other method.
             Some(Authority { port: Some(_), .. }) => return Ok((Method::Other, "/", version)),
             _ => return Err(Invalid::BadRequest("CONNECT wants HOST:PORT")),
         },

@@ -4,10 +4,10 @@
 
 use super::request::Version;
 
-/// What tells how long the content is (RFC 9112 § 6).
+/// How the length of the content is given (RFC 9112 § 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// So many bytes.
+    /// This number of bytes.
     Bytes(u64),
     /// Chunks, or to the close of the connection for a client that knows no chunks.
     Stream(Version),

@@ -4,7 +4,7 @@
 
 /// U+FFFD in UTF-8, as a number whose bytes are written in this order.
 const REPLACEMENT: u32 = u32::from_le_bytes([0xef, 0xbf, 0xbd, 0]);
-/// Input is taken in pieces of so many bytes; each may become three.
+/// Input is processed in pieces of this many bytes; each may become three.
 const PIECE: usize = 64;
 /// More than a piece becomes.
 const TEXT: usize = PIECE * 4;
