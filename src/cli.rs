@@ -119,6 +119,18 @@ pub struct Cli {
     #[arg(long, value_name = "N", value_parser = history, help_heading = HISTORY)]
     pub history: Option<u64>,
 
+    /// Keep the events in this folder, so that history and IDs survive a restart
+    #[arg(long, value_name = "DIR", help_heading = HISTORY)]
+    pub store: Option<PathBuf>,
+
+    /// Send no event before it is on the disk
+    #[arg(long, requires = "store", help_heading = HISTORY)]
+    pub store_sync: bool,
+
+    /// Print the last ID in the store and exit
+    #[arg(long, requires = "store", help_heading = HISTORY)]
+    pub last_id: bool,
+
     /// Wait for clients, exit, or serve the history
     #[arg(long, value_name = "WHAT", default_value = "wait", help_heading = END, hide_possible_values = true)]
     pub at_eof: AtEof,

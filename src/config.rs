@@ -8,6 +8,7 @@ use crate::http::service::{CustomPage, Service};
 use crate::http::token::Token;
 use crate::input::records::Terminator;
 use crate::input::source::{Format, Pointers};
+use crate::log::store::Options;
 use crate::report::Verbosity;
 use crate::sanitize::sanitize;
 use crate::serve::listen::Bind;
@@ -47,6 +48,10 @@ pub struct Config {
     pub input: Input,
     /// How events reach clients.
     pub delivery: Delivery,
+    /// Where the log outlives the program.
+    pub store: Option<Options>,
+    /// Whether only the last ID of the store is wanted.
+    pub last_id: bool,
     /// What is done at the end of the input.
     pub at_eof: AtEof,
     /// Whether the page is opened in the user's browser.
@@ -115,7 +120,11 @@ impl Config {
         let delivery = delivery(&cli)?;
         let input = input(&cli, delivery.buffer)?;
         let (service, exposed_token_file) = service(&cli, &listen.binds)?;
+        let size = delivery.buffer as u64;
+        let store = cli.store.map(|folder| Options { folder, size, sync: cli.store_sync });
         Ok(Config {
+            store,
+            last_id: cli.last_id,
             listen,
             service,
             exposed_token_file,
@@ -147,7 +156,7 @@ fn delivery(cli: &Cli) -> Result<Delivery> {
     let Some(buffer) = buffer else { bail!("--buffer {}: no machine has that much memory", cli.buffer) };
     Ok(Delivery {
         buffer,
-        history: cli.history,
+        history: cli.history.or(cli.store.as_ref().map(|_| u64::MAX)),
         pace: cli.pace,
         stall: cli.stall,
         retry: cli.retry,

@@ -32,6 +32,8 @@ pub struct Counters {
     pub turned_away: AtomicU64,
     /// Whether any client has ever joined.
     pub joined: AtomicBool,
+    /// Whether the store could not be written or read as a whole.
+    pub store_failed: AtomicBool,
 }
 
 fn get(counter: &AtomicU64) -> u64 {
@@ -44,9 +46,9 @@ impl Counters {
         self.joined.load(Ordering::SeqCst)
     }
 
-    /// Whether every record was sent, and none was missing in the incoming event stream.
+    /// Whether every record was sent, and none was missing in the incoming event stream, or in the store.
     pub fn is_whole(&self) -> bool {
-        get(&self.skipped) == 0 && get(&self.lost_upstream) == 0
+        get(&self.skipped) == 0 && get(&self.lost_upstream) == 0 && !self.store_failed.load(Ordering::Relaxed)
     }
 
     /// The status line, given the time since the last call: clients, events, their rate, drops.

@@ -26,7 +26,8 @@
 //! 2. `input::source` takes it apart: `input::records` into lines, and `input::json` or `wire::event_stream` into parts.
 //! 3. `input::encoder` writes each record into a `log::batch::Draft` as its final bytes: one event, one chunk.
 //! 4. `input::publish` has `feed::publisher` make room in the shared log (old batches are evicted if they must) and finish
-//!    the batch. A large batch for many streams goes into a `log::segment`, a file in memory.
+//!    the batch. A large batch for many streams goes into a `log::segment`, a file in memory; with a store each goes into one
+//!    in its folder (`log::store`).
 //! 5. `feed::gate` appends the batch, an `Arc`, to the shared log; the workers that have streams are woken.
 //! 6. `serve::worker` follows: its own `log::Log` gets the pointer, and every stream goes on its ready list.
 //! 7. `http::connection` says which slices of the log, or which part of a segment, are pending from the client's cursor on.
@@ -69,8 +70,10 @@ pub mod signals;
 pub mod wire;
 
 use crate::config::Config;
+use crate::log::store::Options;
 use crate::report::Report;
 use crate::serve::server::Finish;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -90,6 +93,9 @@ pub fn main() -> ExitCode {
         Ok(report) => Arc::new(report),
         Err(_) => return ExitCode::FAILURE, // not even a thread, and no way to report it
     };
+    if let Some(options) = config.store.clone().filter(|_| config.last_id) {
+        return last_id(options, &report);
+    }
     let result = run::run(config, limit, &report);
     if let Err(error) = &result {
         report.error(format_args!("{error:#}"));
@@ -102,5 +108,18 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Ok((Finish::Served, false)) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Prints the last ID in a store (`--last-id`).
+fn last_id(options: Options, report: &Arc<Report>) -> ExitCode {
+    let id = run::last_id(options, report).unwrap_or_else(|error| {
+        report.error(format_args!("{error:#}"));
+        None
+    });
+    report.flush();
+    match id.map(|id| writeln!(std::io::stdout(), "{id}")) {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }

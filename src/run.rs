@@ -3,16 +3,17 @@
 use crate::browser::{self, Handover, Page};
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::feed::gate::{Bounds, Gate};
+use crate::feed::gate::{Bounds, Gate, Young};
 use crate::feed::publisher::{Publisher, Wake};
 use crate::input::encoder::EncoderConfig;
 use crate::input::reader::{Reader, ReaderConfig};
 use crate::input::source::{Format, Pointers};
 use crate::input::tee::Tee;
 use crate::limits::{Capacity, FileLimit};
-use crate::log::batch::Draft;
+use crate::log::batch::{Batch, Draft};
 use crate::log::id::Run;
 use crate::log::memory::{BLOCK, Memory};
+use crate::log::store::{Contents, Options, Store, Tell, Word};
 use crate::log::{Ids, Log};
 use crate::report::Report;
 use crate::sanitize::sanitize;
@@ -27,7 +28,7 @@ use crate::signals::{self, Asked};
 use anyhow::{Context, Result};
 use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -35,7 +36,13 @@ use std::thread;
 /// Serves standard input as `config` says, with this limit on open files. Returns how it ended, and whether the run was
 /// whole.
 pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Finish, bool)> {
-    let run = Run::new(RandomState::new().hash_one(std::process::id()));
+    // Small beside the buffer, for the log lets go of whole batches.
+    let memory = Arc::new(Memory::new(BLOCK.min(config.delivery.buffer / 8)));
+    let counters = Arc::new(Counters::default());
+    let kept = config.store.clone().map(|options| open_store(options, &memory, &counters, report)).transpose()?;
+    let (store, contents) = kept.unzip();
+    let Contents { run, mut batches, last } =
+        contents.unwrap_or_else(|| Contents { run: fresh_run(), batches: Vec::new(), last: 0 });
     let poll = mio::Poll::new().context("cannot wait for clients")?;
     let waker = Arc::new(mio::Waker::new(poll.registry(), server::WAKER).context("cannot wait for clients")?);
     let (sender, messages) = channel();
@@ -45,16 +52,19 @@ pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Fi
     let Listening { listeners, addresses } = listen(&config.listen.binds, config.listen.port)?;
     let room = Capacity::within(limit.files, listeners.len(), config.delivery.threads);
     let capacity = Capacity { clients: config.listen.max_clients.unwrap_or(room.clients), ..room };
-    // Small beside the buffer, for the log lets go of whole batches.
-    let memory = Arc::new(Memory::new(BLOCK.min(config.delivery.buffer / 8)));
     if !room.segments {
         memory.refuse_files();
     }
     let ids = ids(&config.input.format);
-    let log = || Log::new(run, ids.clone());
+    if let Ids::OwnElseRun(index) | Ids::Own(index) = &ids {
+        batches.iter_mut().for_each(|batch| batch.find_own_ids(index, run));
+    }
+    let view = || Log::new(run, ids.clone());
+    let log = view().with(batches, last);
+    let draft = Draft::new(Arc::clone(&memory)).after(&log);
     let (page, files) = config.page.clone().map(PageReader::new).unzip();
-    let shared = Arc::new(share(&config, log(), &memory, files, capacity.clients, waker, report));
-    let inboxes = start_workers(log, &shared, &threads)?;
+    let shared = Arc::new(share(&config, log, &memory, files, capacity.clients, waker, counters, report));
+    let inboxes = start_workers(view, &shared, &threads)?;
     if let Some(page) = page {
         let inboxes = inboxes.clone();
         threads.spawn("page reader", move || {
@@ -66,15 +76,53 @@ pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Fi
 
     announce(&config, &addresses, capacity, room, &shared);
     let _handover = open_browser(&config, &addresses, limit, &shared);
-    let reader = reader(config, run, ids, memory, &inboxes, &shared)?;
+    if let Some(store) = &store {
+        store.begin()?;
+    }
+    let reader = reader(config, run, ids, draft, store.clone(), &inboxes, &shared)?;
     threads.spawn("reader", move || Some(ServerMessage::InputOver(reader.run())))?;
 
     let (finish, went_well) = server.run()?;
+    if let Some(store) = store {
+        store.close();
+    }
     report.flush(); // so that there is room for the last line
     report.say(shared.counters.summary());
     Ok((finish, went_well && shared.counters.is_whole()))
 }
 
+/// A run that has never been.
+fn fresh_run() -> Run {
+    Run::new(RandomState::new().hash_one(std::process::id()))
+}
+
+/// Opens the store. What becomes of it is reported, and a failure remembered.
+fn open_store(
+    options: Options,
+    memory: &Arc<Memory>,
+    counters: &Arc<Counters>,
+    report: &Arc<Report>,
+) -> Result<(Arc<Store>, Contents)> {
+    let (counters, report) = (Arc::clone(counters), Arc::clone(report));
+    let tell: Tell = Arc::new(move |word| match word {
+        Word::Note(text) => report.error(text),
+        Word::Failure(text) => {
+            counters.store_failed.store(true, Ordering::Relaxed);
+            report.error(text);
+        }
+    });
+    let (store, contents) = Store::open(options, fresh_run(), memory, tell)?;
+    Ok((Arc::new(store), contents))
+}
+
+/// The last ID in a store; `None` if no event in it has one.
+pub fn last_id(options: Options, report: &Arc<Report>) -> Result<Option<String>> {
+    let memory = Arc::new(Memory::new(BLOCK));
+    let (_store, Contents { batches, .. }) = open_store(options, &memory, &Arc::default(), report)?;
+    Ok(batches.iter().rev().find_map(Batch::last_id))
+}
+
+#[allow(clippy::too_many_arguments)]
 fn share(
     config: &Config,
     log: Log,
@@ -82,11 +130,12 @@ fn share(
     files: Option<Sender<Job>>,
     max_clients: usize,
     server: Arc<mio::Waker>,
+    counters: Arc<Counters>,
     report: &Arc<Report>,
 ) -> Shared {
     let delivery = &config.delivery;
-    let counters = Arc::new(Counters::default());
-    let bounds = Bounds { pace: delivery.pace, buffer: delivery.buffer, history: delivery.history };
+    let young = config.store.as_ref().map(|_| Young::of(delivery.buffer));
+    let bounds = Bounds { pace: delivery.pace, buffer: delivery.buffer, history: delivery.history, young };
     let gate = Gate::new(bounds, log, Arc::clone(memory), Arc::clone(&counters), delivery.threads);
     Shared {
         service: config.service.clone(),
@@ -186,7 +235,8 @@ fn reader(
     config: Config,
     run: Run,
     ids: Ids,
-    memory: Arc<Memory>,
+    draft: Draft,
+    store: Option<Arc<Store>>,
     inboxes: &[Inbox],
     shared: &Shared,
 ) -> Result<Reader> {
@@ -202,19 +252,19 @@ fn reader(
         max_record: input.max_record,
         buffer: delivery.buffer,
     };
-    let keeps_all = delivery.history.is_none_or(|entries| entries == u64::MAX);
+    let keeps_all = store.is_none() && delivery.history.is_none_or(|entries| entries == u64::MAX);
     let reading = ReaderConfig { format: input.format, encoder, end_event: input.end_event, keeps_all };
     let tee = input.tee.then(Tee::stdout).transpose().context("--tee: cannot use standard output")?;
     let draft = match ids {
-        Ids::Run => Draft::new(memory),
-        Ids::OwnElseRun(index) | Ids::Own(index) => Draft::new(memory).with_own_ids(index),
+        Ids::Run => draft,
+        Ids::OwnElseRun(index) | Ids::Own(index) => draft.with_own_ids(index),
     };
     let wake = |inbox: &Inbox| -> Wake {
         let inbox = inbox.clone();
         Box::new(move || inbox.wake())
     };
     let wakes = inboxes.iter().map(wake).collect();
-    let publisher = Publisher::new(Arc::clone(&shared.gate), wakes, input.wait);
+    let publisher = Publisher::new(Arc::clone(&shared.gate), wakes, input.wait).keeping(store);
     Ok(Reader::new(reading, tee, draft, publisher, Arc::clone(&shared.counters), Arc::clone(&shared.report)))
 }
 

@@ -328,7 +328,7 @@ impl Play {
         let to_segment = !self.published.is_multiple_of(3);
         let batch = self.draft.finish(to_segment.then_some(&mut self.segments)).expect("has entries");
         for number in batch.first()..=batch.last() {
-            let (start, end) = batch.entry_around(batch.entry_start(number));
+            let (start, end) = batch.entry_around(batch.entry_start(number)).expect("it is no gap");
             self.entries.push(batch.read(start, end).expect("can be read").into_owned());
             self.read_at.push(batch.time());
         }

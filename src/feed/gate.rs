@@ -35,7 +35,31 @@ pub struct Bounds {
     pub buffer: usize,
     /// How many past events are kept; `None`: 1000, and all until the first client has joined.
     pub history: Option<u64>,
+    /// With a store: how much of the log stays in memory, too.
+    pub young: Option<Young>,
 }
+
+/// How much of a log stays in memory that a store keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Young {
+    /// The most, in bytes.
+    pub most: usize,
+    /// What is older is put together to pieces of about so many bytes, each of which is looked into as a whole.
+    pub block: usize,
+}
+
+impl Young {
+    /// What suits a log of this many bytes.
+    pub fn of(buffer: usize) -> Young {
+        Young { most: MOST_YOUNG.min(buffer / 4), block: BLOCK.max(buffer / MOST_BLOCKS) }
+    }
+}
+
+/// This much of the log is in memory, of one that a store keeps.
+const MOST_YOUNG: usize = 16 << 20;
+/// An old piece of it is read at once by whoever looks for one event in it; and each takes some memory.
+const BLOCK: usize = 256 << 10;
+const MOST_BLOCKS: usize = 8192;
 
 /// What reader and workers share.
 #[derive(Debug)]
@@ -81,14 +105,14 @@ struct Step {
 pub(super) struct Stopped;
 
 impl Gate {
-    /// A gate for this many workers, around `log`, which is empty, and whose batches take `memory`.
+    /// A gate for this many workers, around `log`, whose batches take `memory`.
     pub fn new(bounds: Bounds, log: Log, memory: Arc<Memory>, counters: Arc<Counters>, workers: usize) -> Gate {
         Gate {
             bounds,
             memory,
             counters,
+            end: AtomicU64::new(log.end_offset()),
             log: Mutex::new(log),
-            end: AtomicU64::new(0),
             oldest_end: AtomicU64::new(u64::MAX),
             history_start: AtomicU64::new(0),
             evict_before: AtomicU64::new(0),
@@ -249,6 +273,9 @@ impl Gate {
         self.counters.events.fetch_add(events, Ordering::Relaxed);
         let repeated_id = batch.enter_own_ids();
         log.append(Arc::new(batch));
+        if let Some(Young { most, block }) = self.bounds.young {
+            log.age(most, block);
+        }
         self.trim(&mut log);
         self.end.store(log.end_offset(), Ordering::SeqCst);
         Ok(repeated_id)
@@ -268,7 +295,7 @@ impl Gate {
     fn trim(&self, log: &mut Log) {
         let history = log.entry_start(log.first_of_latest(self.history()));
         let needed = history.min(self.slowest().unwrap_or(u64::MAX));
-        log.evict(needed.max(self.evict_before()));
+        log.evict_for_good(needed.max(self.evict_before()));
         self.history_start.store(history, Ordering::SeqCst);
         self.oldest_end.store(log.oldest_end(), Ordering::SeqCst);
     }
@@ -378,7 +405,7 @@ mod tests {
     }
 
     fn gate_of(pace: Pace, workers: usize, buffer: usize) -> Arc<Gate> {
-        let bounds = Bounds { pace, buffer, history: None };
+        let bounds = Bounds { pace, buffer, history: None, young: None };
         let (memory, counters) = (Arc::new(Memory::new(100)), Arc::default());
         Arc::new(Gate::new(bounds, view(), memory, counters, workers))
     }

@@ -4,6 +4,7 @@
 use super::gate::Gate;
 use crate::log::batch::Draft;
 use crate::log::segment::Segments;
+use crate::log::store::Store;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub struct Publisher {
     /// Number of the first entry whose ID another one had before it.
     repeated_id: Option<u64>,
     segments: Segments,
+    /// What keeps the log.
+    store: Option<Arc<Store>>,
 }
 
 impl fmt::Debug for Publisher {
@@ -38,7 +41,12 @@ impl Publisher {
     /// The end of the feed that leads through `gate` to the workers that `wakes` wakes.
     pub fn new(gate: Arc<Gate>, wakes: Vec<Wake>, least_streams: usize) -> Publisher {
         let segments = gate.segments();
-        Publisher { gate, wakes, least_streams, repeated_id: None, segments }
+        Publisher { gate, wakes, least_streams, repeated_id: None, segments, store: None }
+    }
+
+    /// The same, with a store that keeps the log.
+    pub fn keeping(self, store: Option<Arc<Store>>) -> Publisher {
+        Publisher { store, ..self }
     }
 
     /// Blocks until enough clients are connected to begin.
@@ -73,7 +81,11 @@ impl Publisher {
             self.gate.wait_for_memory(cost);
         }
         let pays = draft.len() >= LARGE_BATCH && self.gate.streams() >= MANY_STREAMS;
-        if let Some(batch) = draft.finish(pays.then_some(&mut self.segments)) {
+        let batch = match &self.store {
+            Some(store) => draft.finish_in(store, !pays),
+            None => draft.finish(pays.then_some(&mut self.segments)),
+        };
+        if let Some(batch) = batch {
             let Ok(repeated_id) = self.gate.append(batch, events) else { return false };
             self.repeated_id = self.repeated_id.or(repeated_id);
             self.wake_workers();
@@ -159,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_shared_log_keeps_to_the_buffer_and_wakes_nobody_without_clients() {
-        let mut feed = Feed::new(Bounds { pace: Pace::Fastest, buffer: 5 * COST, history: None });
+        let mut feed = Feed::new(Bounds { pace: Pace::Fastest, buffer: 5 * COST, history: None, young: None });
         for nth in 1..=20_u64 {
             assert!(feed.publish());
             let held = nth.min(5);
@@ -175,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_worker_is_woken_while_it_has_clients_and_finds_what_they_need() {
-        let mut feed = Feed::new(Bounds { pace: Pace::Input, buffer: 50 * COST, history: Some(3) });
+        let mut feed = Feed::new(Bounds { pace: Pace::Input, buffer: 50 * COST, history: Some(3), young: None });
         (0..10).for_each(|_| assert!(feed.publish()));
         let mut view = view();
         let admission = feed.gate.admission();
@@ -201,7 +213,7 @@ mod tests {
     fn a_stalled_client_does_not_stop_the_input_while_the_buffer_has_room() {
         for pace in [Pace::Fastest, Pace::Slowest] {
             let places = 2 * size_of::<usize>();
-            let mut feed = Feed::new(Bounds { pace, buffer: 5 * (COST + places), history: Some(0) });
+            let mut feed = Feed::new(Bounds { pace, buffer: 5 * (COST + places), history: Some(0), young: None });
             feed.gate.admission().join(0, 0, &mut view());
             (0..5).for_each(|nth| assert!(feed.publish(), "{nth}"));
             assert_eq!((feed.gate.held(), feed.gate.evict_before()), (5 * COST, 0));

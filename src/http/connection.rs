@@ -14,7 +14,7 @@
 //! [`Action`] says), [`Connection::handle_eof`], [`Connection::handle_error`]; for all connections
 //! [`Connection::handle_eviction`], [`Connection::handle_silence`], [`Connection::handle_end`],
 //! [`Connection::handle_timeout`] when [`Connection::poll_deadline`] has passed. After any of them it asks, in this order:
-//! [`Connection::poll_latest`], or [`Connection::stage_time`] and [`Connection::poll_segment`] or [`Connection::poll_write`]
+//! [`Connection::poll_latest`], or [`Connection::poll_prepare`], [`Connection::stage_gap`], [`Connection::stage_time`] and [`Connection::poll_segment`] or [`Connection::poll_write`]
 //! (write what they give, say with [`Connection::handle_written`] how much was taken; again, until nothing is pending or
 //! the socket is full), [`Connection::poll_content`] if the socket has room (have that piece of the file read, and some time later give it to [`Connection::handle_content`]),
 //! [`Connection::poll_shutdown`] (once the kernel has sent everything, shut down the write side and call
@@ -29,7 +29,7 @@ use super::service::{Accepted, RequestContext, Service};
 use super::stream::{NoticeForm, Opening};
 use crate::log::{Log, Range, StartingPoint};
 use crate::wire::chunk;
-use crate::wire::notice;
+use crate::wire::notice::{self, Notice};
 use crate::wire::request::{self, Version};
 use std::borrow::Cow;
 use std::fmt;
@@ -363,6 +363,45 @@ impl Connection {
             }
             _ => None,
         }
+    }
+
+    /// Where in the log a stream goes on that has nothing staged, and whether it has to know what is in an old batch there
+    /// ([`Log::prepare`]).
+    pub fn poll_prepare(&self, log: &Log) -> Option<(u64, bool)> {
+        match &self.state {
+            State::Stream(Stream { cursor, version, times, .. })
+                if self.staged.is_empty() && *cursor < log.end_offset() =>
+            {
+                Some((*cursor, times.is_some() || *version == Version::Http10))
+            }
+            _ => None,
+        }
+    }
+
+    /// Where the log lacks something, stages a notice of that, and goes on after it. A client that is in the middle of what
+    /// is lost is closed: half an event can't be taken back.
+    pub fn stage_gap(&mut self, log: &Log) {
+        let State::Stream(Stream { cursor, version, notices, .. }) = &mut self.state else { return };
+        if !self.staged.is_empty() {
+            return;
+        }
+        let Some(gap) = log.gap_at(*cursor) else { return };
+        if *cursor > gap.start {
+            self.state = State::Closed(CloseReason::Behind);
+            return;
+        }
+        let (mut text, mut staged) = (Vec::new(), Vec::new());
+        let notice = gap.records.map_or(Notice::Lost, Notice::Missed);
+        match notices {
+            NoticeForm::Comments => notice.write_comment(&mut text),
+            NoticeForm::Events => notice.write_event(&mut text),
+        }
+        match version {
+            Version::Http11 => chunk::write(&mut staged, text.len(), |out| out.extend_from_slice(&text)),
+            Version::Http10 => staged = text,
+        }
+        *cursor = gap.end;
+        self.staged = Cow::Owned(staged);
     }
 
     /// Stages the time at which the next entries were read, for a client that wants to know and doesn't yet. Every entry is

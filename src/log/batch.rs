@@ -2,25 +2,38 @@
 
 use super::memory::{Block, Memory};
 use super::own_ids::{Drafted, Held, OwnIds};
+use super::rows::{self, Index, Row};
 use super::segment::{Segment, Segments};
+use super::store::Store;
+use super::view::Log;
 use std::borrow::Cow;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Some entries of the log, back to back. Each entry is one whole chunk.
+///
+/// In a log that a store keeps ([`Store`]), batches that have become old are put together to larger ones that have
+/// neither bytes nor index in memory. They are read again when somebody needs them. And there may be gaps: batches
+/// whose entries are lost.
 #[derive(Debug)]
 pub struct Batch {
     /// Offset of the first byte in the log.
     start: u64,
     /// Number of the first entry; the log's first is 1.
     first: u64,
-    /// How many bytes its entries have.
+    /// Number of the last entry.
+    last: u64,
+    /// How many bytes its entries have. A gap has as many as what was there before, or one.
     len: usize,
-    /// Where each entry ends; and the entries themselves, unless a segment has them.
+    /// Where each entry ends, unless it is an old one; and the entries themselves, unless only a segment has them.
     block: Block,
     /// When it was read, in milliseconds since 1970.
     time: u64,
     segment: Option<Arc<Segment>>,
+    /// What there is to know in a log that a store keeps.
+    stored: Option<Box<Stored>>,
     /// Number of the latest entry up to here that is an event and no comment; 0 where there is none yet.
     last_event: u64,
     /// IDs that records brought with them, where they may.
@@ -29,6 +42,43 @@ pub struct Batch {
     last_own_id: u64,
     /// Where its memory is counted, and goes back to.
     memory: Arc<Memory>,
+}
+
+/// What there is to know of a batch in a log that a store keeps.
+#[derive(Debug)]
+struct Stored {
+    /// Its rows in the index of its segment.
+    rows: Range<u64>,
+    /// Whether it has neither bytes nor index in memory.
+    is_old: bool,
+    /// Whether its bytes are what was written: this program has written them, or checked them.
+    is_sound: AtomicBool,
+    /// Whether its entries are lost.
+    is_lost: AtomicBool,
+    /// Whether nobody knows how many entries were lost.
+    of_unknown_number: bool,
+}
+
+/// What is lost in a gap, for a client that comes to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Where in the log it begins and ends.
+    pub start: u64,
+    /// Where in the log it ends.
+    pub end: u64,
+    /// How many records are lost; `None` if nobody knows.
+    pub records: Option<u64>,
+}
+
+/// The bytes of a batch that has none in memory, and its index; or nothing.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Where the batch begins in the log.
+    pub start: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its index, if it is an old one.
+    pub index: Index,
 }
 
 impl Drop for Batch {
@@ -62,7 +112,7 @@ impl Batch {
 
     /// Number of the last entry.
     pub fn last(&self) -> u64 {
-        self.first + self.block.ends.len() as u64 - 1
+        self.last
     }
 
     /// Number of the latest entry up to the end of this batch that is an event; 0 where there is none yet.
@@ -91,9 +141,74 @@ impl Batch {
         self.time
     }
 
-    /// All bytes, unless a segment has them.
+    /// All bytes, unless only a segment has them.
     pub fn bytes(&self) -> Option<&[u8]> {
-        self.segment.is_none().then_some(&self.block.bytes)
+        (!self.block.bytes.is_empty()).then_some(&self.block.bytes)
+    }
+
+    /// Whether its index is not in memory, either.
+    pub fn is_old(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.is_old)
+    }
+
+    /// Whether its bytes can be sent from its segment as they are.
+    pub fn is_sound(&self) -> bool {
+        self.stored.as_ref().is_none_or(|stored| stored.is_sound.load(Ordering::Relaxed)) && self.gap().is_none()
+    }
+
+    /// What is lost, if it is a gap.
+    pub fn gap(&self) -> Option<Gap> {
+        let stored = self.stored.as_ref().filter(|stored| stored.is_lost.load(Ordering::Relaxed))?;
+        let records = (!stored.of_unknown_number).then(|| self.last - self.first + 1);
+        Some(Gap { start: self.start, end: self.end(), records })
+    }
+
+    /// Its bytes can't be read: it is a gap from now on. A batch that no store keeps has none.
+    pub fn lose(&self, error: &io::Error) {
+        if let (Some(stored), Some(segment)) = (&self.stored, &self.segment)
+            && !stored.is_lost.swap(true, Ordering::Relaxed)
+        {
+            segment.report_damage(segment.position(self.start), self.last - self.first + 1, error);
+        }
+    }
+
+    /// Reads its bytes from its segment, and checks them, if it is an old one. If that fails, it is a gap from now on.
+    pub fn load(&self, loaded: &mut Loaded) -> io::Result<()> {
+        let result = self.try_load(loaded);
+        if let Err(error) = &result {
+            loaded.bytes.clear();
+            self.lose(error);
+        }
+        result
+    }
+
+    fn try_load(&self, loaded: &mut Loaded) -> io::Result<()> {
+        let Some(segment) = self.segment.as_ref().filter(|_| self.gap().is_none()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        loaded.start = self.start;
+        loaded.bytes.clear();
+        loaded.bytes.resize(self.len, 0);
+        loaded.index = Index::default();
+        segment.read(self.start, &mut loaded.bytes)?;
+        if let Some(stored) = self.stored.as_ref().filter(|stored| stored.is_old) {
+            let rows = segment.rows(stored.rows.clone())?;
+            let index = rows::check(&loaded.bytes, segment.position(self.start), self.first..self.last + 1, &rows);
+            loaded.index =
+                index.map_err(|at| io::Error::other(format!("what is there from byte {at} on is damaged")))?;
+            stored.is_sound.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Where each of its entries ends, counted from its first byte.
+    fn with_ends<T>(&self, body: impl FnOnce(&[u32]) -> T) -> Option<T> {
+        if !self.is_old() {
+            return (!self.block.ends.is_empty()).then(|| body(&self.block.ends));
+        }
+        let mut loaded = Loaded::default();
+        self.load(&mut loaded).ok()?;
+        Some(body(&loaded.index.ends))
     }
 
     /// Where its memory is counted.
@@ -108,37 +223,178 @@ impl Batch {
 
     /// The bytes from this offset in the log up to that one, wherever they are.
     pub fn read(&self, start: u64, end: u64) -> io::Result<Cow<'_, [u8]>> {
-        match &self.segment {
-            None => Ok(Cow::Borrowed(&self.block.bytes[(start - self.start) as usize..(end - self.start) as usize])),
-            Some(segment) => {
+        match (self.bytes(), &self.segment) {
+            (Some(bytes), _) => Ok(Cow::Borrowed(&bytes[(start - self.start) as usize..(end - self.start) as usize])),
+            (None, Some(segment)) => {
                 let mut bytes = vec![0; (end - start) as usize];
                 segment.read(start, &mut bytes)?;
                 Ok(Cow::Owned(bytes))
             }
+            (None, None) => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
     /// The memory that it takes, in bytes, its index included.
     pub fn cost(&self) -> usize {
         let own_ids = self.own_ids.as_ref().map_or(0, Held::cost);
-        let in_segment = if self.segment.is_some() { self.len } else { 0 };
+        let in_segment = if self.segment.is_some() && self.block.bytes.is_empty() { self.len } else { 0 };
         in_segment + self.block.cost() + own_ids + BATCH_COST
     }
 
-    /// Offset in the log at which entry `number` of this batch begins.
+    /// The memory that it takes without its bytes in a segment, in bytes.
+    pub fn memory_cost(&self) -> usize {
+        self.block.cost() + BATCH_COST
+    }
+
+    /// Offset in the log at which entry `number` of this batch begins; that of the batch if it is a gap.
     pub fn entry_start(&self, number: u64) -> u64 {
         match (number - self.first) as usize {
             0 => self.start,
-            nth => self.start + u64::from(self.block.ends[nth - 1]),
+            nth => self.start + self.with_ends(|ends| u64::from(ends[nth - 1])).unwrap_or(0),
         }
     }
 
-    /// The entry that the byte at offset `at` is part of: where it begins and ends in the log.
-    pub fn entry_around(&self, at: u64) -> (u64, u64) {
+    /// The entry that the byte at offset `at` is part of: where it begins and ends in the log. `None` in a gap.
+    pub fn entry_around(&self, at: u64) -> Option<(u64, u64)> {
+        self.with_ends(|ends| self.entry_within(ends, at))
+    }
+
+    /// The same, for a batch whose entries end there.
+    pub fn entry_within(&self, ends: &[u32], at: u64) -> (u64, u64) {
         let within = at - self.start;
-        let nth = self.block.ends.partition_point(|&end| u64::from(end) <= within);
-        let start = if nth == 0 { 0 } else { self.block.ends[nth - 1] };
-        (self.start + u64::from(start), self.start + u64::from(self.block.ends[nth]))
+        let nth = ends.partition_point(|&end| u64::from(end) <= within);
+        let start = if nth == 0 { 0 } else { ends[nth - 1] };
+        (self.start + u64::from(start), self.start + u64::from(ends[nth]))
+    }
+
+    /// Whether `next`, which follows it, can be put together with it to one old batch: the same segment has both.
+    pub fn goes_with(&self, next: &Batch) -> bool {
+        match (&self.segment, &next.segment) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// These batches, which follow each other and go together ([`Batch::goes_with`]), as one that has nothing in memory. If
+    /// no segment has their bytes, that is a gap.
+    pub fn old(batches: &[Arc<Batch>]) -> Batch {
+        let (first, last) = (&batches[0], &batches[batches.len() - 1]);
+        let row = |batch: &Batch| batch.stored.as_ref().map_or(0..0, |stored| stored.rows.clone());
+        let is_lost = first.segment.is_none();
+        let stored = Stored {
+            rows: row(first).start..row(last).end,
+            is_old: true,
+            is_sound: true.into(),
+            is_lost: is_lost.into(),
+            of_unknown_number: false,
+        };
+        let own_ids = batches.iter().filter_map(|batch| batch.own_ids.as_ref()).filter(|_| !is_lost);
+        let batch = Batch {
+            start: first.start,
+            first: first.first,
+            last: last.last,
+            len: (last.end() - first.start) as usize,
+            block: Block::default(),
+            time: first.time,
+            segment: first.segment.clone(),
+            stored: Some(Box::new(stored)),
+            last_event: last.last_event,
+            own_ids: Held::again(own_ids),
+            last_own_id: last.last_own_id,
+            memory: Arc::clone(&first.memory),
+        };
+        batch.memory.count(batch.cost());
+        batch
+    }
+
+    /// A batch that a store has from before: these rows of the index of `segment`, the first and the last of which are
+    /// given. It begins at `start` of the log.
+    pub fn restored(
+        start: u64,
+        segment: Arc<Segment>,
+        rows: Range<u64>,
+        (first, last): (&Row, &Row),
+        memory: Arc<Memory>,
+    ) -> Batch {
+        let stored =
+            Stored { rows, is_old: true, is_sound: false.into(), is_lost: false.into(), of_unknown_number: false };
+        let batch = Batch {
+            start,
+            first: first.first,
+            last: last.last(),
+            len: (last.end() - first.position) as usize,
+            block: Block::default(),
+            time: first.time,
+            segment: Some(segment),
+            stored: Some(Box::new(stored)),
+            last_event: last.last_event,
+            own_ids: None,
+            last_own_id: last.last_own_id,
+            memory,
+        };
+        batch.memory.count(batch.cost());
+        batch
+    }
+
+    /// The entries of these numbers are lost, and maybe more, or fewer, if `of_unknown_number`. It comes after `before`, or
+    /// is the first of a log.
+    pub fn lost(
+        before: Option<&Batch>,
+        numbers: std::ops::RangeInclusive<u64>,
+        of_unknown_number: bool,
+        memory: Arc<Memory>,
+    ) -> Batch {
+        let stored =
+            Stored { rows: 0..0, is_old: true, is_sound: false.into(), is_lost: true.into(), of_unknown_number };
+        let batch = Batch {
+            start: before.map_or(0, Batch::end),
+            first: *numbers.start(),
+            last: *numbers.end(),
+            len: 1, // nobody is sent it; but it takes a place
+            block: Block::default(),
+            time: before.map_or(0, Batch::time),
+            segment: None,
+            stored: Some(Box::new(stored)),
+            last_event: before.map_or(0, Batch::last_event),
+            own_ids: None,
+            last_own_id: before.map_or(0, Batch::last_own_id),
+            memory,
+        };
+        batch.memory.count(batch.cost());
+        batch
+    }
+
+    /// The ID of the last entry that has one, of a batch that a store has from before.
+    pub fn last_id(&self) -> Option<String> {
+        let mut loaded = Loaded::default();
+        self.load(&mut loaded).ok()?;
+        let ends = &loaded.index.ends;
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let entries: Vec<_> =
+            starts.zip(ends).map(|(start, &end)| &loaded.bytes[start as usize..end as usize]).collect();
+        entries.into_iter().rev().find_map(rows::any_id).map(str::to_owned)
+    }
+
+    /// Looks into a batch that a store has from before for the IDs that its records brought, and makes them known.
+    pub fn find_own_ids(&mut self, index: &Arc<OwnIds>, run: super::id::Run) {
+        let mut loaded = Loaded::default();
+        if self.last_own_id < self.first || self.load(&mut loaded).is_err() {
+            return;
+        }
+        let (mut drafted, mut start) = (Drafted::new(Arc::clone(index)), 0);
+        for (&end, number) in loaded.index.ends.iter().zip(self.first..) {
+            let entry = &loaded.bytes[start as usize..end as usize];
+            if let Some(id) = rows::own_id(entry, run, number) {
+                drafted.note(number, id);
+            }
+            start = end;
+        }
+        let before = self.cost();
+        let mut held = drafted.finish();
+        held.enter();
+        self.own_ids = Some(held);
+        self.memory.count(self.cost() - before);
     }
 }
 
@@ -169,6 +425,12 @@ impl Draft {
     pub fn new(memory: Arc<Memory>) -> Draft {
         let block = memory.take();
         Draft { start: 0, first: 1, block, time: 0, last_event: 0, own_ids: None, last_own_id: 0, memory }
+    }
+
+    /// The same for the batch that comes after what `log` has.
+    pub fn after(self, log: &Log) -> Draft {
+        let (start, first) = (log.end_offset(), log.last() + 1);
+        Draft { start, first, last_event: log.last_event(), last_own_id: log.last_own_id(), ..self }
     }
 
     /// The same for a log whose records may bring IDs of their own.
@@ -252,12 +514,48 @@ impl Draft {
         if self.is_empty() {
             return None;
         }
-        let len = self.len();
         let segment = segments.and_then(|segments| segments.append(self.start, &self.block.bytes));
+        let in_memory = segment.is_none();
+        Some(self.batch(segment, None, in_memory))
+    }
+
+    /// The same in a log that `store` keeps: it has the batch before anybody can be sent it. The bytes stay in memory, too,
+    /// if they are wanted there, or if the store can't take them.
+    pub fn finish_in(&mut self, store: &Store, in_memory: bool) -> Option<Batch> {
+        if self.is_empty() {
+            return None;
+        }
+        let row = Row {
+            first: self.first,
+            entries: self.block.ends.len() as u32,
+            len: self.len() as u32,
+            position: 0,
+            time: self.time,
+            last_event: self.last_event,
+            last_own_id: self.last_own_id,
+            checksum: 0,
+        };
+        Some(match store.append(self.start, row, &self.block.bytes) {
+            Some((segment, row)) => {
+                let stored = Stored {
+                    rows: row..row + 1,
+                    is_old: false,
+                    is_sound: true.into(),
+                    is_lost: false.into(),
+                    of_unknown_number: false,
+                };
+                self.batch(Some(segment), Some(Box::new(stored)), in_memory)
+            }
+            None => self.batch(None, None, true),
+        })
+    }
+
+    fn batch(&mut self, segment: Option<Arc<Segment>>, stored: Option<Box<Stored>>, in_memory: bool) -> Batch {
+        let (len, last) = (self.len(), self.next() - 1);
         // A flood fills drafts, and each goes out as it is. A trickle makes small batches, which may be kept for long:
         // they are copies, so that they take what they are counted for, and the draft serves again.
         let block = match self.memory.is_well_filled(&self.block) {
-            _ if segment.is_some() => Block { bytes: Vec::new(), ends: self.block.ends.as_slice().into() },
+            _ if !in_memory => Block { bytes: Vec::new(), ends: self.block.ends.as_slice().into() },
             true => {
                 let next = self.memory.take_after(&self.block);
                 std::mem::replace(&mut self.block, next)
@@ -267,10 +565,12 @@ impl Draft {
         let batch = Batch {
             start: self.start,
             first: self.first,
+            last,
             len,
             block,
             time: self.time,
             segment,
+            stored,
             last_event: self.last_event,
             own_ids: self.own_ids.as_mut().map(Drafted::finish),
             last_own_id: self.last_own_id,
@@ -284,6 +584,6 @@ impl Draft {
         if self.block.bytes.capacity() > 2 * self.memory.block() {
             self.block = self.memory.take(); // one large record had made it grow
         }
-        Some(batch)
+        batch
     }
 }

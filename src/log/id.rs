@@ -1,6 +1,7 @@
 //! Event IDs of our own: `RUN-N`, record `N` of the run `RUN`.
 //!
-//! The run's token is new at every start, so that an ID of an earlier run is never taken for one of this run.
+//! The run's token is new at every start, so that an ID of an earlier run is never taken for one of this run. With a
+//! store a run goes on after a restart.
 //! IDs consist of `[A-Za-z0-9-]` alone: then `Last-Event-ID` needs no preflight (Fetch, CORS-safelisted headers).
 
 use std::fmt;
@@ -21,6 +22,12 @@ impl Run {
             seed /= 62;
             digit
         }))
+    }
+
+    /// The token that `text` is.
+    pub fn parse(text: &str) -> Option<Run> {
+        let token: [u8; LENGTH] = text.as_bytes().try_into().ok()?;
+        token.iter().all(u8::is_ascii_alphanumeric).then_some(Run(token))
     }
 
     /// The number in `text` if it is an ID of this run, else `None`. Outer blanks don't count: a header loses them.

@@ -135,6 +135,20 @@ impl Held {
         first_repeat
     }
 
+    /// The IDs of all of these, which are in the index, held once more, for a batch that takes the place of theirs.
+    pub fn again<'a>(all: impl Iterator<Item = &'a Held>) -> Option<Held> {
+        let mut all = all.peekable();
+        let index = Arc::clone(&all.peek()?.index);
+        let places: Box<[Place]> = all.flat_map(|held| held.places.iter().copied()).collect();
+        let mut entries = index.entries();
+        for place in &places {
+            let known = entries.entry(place.hash).or_insert(Known { entry: place.entry, held: 0, repeats: false });
+            known.held += 1;
+        }
+        drop(entries);
+        Some(Held { index, places, entered: true })
+    }
+
     /// The number of the latest entry before `entry` that has an ID.
     pub fn before(&self, entry: u64) -> Option<u64> {
         let nth = self.places.partition_point(|place| place.entry < entry);

@@ -9,12 +9,16 @@
 //! that don't read would otherwise each have a copy in the kernel.
 //!
 //! A segment is a file in memory (Linux, `memfd_create(2)`). Where that or `sendfile` is refused (another system, a
-//! sandbox), batches stay in our own memory.
+//! sandbox), batches stay in our own memory. Or it is a file in the folder of a store, with an index beside it
+//! ([`super::store`]).
 
 use super::memory::Memory;
+use super::rows::Row;
+use super::store::Files;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -29,6 +33,8 @@ pub struct Segment {
     file: File,
     /// Offset in the log of its first byte.
     start: u64,
+    /// What belongs to it in the folder of a store.
+    files: Option<Files>,
 }
 
 impl fmt::Debug for Segment {
@@ -42,12 +48,41 @@ impl Segment {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
             let file = rustix::fs::memfd_create("sse-pipe", rustix::fs::MemfdFlags::CLOEXEC)?;
-            Ok(Segment { file: file.into(), start })
+            Ok(Segment { file: file.into(), start, files: None })
         }
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         {
             let _ = start;
             Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    /// One of a store.
+    pub(super) fn stored(file: File, start: u64, files: Files) -> Segment {
+        Segment { file, start, files: Some(files) }
+    }
+
+    /// What belongs to it in the folder of a store.
+    pub(super) fn files(&self) -> Option<&Files> {
+        self.files.as_ref()
+    }
+
+    /// These rows of its index; `None` for each that is damaged.
+    pub fn rows(&self, rows: Range<u64>) -> io::Result<Vec<Option<Row>>> {
+        self.files.as_ref().map_or(Ok(Vec::new()), |files| files.rows(rows))
+    }
+
+    /// What is at `position`, this many records, can't be read.
+    pub fn report_damage(&self, position: u64, records: u64, error: &io::Error) {
+        if let Some(files) = &self.files {
+            files.report_damage(position, records, error);
+        }
+    }
+
+    /// It is not needed any more, after a restart, either. Whoever is still sent from it is not disturbed.
+    pub fn remove(&self) {
+        if let Some(files) = &self.files {
+            files.remove();
         }
     }
 

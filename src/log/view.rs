@@ -3,7 +3,7 @@
 //! One view has everything that anybody may still need; each worker has one of its own, of what its clients need. All hold
 //! the same batches, so that appending and evicting cost a pointer, and reading costs no lock.
 
-use super::batch::Batch;
+use super::batch::{Batch, Gap, Loaded};
 use super::id::Run;
 use super::own_ids::{self, Known, OwnIds};
 use super::segment::Segment;
@@ -42,9 +42,14 @@ pub struct Log {
     last_event: u64,
     /// Number of the last entry that brought an ID with it; 0 before the first.
     last_own_id: u64,
-    /// The bytes of a batch that a segment has, for a client that can't be sent them from there; and where they begin.
-    loaded: Vec<u8>,
-    loaded_start: u64,
+    /// Where the old batches end, which have nothing in memory: those that a store has put together.
+    old_end: u64,
+    /// What the batches after them take in memory, in bytes.
+    young: usize,
+    /// Numbers of entries that are lost, as far as they are held: the first one and the last.
+    lost: VecDeque<(u64, u64)>,
+    /// A batch that only a segment has, for a client that can't be sent it from there.
+    loaded: Loaded,
     /// Whether nothing can be sent from segments.
     files_refused: bool,
 }
@@ -96,10 +101,24 @@ impl Log {
             last: 0,
             last_event: 0,
             last_own_id: 0,
-            loaded: Vec::new(),
-            loaded_start: 0,
+            old_end: 0,
+            young: 0,
+            lost: VecDeque::new(),
+            loaded: Loaded::default(),
             files_refused: false,
         }
+    }
+
+    /// The same with what a store has from before: these batches, and the number that was given last.
+    pub fn with(mut self, batches: Vec<Batch>, last: u64) -> Log {
+        (self.last, self.last_event) = (last, last);
+        if let Some(first) = batches.first() {
+            self.last = first.first() - 1;
+        }
+        for batch in batches {
+            self.append(Arc::new(batch));
+        }
+        self
     }
 
     /// Takes the batch that follows the last one.
@@ -107,16 +126,76 @@ impl Log {
         debug_assert_eq!((batch.start(), batch.first()), (self.end_offset, self.last + 1), "batches come in order");
         (self.end_offset, self.last, self.last_event) = (batch.end(), batch.last(), batch.last_event());
         self.last_own_id = batch.last_own_id();
+        self.push(batch);
+    }
+
+    fn push(&mut self, batch: Arc<Batch>) {
         self.cost += batch.cost();
+        if batch.is_old() {
+            self.old_end = batch.end();
+            if batch.gap().is_some() {
+                self.lost.push_back((batch.first(), batch.last()));
+            }
+        } else {
+            self.young += batch.memory_cost();
+        }
         self.batches.push_back(batch);
+    }
+
+    fn has_let_go_of(&mut self, batch: &Batch) {
+        self.cost -= batch.cost();
+        if !batch.is_old() {
+            self.young -= batch.memory_cost();
+        }
     }
 
     /// Lets go of every batch that lies before `offset` as a whole.
     pub fn evict(&mut self, offset: u64) {
-        while let Some(batch) = self.batches.front().filter(|batch| batch.end() <= offset) {
-            self.cost -= batch.cost();
-            self.batches.pop_front();
+        while self.batches.front().is_some_and(|batch| batch.end() <= offset) {
+            let batch = self.batches.pop_front().expect("there is one");
+            self.has_let_go_of(&batch);
         }
+        while self.lost.front().is_some_and(|lost| lost.1 < self.first()) {
+            self.lost.pop_front();
+        }
+    }
+
+    /// The same for good: a store lets go of it, too.
+    pub fn evict_for_good(&mut self, offset: u64) {
+        while let Some(batch) = self.batches.front().filter(|batch| batch.end() <= offset).cloned() {
+            self.evict(batch.end());
+            if let Some(segment) = batch.segment()
+                && self
+                    .batches
+                    .front()
+                    .is_none_or(|next| !next.segment().is_some_and(|next| Arc::ptr_eq(next, segment)))
+            {
+                segment.remove();
+            }
+        }
+    }
+
+    /// If what is in memory takes more than `most` bytes, puts the oldest batches together to old ones of about `block`
+    /// bytes, which have nothing there, until it takes half as much.
+    pub fn age(&mut self, most: usize, block: usize) {
+        if self.young <= most {
+            return;
+        }
+        let nth = self.batches.partition_point(|batch| batch.end() <= self.old_end);
+        let mut young = self.batches.split_off(nth);
+        while self.young > most / 2 && !young.is_empty() {
+            let mut len = 0;
+            let together = young.iter().take_while(|batch| {
+                let goes =
+                    batch.goes_with(&young[0]) && (len == 0 || len + batch.end() - batch.start() <= block as u64);
+                len += batch.end() - batch.start();
+                goes
+            });
+            let together: Vec<_> = young.drain(..together.count()).collect();
+            together.iter().for_each(|batch| self.has_let_go_of(batch));
+            self.push(Arc::new(Batch::old(&together)));
+        }
+        self.batches.append(&mut young);
     }
 
     /// Goes on as far as `other`, another view of the same log, does, and holds what lies behind `offset`, as far as either
@@ -125,17 +204,33 @@ impl Log {
         self.evict(offset);
         let goes_on = self.start_offset() <= offset && self.end_offset >= other.start_offset();
         if !goes_on {
-            self.batches.clear();
-            self.cost = 0;
+            self.clear();
+        }
+        // What has been put together there since takes the place of its parts.
+        if other.old_end > self.old_end {
+            while self.batches.back().is_some_and(|batch| batch.start() >= self.old_end) {
+                let batch = self.batches.pop_back().expect("there is one");
+                self.has_let_go_of(&batch);
+                self.end_offset = batch.start();
+            }
+            if self.end_offset < other.start_offset() {
+                self.clear(); // what it had beyond has been evicted for good
+            }
         }
         let from = if self.batches.is_empty() { offset } else { self.end_offset };
         let nth = other.batches.partition_point(|batch| batch.end() <= from);
         for batch in other.batches.range(nth..) {
-            self.cost += batch.cost();
-            self.batches.push_back(Arc::clone(batch));
+            self.push(Arc::clone(batch));
         }
+        self.old_end = other.old_end;
         (self.end_offset, self.last, self.last_event) = (other.end_offset, other.last, other.last_event);
         self.last_own_id = other.last_own_id;
+    }
+
+    fn clear(&mut self) {
+        self.batches.clear();
+        self.lost.clear();
+        (self.cost, self.young) = (0, 0);
     }
 
     /// Where the log begins once enough of the oldest batches are evicted for the others and `more` to fit into `most`
@@ -153,6 +248,21 @@ impl Log {
             start = batch.end();
         }
         start
+    }
+
+    /// Number of the last entry that was ever appended; 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Number of the last entry that is an event; 0 before the first.
+    pub fn last_event(&self) -> u64 {
+        self.last_event
+    }
+
+    /// Number of the last entry that brought an ID with it; 0 before the first.
+    pub fn last_own_id(&self) -> u64 {
+        self.last_own_id
     }
 
     /// Offset just after the oldest batch; `u64::MAX` if none is held.
@@ -177,7 +287,14 @@ impl Log {
 
     /// Number of the first of the latest `entries` entries, as far as they are held.
     pub fn first_of_latest(&self, entries: u64) -> u64 {
-        self.first().max((self.last + 1).saturating_sub(entries))
+        let mut first = (self.last + 1).saturating_sub(entries);
+        for &(lost, last) in self.lost.iter().rev() {
+            if last < first {
+                break;
+            }
+            first = first.saturating_sub(last - lost + 1); // they are none
+        }
+        self.first().max(first)
     }
 
     /// Offset of entry `number`, which is held, or the end offset for the next to come.
@@ -230,7 +347,7 @@ impl Log {
     /// The ID that entry `number` has, where it is held.
     fn own_id(&self, number: u64) -> Option<String> {
         let batch = self.batches.get(self.batches.partition_point(|batch| batch.last() < number))?;
-        let (start, end) = batch.entry_around(batch.entry_start(number.max(batch.first())));
+        let (start, end) = batch.entry_around(batch.entry_start(number.max(batch.first())))?;
         // A segment that can't be read is as good as evicted.
         let entry = batch.read(start, end).ok()?;
         event::id(&entry[chunk::data(&entry)]).map(str::to_owned)
@@ -302,23 +419,60 @@ impl Log {
         self.between(cursor, self.end_offset)
     }
 
-    /// The same as far as `until`, where a batch ends.
+    /// The same as far as `until`.
     pub fn between(&self, cursor: u64, until: u64) -> impl Iterator<Item = &[u8]> {
         debug_assert!(cursor >= self.start_offset(), "what is gone is never skipped");
         let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
-        self.batches.range(nth..).take_while(move |batch| batch.end() <= until).map_while(move |batch| {
-            let skip = cursor.saturating_sub(batch.start()) as usize;
-            Some(&self.bytes_of(batch)?[skip..])
+        self.batches.range(nth..).take_while(move |batch| batch.start() < until).map_while(move |batch| {
+            let (from, to) = (cursor.max(batch.start()), until.min(batch.end()));
+            self.bytes_of(batch)?.get((from - batch.start()) as usize..(to - batch.start()) as usize)
         })
     }
 
     /// When the entry at `cursor` was read, in milliseconds since 1970, and the offset up to which all that follows was
-    /// read then, too, as far as that is looked at. `None` at the end.
+    /// read then, too, as far as that is looked at. `None` at the end, and where it is not loaded.
     pub fn time_at(&self, cursor: u64) -> Option<(u64, u64)> {
         let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
-        let time = self.batches.get(nth)?.time();
-        let same = self.batches.range(nth..).take(SAME_TIME).take_while(|batch| batch.time() == time);
+        let batch = self.batches.get(nth)?;
+        if batch.is_old() {
+            let times = &self.loaded_of(batch)?.index.times;
+            let within = cursor - batch.start();
+            let mut after = times.iter().skip_while(|&&(end, _)| u64::from(end) <= within);
+            let &(end, time) = after.next()?;
+            let end = after.take_while(|next| next.1 == time).last().map_or(end, |same| same.0);
+            return Some((time, batch.start() + u64::from(end)));
+        }
+        let time = batch.time();
+        let same =
+            self.batches.range(nth..).take(SAME_TIME).take_while(|batch| !batch.is_old() && batch.time() == time);
         Some((time, same.last()?.end()))
+    }
+
+    /// What is lost at `cursor`. A client that is inside of it can't go on.
+    pub fn gap_at(&self, cursor: u64) -> Option<Gap> {
+        if self.old_end <= cursor {
+            return None;
+        }
+        self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor))?.gap()
+    }
+
+    /// Sees to it that what is at `cursor` can be sent: an old batch that nobody has looked into yet is checked, and turns
+    /// out to be a gap if it is damaged. `index`: when its entries were read, or where they end, is needed, too.
+    pub fn prepare(&mut self, cursor: u64, index: bool) {
+        if self.old_end <= cursor {
+            return;
+        }
+        let Some(batch) = self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor)) else { return };
+        let is_needed = batch.is_old() && batch.gap().is_none() && (index || !batch.is_sound());
+        if is_needed && self.loaded_of(batch).is_none() {
+            let _ = batch.load(&mut self.loaded); // then it is a gap
+        }
+    }
+
+    /// What is at `cursor` could not be sent from its segment. Whether that was because it can't be read: then it is a gap.
+    pub fn cannot_read(&self, cursor: u64) -> bool {
+        let batch = self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor));
+        batch.is_some_and(|batch| batch.load(&mut Loaded::default()).is_err() && batch.gap().is_some())
     }
 
     /// From now on nothing is sent from segments, and nothing new goes there: the system refuses.
@@ -338,10 +492,11 @@ impl Log {
         let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
         let mut batches = self.batches.range(nth..);
         let first = batches.next()?;
-        let segment = first.segment()?;
+        let segment = first.segment().filter(|_| first.bytes().is_none() && first.is_sound())?;
         let mut end = first.end();
         for batch in batches {
-            if end - cursor >= most as u64 || !batch.segment().is_some_and(|other| Arc::ptr_eq(segment, other)) {
+            let is_there = || batch.segment().is_some_and(|other| Arc::ptr_eq(segment, other));
+            if end - cursor >= most as u64 || !is_there() || batch.bytes().is_some() || !batch.is_sound() {
                 break;
             }
             end = batch.end();
@@ -354,20 +509,22 @@ impl Log {
     pub fn load(&mut self, cursor: u64) -> io::Result<()> {
         let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
         let Some(batch) = self.batches.get(nth) else { return Ok(()) };
-        let Some(segment) = batch.segment().filter(|_| self.bytes_of(batch).is_none()) else { return Ok(()) };
-        self.loaded.clear();
-        self.loaded.resize((batch.end() - batch.start()) as usize, 0);
-        let read = segment.read(batch.start(), &mut self.loaded);
-        self.loaded_start = batch.start();
-        if read.is_err() {
-            self.loaded.clear();
+        if batch.segment().is_none() || self.bytes_of(batch).is_some() {
+            return Ok(());
         }
-        read
+        batch.load(&mut self.loaded)
+    }
+
+    fn loaded_of(&self, batch: &Batch) -> Option<&Loaded> {
+        let is_loaded = !self.loaded.bytes.is_empty() && batch.start() == self.loaded.start;
+        // One of its parts may have been loaded before they were put together.
+        let is_whole = self.loaded.bytes.len() as u64 == batch.end() - batch.start();
+        let has_index = !batch.is_old() || !self.loaded.index.ends.is_empty();
+        (is_loaded && is_whole && has_index).then_some(&self.loaded)
     }
 
     fn bytes_of<'a>(&'a self, batch: &'a Batch) -> Option<&'a [u8]> {
-        let is_loaded = !self.loaded.is_empty() && batch.start() == self.loaded_start;
-        batch.bytes().or(is_loaded.then_some(self.loaded.as_slice()))
+        batch.bytes().or_else(|| Some(self.loaded_of(batch)?.bytes.as_slice()))
     }
 
     /// The entry that the byte at `cursor` is part of, from its first byte to its last: where it begins in the
@@ -375,8 +532,11 @@ impl Log {
     pub fn entry_at(&self, cursor: u64) -> Option<(u64, &[u8])> {
         debug_assert!(cursor >= self.start_offset(), "what is gone is never skipped");
         let batch = self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor))?;
-        let (start, end) = batch.entry_around(cursor);
         let bytes = self.bytes_of(batch)?;
+        let (start, end) = match batch.is_old() {
+            true => batch.entry_within(&self.loaded_of(batch)?.index.ends, cursor),
+            false => batch.entry_around(cursor)?,
+        };
         Some((start, &bytes[(start - batch.start()) as usize..(end - batch.start()) as usize]))
     }
 

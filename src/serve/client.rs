@@ -89,9 +89,20 @@ impl Client {
         if let Some(slice) = self.connection.poll_latest(log) {
             return (!slice.is_empty()).then(|| (slice.len(), self.socket.write(slice)));
         }
+        if let Some((cursor, index)) = self.connection.poll_prepare(log) {
+            log.prepare(cursor, index);
+        }
+        self.connection.stage_gap(log);
         self.connection.stage_time(log);
         if let Some(range) = self.connection.poll_segment(log, WRITE_BUDGET) {
             match self.socket.send_file(range.segment.file(), range.position, range.len) {
+                // A file of a store may have become shorter, or the disk may fail: what is there is lost from now on.
+                Some(result)
+                    if may_be_the_file(&result)
+                        && self.connection.cursor().is_some_and(|cursor| log.cannot_read(cursor)) =>
+                {
+                    return Some((0, Err(ErrorKind::Interrupted.into())));
+                }
                 Some(result) => return Some((range.len, result)),
                 None => log.refuse_files(),
             }
@@ -110,6 +121,18 @@ impl Client {
     /// Whether it is a stream that has everything, so that nothing is to be done before there is more.
     pub(super) fn waits_for_more(&self, log: &Log) -> bool {
         self.writable && self.connection.cursor() == Some(log.end_offset()) && !self.connection.has_pending(log)
+    }
+}
+
+/// Whether that may be what came of sending from a file that can't be read.
+fn may_be_the_file(result: &io::Result<usize>) -> bool {
+    use ErrorKind::*;
+    match result {
+        Ok(sent) => *sent == 0,
+        Err(error) => !matches!(
+            error.kind(),
+            WouldBlock | Interrupted | OutOfMemory | BrokenPipe | ConnectionReset | NotConnected
+        ),
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Notice {
     MissedUnknown,
     /// The last event ID was given more than once, and not all events with it are held, so the number is unknown too.
     MissedAmbiguous,
+    /// Events of a store are lost (`--store`), and nobody knows how many.
+    Lost,
     /// A record was skipped; the notice stands in its place.
     Skipped {
         /// The number of the record.
@@ -62,7 +64,7 @@ impl Notice {
     pub fn write_event(&self, out: &mut Vec<u8>) {
         let missed = match self {
             Notice::Missed(events) => events.to_string(),
-            Notice::MissedUnknown | Notice::MissedAmbiguous => "null".to_owned(),
+            Notice::MissedUnknown | Notice::MissedAmbiguous | Notice::Lost => "null".to_owned(),
             Notice::Skipped { .. } => "1".to_owned(),
         };
         out.extend_from_slice(format!("event: gap\ndata: {{\"missed\": {missed}}}\n\n").as_bytes());
@@ -103,6 +105,7 @@ impl fmt::Display for Notice {
             Notice::MissedAmbiguous => {
                 f.write_str("events missed, nobody knows how many: this last event ID was given more than once")
             }
+            Notice::Lost => f.write_str("events missed, nobody knows how many: they are lost"),
             Notice::Skipped { record, why: Skipped::TooLong { size, max } } => {
                 write!(f, "record {record} skipped: {size} bytes are more than --max-record {max}")
             }
@@ -130,6 +133,7 @@ mod tests {
             skipped(Skipped::TooLarge { size: usize::MAX }),
             skipped(Skipped::NotJson { line: u64::MAX, column: u64::MAX }),
             Notice::MissedAmbiguous,
+            Notice::Lost,
         ] {
             assert!(Notice::is_in(&notice.to_string()), "{notice}");
         }

@@ -33,6 +33,7 @@ mod resume;
 mod samples;
 mod segments;
 mod status;
+mod store;
 mod support;
 mod tee;
 mod token;

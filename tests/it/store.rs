@@ -1,0 +1,395 @@
+//! `--store` (behaviour 5.7): the log in a folder. However the program ends, clients go on where they were, and no ID is
+//! given twice.
+//!
+//! The long form of the kills, with SSE_PIPE_STORE_ROUNDS=200 SSE_PIPE_STORE_CLIENTS=50 before `cargo test --test it
+//! store::`.
+
+use crate::support::client::{Client, Event};
+use crate::support::files::Folder;
+use crate::support::places::busy;
+use crate::support::program::{BINARY, Program, run};
+use crate::support::random::Random;
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions, read, read_dir, read_to_string, write};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+fn store_in(folder: &Folder) -> String {
+    folder.0.join("store").to_str().expect("is text").to_owned()
+}
+
+/// A program that keeps its events there.
+#[track_caller]
+fn start(store: &str, args: &[&str]) -> Program {
+    Program::start(&[&["--store", store], args].concat())
+}
+
+/// A program with an empty input that serves what is there.
+#[track_caller]
+fn serve(store: &str) -> Program {
+    Program::start_with(&["--store", store, "--at-eof", "serve"], Stdio::null())
+}
+
+/// A client that has this ID.
+#[track_caller]
+fn resume(program: &Program, id: &str) -> Client {
+    program.stream_with("/events", &format!("Last-Event-ID: {id}\r\n"))
+}
+
+/// All events to the end of the stream.
+#[track_caller]
+fn all(mut client: Client) -> (Vec<Event>, Vec<String>) {
+    let events = std::iter::from_fn(|| client.next_event()).collect();
+    (events, std::mem::take(&mut client.comments))
+}
+
+/// The only file of the store with such an end.
+#[track_caller]
+fn file(store: &str, end: &str) -> PathBuf {
+    let mut paths: Vec<_> =
+        read_dir(store).expect("is a folder").map(|entry| entry.expect("can be listed").path()).collect();
+    paths.retain(|path| path.to_str().expect("is text").ends_with(end));
+    assert_eq!(paths.len(), 1, "{store}: {paths:?}");
+    paths.remove(0)
+}
+
+/// Writes records one at a time, each a batch of its own, and returns their IDs.
+#[track_caller]
+fn feed(program: &mut Program, client: &mut Client, records: impl IntoIterator<Item = usize>) -> Vec<String> {
+    let one = |n: usize| {
+        program.write(format!("{n}\n"));
+        let event = client.next_event().expect("it goes on");
+        assert_eq!(event.data, n.to_string());
+        event.id
+    };
+    records.into_iter().map(one).collect()
+}
+
+#[test]
+fn history_and_ids_go_on_after_every_kind_of_end() {
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let mut ids = Vec::new();
+    for (round, signal) in ["KILL", "TERM", "KILL", "KILL", "INT"].into_iter().enumerate() {
+        let mut program = start(&store, &[]);
+        let mut client = program.stream();
+        let first = round * 10 + 1;
+        assert_eq!(client.data(first - 1), (1..first).map(|n| n.to_string()).collect::<Vec<_>>(), "the history");
+        ids.extend(feed(&mut program, &mut client, first..first + 10));
+        program.signal(signal);
+        program.end();
+    }
+    let mode = std::fs::metadata(&store).expect("is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let run = ids[0].strip_suffix("-1").expect("is the first").to_owned();
+    assert_eq!(ids, (1..=50).map(|n| format!("{run}-{n}")).collect::<Vec<_>>());
+    let program = serve(&store);
+    for (nth, id) in ids.iter().enumerate().take(49) {
+        let (events, comments) = all(resume(&program, id));
+        let came: Vec<_> = events.into_iter().map(|event| event.id).collect();
+        assert_eq!((came.as_slice(), comments), (&ids[nth + 1..], vec![]), "after {id}");
+    }
+    let times = program.stream_with("/events?times=event", "");
+    assert_eq!(all(times).0.iter().filter(|event| event.event.is_empty()).count(), 50);
+    let old = program.request("GET /events HTTP/1.0\r\n\r\n");
+    assert_eq!(all(old).0.last().map(|event| event.id.clone()), ids.last().cloned(), "without chunks");
+    drop(program);
+    let (code, told, errors) = run_store(&store, &["--last-id"]);
+    assert_eq!((code, told.trim_end(), errors.as_str()), (Some(0), ids[49].as_str(), ""));
+}
+
+/// Runs it with an empty input to its end.
+#[track_caller]
+fn run_store(store: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    run(&[&["--port", "0", "--store", store], args].concat(), Stdio::null())
+}
+
+#[test]
+fn killed_at_any_moment_it_repeats_and_loses_nothing() {
+    let _places = busy();
+    let number = |name: &str, or: usize| std::env::var(name).ok().map_or(or, |n| n.parse().expect("a number"));
+    let (rounds, clients) = (number("SSE_PIPE_STORE_ROUNDS", 6), number("SSE_PIPE_STORE_CLIENTS", 8));
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let mut random = Random::new();
+    let seed = random.0;
+    let mut got: Vec<Vec<Event>> = vec![Vec::new(); clients];
+    for round in 0..rounds {
+        let mut program = start(&store, &["--buffer", "1GiB"]);
+        let mut stdin = program.take_stdin();
+        let kill_after = random.within(0..=20_000) as usize;
+        let producer = thread::spawn(move || {
+            for n in 0..20_000 {
+                // Now a line, now a block of them: batches of every size.
+                if writeln!(stdin, "{round} {n} {}", "x".repeat(n * 7 % 100)).is_err() {
+                    return None;
+                }
+            }
+            Some(stdin) // it stays open
+        });
+        let most = AtomicUsize::new(0);
+        let signal = if round % 4 == 3 { "TERM" } else { "KILL" };
+        thread::scope(|scope| {
+            for got in &mut got {
+                let most = &most;
+                let mut client = match got.last() {
+                    Some(event) => resume(&program, &event.id),
+                    None => program.stream(),
+                };
+                scope.spawn(move || {
+                    let mut new = 0;
+                    while let Some(event) = client.next_event() {
+                        got.push(event);
+                        new += 1;
+                        most.fetch_max(new, Ordering::Relaxed);
+                    }
+                    let notices: Vec<_> = client.comments.iter().filter(|comment| !comment.is_empty()).collect();
+                    assert!(notices.is_empty(), "SSE_PIPE_SEED={seed}, round {round}: {notices:?}");
+                });
+            }
+            while most.load(Ordering::Relaxed) < kill_after {
+                thread::yield_now();
+            }
+            program.signal(signal);
+        });
+        program.end();
+        producer.join().expect("it has not panicked");
+    }
+    let program = Program::start_with(&["--store", &store, "--buffer", "1GiB", "--at-eof", "serve"], Stdio::null());
+    let (whole, comments) = all(program.stream());
+    assert_eq!(comments, Vec::<String>::new(), "SSE_PIPE_SEED={seed}");
+    let ids: HashSet<_> = whole.iter().map(|event| &event.id).collect();
+    assert_eq!(ids.len(), whole.len(), "SSE_PIPE_SEED={seed}: an ID was given twice");
+    for (nth, got) in got.iter().enumerate() {
+        let start = whole.iter().position(|event| Some(event) == got.first()).unwrap_or(0);
+        let same = got.iter().zip(&whole[start..]).take_while(|(got, want)| got == want).count();
+        assert_eq!(same, got.len(), "SSE_PIPE_SEED={seed}: client {nth} has something else after {same} events");
+        assert!(start + got.len() <= whole.len());
+    }
+    println!("{rounds} rounds, {clients} clients, {} events, the first client has {}", whole.len(), got[0].len());
+}
+
+#[test]
+fn one_process_at_a_time_has_it_and_what_belongs_to_others_is_refused_and_left_alone() {
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let program = start(&store, &[]);
+    let (code, _, errors) = run_store(&store, &[]);
+    let want = format!("sse-pipe: --store {store}: it is in use by process {}\n", program.pid());
+    assert_eq!((code, errors), (Some(1), want));
+    drop(program);
+    assert_eq!(run_store(&store, &["--last-id"]).0, Some(1), "there is none");
+
+    let notes = folder.0.join("notes");
+    std::fs::create_dir(&notes).expect("a folder");
+    write(notes.join("mine.txt"), "hello").expect("can be written");
+    let (code, _, errors) = run_store(notes.to_str().expect("is text"), &[]);
+    assert!(code == Some(1) && errors.contains("mine.txt is not a file of sse-pipe"), "{errors}");
+    assert_eq!(read_dir(&notes).expect("is a folder").count(), 1, "nothing was added");
+
+    for (name, bytes, want) in [
+        ("state", &b"sse-pipe store 2\nwhatever\n"[..], "is of another version"),
+        ("state", b"a state of somebody else", "is not a file of sse-pipe"),
+        ("00000000000000000001.chunks", b"GIF89a", "is not a file of sse-pipe"),
+    ] {
+        let folder = Folder::new();
+        let path = folder.0.join(name);
+        write(&path, bytes).expect("can be written");
+        let (code, _, errors) = run_store(folder.0.to_str().expect("is text"), &[]);
+        assert!(code == Some(1) && errors.contains(want) && errors.contains(name), "{name}: {errors}");
+        assert_eq!(read(&path).expect("is still there"), bytes);
+    }
+    let (code, _, errors) = run_store("/no/such/folder", &[]);
+    assert!(code == Some(1) && errors.contains("--store /no/such/folder: cannot make this folder"), "{errors}");
+    let (code, _, errors) = run(&["--last-id"], Stdio::null());
+    assert!(code == Some(2) && errors.contains("--store"), "{errors}");
+}
+
+/// A store with ten events, and their IDs.
+#[track_caller]
+fn of_ten(store: &str) -> Vec<String> {
+    let mut program = start(store, &[]);
+    let mut client = program.stream();
+    let ids = feed(&mut program, &mut client, 1..=10);
+    program.signal("KILL");
+    program.end();
+    ids
+}
+
+fn cut(path: &Path, by: u64) {
+    let file = OpenOptions::new().write(true).open(path).expect("can be opened");
+    let len = file.metadata().expect("is a file").len();
+    file.set_len(len - by).expect("can be cut");
+}
+
+#[test]
+fn a_torn_end_is_cut_and_reported_and_its_ids_are_never_given_again() {
+    // What is cut of the events; and of the index, as a power cut may take less or more of it.
+    for (chunks, index) in [(3, 0), (40, 0), (40, 56), (40, 112), (100, 3 * 56 + 7), (3, 5 * 56)] {
+        let folder = Folder::new();
+        let store = store_in(&folder);
+        let ids = of_ten(&store);
+        cut(&file(&store, ".chunks"), chunks);
+        cut(&file(&store, ".index"), index);
+        let mut program = start(&store, &[]);
+        assert!(
+            program.told.iter().any(|line| line.contains(".chunks: it ends inside a record")),
+            "{:?}",
+            program.told
+        );
+        assert!(program.told.iter().any(|line| line.contains("records are lost")), "{:?}", program.told);
+        let mut client = program.stream();
+        program.write("new\n");
+        let mut events = Vec::new();
+        while events.last().is_none_or(|event: &Event| event.data != "new") {
+            events.push(client.next_event().expect("it goes on"));
+        }
+        let new = events.pop().expect("there is one");
+        assert!(!ids.contains(&new.id), "{chunks}, {index}: {new:?} was given before");
+        assert!((5..10).contains(&events.len()), "{chunks}, {index}: {events:?}");
+        let lost = 10 - events.len();
+        assert_eq!(client.comments, [format!("{lost} events missed")], "{chunks}, {index}");
+        // A client that had the last one.
+        let mut client = resume(&program, &ids[9]);
+        assert_eq!(client.next_event(), Some(new), "{chunks}, {index}");
+        program.signal("TERM");
+        assert_eq!(program.end().code(), None);
+    }
+}
+
+/// `state` as if the machine had been started anew since.
+fn after_another_boot(store: &str) {
+    let path = Path::new(store).join("state");
+    let text = read_to_string(&path).expect("is text");
+    let changed = text.lines().map(|line| match line.strip_prefix("boot ") {
+        Some(_) => {
+            let line = "boot 00000000-0000-0000-0000-000000000000";
+            format!("{line} {:08x}\n", crc32fast::hash(line.as_bytes()))
+        }
+        None => format!("{line}\n"),
+    });
+    write(&path, changed.collect::<String>()).expect("can be written");
+}
+
+#[test]
+fn after_a_power_cut_numbers_leap_and_a_notice_says_that_nobody_knows() {
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let ids = of_ten(&store);
+    // The disk has only half of it, and no part of `state` that was not waited for.
+    let chunks = file(&store, ".chunks");
+    let half = read(&chunks).expect("can be read").len() as u64 / 2;
+    cut(&chunks, half);
+    cut(&file(&store, ".index"), 5 * 56);
+    after_another_boot(&store);
+    let mut program = start(&store, &[]);
+    let mut client = resume(&program, &ids[2]);
+    program.write("new\n");
+    let mut events = Vec::new();
+    while events.last().is_none_or(|event: &Event| event.data != "new") {
+        events.push(client.next_event().expect("it goes on"));
+    }
+    assert_eq!(client.comments, ["events missed, nobody knows how many: they are lost"]);
+    let number = |id: &str| id.rsplit_once('-').expect("RUN-N").1.parse::<u64>().expect("a number");
+    let new = &events.last().expect("there is one").id;
+    assert!(number(new) > 1 << 20 && new.split('-').next() == ids[0].split('-').next(), "{new} after {ids:?}");
+    assert_eq!(events[0].id, ids[3]);
+    // A tail counts events, not numbers.
+    let mut client = program.stream_with("/events", "");
+    assert_eq!(client.data(2), ["1", "2"]);
+    program.signal("TERM");
+    program.end();
+    // A machine that is started anew after a proper end is no reason to leap.
+    let mut program = start(&store, &["--tail", "3"]);
+    let mut client = program.stream();
+    let before = [client.next_event(), client.next_event(), client.next_event()];
+    assert_eq!(before[2].as_ref().map(|event| &event.id), Some(new), "{before:?}");
+    let next = feed(&mut program, &mut client, [7]);
+    assert_eq!(number(&next[0]), number(new) + 1);
+}
+
+#[test]
+fn a_missing_index_is_made_anew_and_a_missing_state_begins_a_new_run() {
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let ids = of_ten(&store);
+    std::fs::remove_file(file(&store, ".index")).expect("can be removed");
+    let program = serve(&store);
+    assert!(program.told.iter().any(|line| line.contains("is made anew: 10 records")), "{:?}", program.told);
+    assert_eq!(all(program.stream()).0.into_iter().map(|event| event.id).collect::<Vec<_>>(), ids);
+    assert_eq!(all(resume(&program, &ids[6])).0.len(), 3);
+    drop(program);
+    std::fs::remove_file(Path::new(&store).join("state")).expect("can be removed");
+    let mut program = start(&store, &[]);
+    let mut client = resume(&program, &ids[6]);
+    let history = client.data(10);
+    assert_eq!((history.len(), client.comments.len()), (10, 1), "it is unknown: {:?}", client.comments);
+    let new = feed(&mut program, &mut client, [11]);
+    assert_ne!(new[0].split('-').next(), ids[0].split('-').next(), "another run");
+}
+
+#[test]
+fn the_buffer_bounds_it_on_disk_and_what_goes_is_counted() {
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let mut program = start(&store, &["--buffer", "256KiB"]);
+    let mut client = program.stream();
+    let line = "x".repeat(1000);
+    let mut first = String::new();
+    for n in 0..2000 {
+        program.write(format!("{line}\n"));
+        let event = client.next_event().expect("it goes on");
+        if n == 0 {
+            first = event.id;
+        }
+    }
+    let size = |store: &str| -> u64 {
+        read_dir(store)
+            .expect("is there")
+            .map(|entry| entry.and_then(|entry| entry.metadata()).map_or(0, |m| m.len()))
+            .sum()
+    };
+    assert!(size(&store) < 300 << 10, "{} bytes", size(&store));
+    program.signal("KILL");
+    program.end();
+    let program = start(&store, &["--buffer", "256KiB"]);
+    let mut client = resume(&program, &first);
+    let next = client.next_event().expect("there is history");
+    let number: u64 = next.id.rsplit_once('-').expect("RUN-N").1.parse().expect("a number");
+    assert!((1700..1990).contains(&number), "{next:?}");
+    assert_eq!(client.comments, [format!("{} events missed", number - 2)]);
+}
+
+#[test]
+fn own_ids_are_known_after_a_restart_and_say_where_to_go_on() {
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let events = |from: usize, to: usize| (from..to).map(|n| format!("id: k-{n}\ndata: {n}\n\n")).collect::<String>();
+    for (from, to) in [(0, 50), (50, 120), (120, 121)] {
+        let path = folder.0.join("input");
+        write(&path, events(from, to)).expect("can be written");
+        let args = ["--port", "0", "--format", "sse", "--at-eof", "exit", "--store", &store];
+        let (code, _, errors) = run(&args, File::open(&path).expect("is there"));
+        assert_eq!(code, Some(0), "{errors}");
+        let (code, told, _) = run(&["--last-id", "--store", &store], Stdio::null());
+        assert_eq!((code, told), (Some(0), format!("k-{}\n", to - 1)));
+    }
+    let args = ["--store", &store, "--format", "sse", "--at-eof", "serve"];
+    let program = Program::start_with(&args, Stdio::null());
+    for n in [0, 49, 50, 118] {
+        let (events, comments) = all(resume(&program, &format!("k-{n}")));
+        assert_eq!((events.len(), comments.as_slice()), (120 - n, [].as_slice()), "after k-{n}");
+        assert_eq!(events[0].id, format!("k-{}", n + 1));
+    }
+    let mut command = Command::new("cat");
+    command.arg(file(&store, ".chunks"));
+    let text = command.output().expect("cat is there").stdout;
+    assert!(
+        String::from_utf8_lossy(&text).contains("\ndata: 7\nid: k-7\n"),
+        "{BINARY} wrote something that can't be read"
+    );
+}
