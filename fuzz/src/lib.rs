@@ -7,3 +7,4 @@ pub mod connection;
 pub mod event_stream;
 pub mod json_texts;
 pub mod request_head;
+pub mod store;

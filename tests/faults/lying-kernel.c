@@ -9,6 +9,8 @@
  *
  * Its clock stands at LYING_CLOCK, in seconds since 1970, if that is set.
  * SSE_PIPE_TEST_SLOW in the environment has listen and unlink take 50 ms before they begin, as on a busy machine.
+ * SSE_PIPE_TEST_PWRITE="ERRNO N" in the environment has each Nth write to a segment of a store fail with this error when
+ * half of it is written, and each other one come short.
  * SSE_PIPE_TEST_ACCEPT="ERRNO TIMES" in the environment has accept fail that often, with this error.
  */
 #define _GNU_SOURCE
@@ -76,6 +78,27 @@ ssize_t pread64(int fd, void *bytes, size_t room, off64_t at)
 	if (readlink(link, path, PATH_MAX) > 0)
 		wait_for_disk(path, "slow-read");
 	return honest(fd, bytes, room, at);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at)
+{
+	ssize_t (*honest)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pwrite64");
+	static long writes; /* one thread writes */
+	const char *wanted = getenv("SSE_PIPE_TEST_PWRITE");
+	char link[64], path[PATH_MAX + 1] = "";
+	int error;
+	long nth;
+	if (!wanted || sscanf(wanted, "%d %ld", &error, &nth) != 2)
+		return honest(fd, bytes, n, at);
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	if (readlink(link, path, PATH_MAX) <= 0 || (!strstr(path, ".chunks") && !strstr(path, ".index")))
+		return honest(fd, bytes, n, at);
+	ssize_t half = honest(fd, bytes, (n + 1) / 2, at);
+	if (++writes % nth == 0) {
+		errno = error;
+		return -1;
+	}
+	return half;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *time)

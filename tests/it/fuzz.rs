@@ -32,6 +32,43 @@ fn no_script_makes_a_connection_break_a_promise() {
     run("connection", targets::connection::check, 200_000);
 }
 
+#[test]
+fn no_change_of_a_store_breaks_a_promise() {
+    let _places = busy();
+    run("store", targets::store::check, 5_000);
+}
+
+#[test]
+fn a_store_of_which_any_byte_is_changed_or_missing_is_refused_or_serves_only_what_was_written() {
+    let _places = busy();
+    let sample = &*targets::store::SAMPLE;
+    assert_eq!(targets::store::opens_or_is_refused(&sample.files, true), Some(sample.entries.len()));
+    let (mut refused, mut lost, mut whole) = (0, 0, 0);
+    for nth in 0..sample.files.len() {
+        let (name, content) = &sample.files[nth];
+        let mut try_with = |changed: Vec<u8>, what: &str| {
+            let mut files = sample.files.clone();
+            files[nth].1 = changed;
+            let opened = catch_unwind(AssertUnwindSafe(|| targets::store::opens_or_is_refused(&files, true)));
+            match opened.unwrap_or_else(|_| panic!("{name}: {what}")) {
+                None => refused += 1,
+                Some(found) if found < sample.entries.len() => lost += 1,
+                Some(_) => whole += 1,
+            }
+        };
+        for at in 0..content.len() {
+            try_with(content[..at].to_vec(), &format!("cut to {at} bytes"));
+            for flip in [1, 0x20, 0x80] {
+                let mut changed = content.clone();
+                changed[at] ^= flip;
+                try_with(changed, &format!("byte {at} ^ {flip:#x}"));
+            }
+        }
+    }
+    println!("{refused} were refused, {lost} have lost something, {whole} are whole");
+    assert!(refused > 0 && lost > 0 && whole > 0);
+}
+
 /// Runs a target on its corpus, and on so many changed inputs: some seconds' worth.
 fn run(target: &str, check: fn(&[u8]), changed: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);

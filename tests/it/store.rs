@@ -4,19 +4,23 @@
 //! The long form of the kills, with SSE_PIPE_STORE_ROUNDS=200 SSE_PIPE_STORE_CLIENTS=50 before `cargo test --test it
 //! store::`.
 
-use crate::support::client::{Client, Event};
+use crate::support::client::{Client, DEADLINE, Event};
 use crate::support::files::Folder;
+use crate::support::linux::{self, LYING_KERNEL, in_own_mounts};
 use crate::support::places::busy;
 use crate::support::program::{BINARY, Program, run};
 use crate::support::random::Random;
-use std::collections::HashSet;
+use rustix::io::Errno;
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, read, read_dir, read_to_string, write};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 fn store_in(folder: &Folder) -> String {
     folder.0.join("store").to_str().expect("is text").to_owned()
@@ -108,6 +112,39 @@ fn run_store(store: &str, args: &[&str]) -> (Option<i32>, String, String) {
     run(&[&["--port", "0", "--store", store], args].concat(), Stdio::null())
 }
 
+/// So many lines are written in each round, at most.
+const EACH: u64 = 5000;
+
+/// What a client has got so far, over all restarts.
+#[derive(Clone, Debug, Default)]
+struct Got {
+    first: String,
+    last: String,
+    events: usize,
+    sum: u64,
+}
+
+impl Got {
+    fn take(&mut self, event: &Event) {
+        if self.events == 0 {
+            self.first = event.id.clone();
+        }
+        self.last = event.id.clone();
+        self.events += 1;
+        self.sum = mix(self.sum, hash(event));
+    }
+}
+
+fn hash(event: &Event) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&event.id, &event.data).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn mix(sum: u64, hash: u64) -> u64 {
+    sum.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(hash)
+}
+
 #[test]
 fn killed_at_any_moment_it_repeats_and_loses_nothing() {
     let _places = busy();
@@ -117,15 +154,15 @@ fn killed_at_any_moment_it_repeats_and_loses_nothing() {
     let store = store_in(&folder);
     let mut random = Random::new();
     let seed = random.0;
-    let mut got: Vec<Vec<Event>> = vec![Vec::new(); clients];
+    let mut got: Vec<Got> = vec![Got::default(); clients];
     for round in 0..rounds {
         let mut program = start(&store, &["--buffer", "1GiB"]);
         let mut stdin = program.take_stdin();
-        let kill_after = random.within(0..=20_000) as usize;
+        let kill_after = random.within(0..=EACH) as usize;
         let producer = thread::spawn(move || {
-            for n in 0..20_000 {
+            for n in 0..EACH {
                 // Now a line, now a block of them: batches of every size.
-                if writeln!(stdin, "{round} {n} {}", "x".repeat(n * 7 % 100)).is_err() {
+                if writeln!(stdin, "{round} {n} {}", "x".repeat(n as usize * 7 % 100)).is_err() {
                     return None;
                 }
             }
@@ -136,14 +173,11 @@ fn killed_at_any_moment_it_repeats_and_loses_nothing() {
         thread::scope(|scope| {
             for got in &mut got {
                 let most = &most;
-                let mut client = match got.last() {
-                    Some(event) => resume(&program, &event.id),
-                    None => program.stream(),
-                };
+                let mut client = if got.events == 0 { program.stream() } else { resume(&program, &got.last) };
                 scope.spawn(move || {
                     let mut new = 0;
                     while let Some(event) = client.next_event() {
-                        got.push(event);
+                        got.take(&event);
                         new += 1;
                         most.fetch_max(new, Ordering::Relaxed);
                     }
@@ -160,17 +194,20 @@ fn killed_at_any_moment_it_repeats_and_loses_nothing() {
         producer.join().expect("it has not panicked");
     }
     let program = Program::start_with(&["--store", &store, "--buffer", "1GiB", "--at-eof", "serve"], Stdio::null());
-    let (whole, comments) = all(program.stream());
-    assert_eq!(comments, Vec::<String>::new(), "SSE_PIPE_SEED={seed}");
-    let ids: HashSet<_> = whole.iter().map(|event| &event.id).collect();
-    assert_eq!(ids.len(), whole.len(), "SSE_PIPE_SEED={seed}: an ID was given twice");
-    for (nth, got) in got.iter().enumerate() {
-        let start = whole.iter().position(|event| Some(event) == got.first()).unwrap_or(0);
-        let same = got.iter().zip(&whole[start..]).take_while(|(got, want)| got == want).count();
-        assert_eq!(same, got.len(), "SSE_PIPE_SEED={seed}: client {nth} has something else after {same} events");
-        assert!(start + got.len() <= whole.len());
+    let mut client = program.stream();
+    let (mut ids, mut hashes) = (HashMap::new(), vec![0]);
+    while let Some(event) = client.next_event() {
+        hashes.push(hash(&event));
+        let before = ids.insert(event.id.clone(), ids.len());
+        assert_eq!(before, None, "SSE_PIPE_SEED={seed}: {event:?}: this ID was given twice");
     }
-    println!("{rounds} rounds, {clients} clients, {} events, the first client has {}", whole.len(), got[0].len());
+    assert_eq!(client.comments, Vec::<String>::new(), "SSE_PIPE_SEED={seed}");
+    for (nth, got) in got.iter().enumerate().filter(|(_, got)| got.events > 0) {
+        let start = ids[&got.first];
+        let want = hashes[start + 1..][..got.events].iter().fold(0, |sum, hash| mix(sum, *hash));
+        assert!(got.sum == want, "SSE_PIPE_SEED={seed}: client {nth}: {got:?} is not what was written");
+    }
+    println!("{rounds} rounds, {clients} clients, {} events, the first client has {}", ids.len(), got[0].events);
 }
 
 #[test]
@@ -392,4 +429,84 @@ fn own_ids_are_known_after_a_restart_and_say_where_to_go_on() {
         String::from_utf8_lossy(&text).contains("\ndata: 7\nid: k-7\n"),
         "{BINARY} wrote something that can't be read"
     );
+}
+
+/// What a program that could not write has left: its events, and those of the next one. Each has come before or is new, in
+/// order, and where some are missing there is a notice.
+#[track_caller]
+fn goes_on(store: &str, given: &[String]) {
+    let mut program = start(store, &[]);
+    let mut client = program.stream();
+    program.write("new\n");
+    let (mut came, mut missed) = (Vec::new(), 0);
+    loop {
+        let event = client.next_event().expect("it goes on");
+        for notice in client.comments.drain(..) {
+            let number = notice.strip_suffix(" events missed").and_then(|number| number.parse::<usize>().ok());
+            missed += number.unwrap_or_else(|| panic!("a number is known: {notice}"));
+        }
+        if event.data == "new" {
+            assert!(!given.contains(&event.id), "{event:?} was given before");
+            break;
+        }
+        came.push(event.id);
+    }
+    assert!(came.is_sorted_by_key(|id| given.iter().position(|other| other == id)), "{came:?}");
+    assert!(came.iter().all(|id| given.contains(id)), "{came:?} are not {given:?}");
+    assert_eq!(came.len() + missed, given.len(), "what is missing is counted");
+    assert!(missed > 0, "nothing is missing: the test is none");
+}
+
+#[test]
+fn on_a_full_disk_streams_go_on_and_when_there_is_room_again_so_does_the_store() {
+    if !in_own_mounts("store::on_a_full_disk_streams_go_on_and_when_there_is_room_again_so_does_the_store") {
+        return;
+    }
+    let folder = Folder::new();
+    linux::run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "none"]).arg(&folder.0));
+    let (store, filler) = (store_in(&folder), folder.0.join("filler"));
+    write(&filler, vec![0; 300 << 10]).expect("there is room");
+    let mut program = start(&store, &["--at-eof", "exit", "--buffer", "16MiB"]);
+    let mut client = program.stream();
+    let mut given = Vec::new();
+    let mut one = |program: &mut Program, client: &mut Client| {
+        program.write(format!("{}\n", "x".repeat(1000)));
+        given.push(client.next_event().expect("it goes on").id);
+    };
+    (0..400).for_each(|_| one(&mut program, &mut client));
+    let line = program.wait_for("cannot write it");
+    assert!(line.contains("No space left on device"), "{line}");
+    std::fs::remove_file(&filler).expect("is there");
+    let deadline = Instant::now() + DEADLINE;
+    while !program.has_told("it can be written again") {
+        assert!(Instant::now() < deadline, "it never is: {:?}", program.told);
+        one(&mut program, &mut client);
+        std::thread::yield_now();
+    }
+    one(&mut program, &mut client);
+    program.close_input();
+    assert_eq!(client.rest().0, Vec::<String>::new());
+    let ended = program.end();
+    assert_eq!(ended.code(), Some(1), "{:?}", ended.told);
+    let reports = ended.told.iter().filter(|line| line.contains("cannot write it")).count();
+    assert_eq!(reports, 1, "reported once: {:?}", ended.told);
+    goes_on(&store, &given);
+}
+
+#[test]
+fn writes_that_fail_or_come_short_leave_nothing_but_gaps() {
+    for errno in [Errno::IO, Errno::NOSPC] {
+        let folder = Folder::new();
+        let store = store_in(&folder);
+        let mut command = Command::new(BINARY);
+        command.args(["--port", "0", "--store", &store]).env("LD_PRELOAD", &*LYING_KERNEL);
+        command.env("SSE_PIPE_TEST_PWRITE", format!("{} 150", errno.raw_os_error()));
+        let mut program = Program::start_command(command, Stdio::piped());
+        let mut client = program.stream();
+        let given = feed(&mut program, &mut client, 0..100);
+        program.wait_for("cannot write it");
+        program.signal("KILL");
+        program.end();
+        goes_on(&store, &given);
+    }
 }

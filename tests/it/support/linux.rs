@@ -128,12 +128,26 @@ pub fn unshare(options: &str) -> Command {
 /// one, and must pass there.
 #[track_caller]
 pub fn in_own_network(name: &str) -> bool {
-    const INSIDE: &str = "SSE_PIPE_TEST_OWN_NETWORK";
-    if std::env::var_os(INSIDE).is_some() {
+    let inside = in_own("--net", name);
+    if inside {
         run(Command::new("ip").args(["link", "set", "lo", "up"]));
+    }
+    inside
+}
+
+/// The same for a place where we may mount what we like.
+#[track_caller]
+pub fn in_own_mounts(name: &str) -> bool {
+    in_own("--mount", name)
+}
+
+#[track_caller]
+fn in_own(namespace: &str, name: &str) -> bool {
+    const INSIDE: &str = "SSE_PIPE_TEST_OWN_NAMESPACE";
+    if std::env::var_os(INSIDE).is_some() {
         return true;
     }
-    let mut command = unshare("--net");
+    let mut command = unshare(namespace);
     command.arg(std::env::current_exe().expect("it runs")).args(["--exact", name, "--include-ignored", "--nocapture"]);
     let output = command.env(INSIDE, "1").output().unwrap_or_else(|error| panic!("{command:?}: {error}; {INSTALL}"));
     let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -125,6 +125,12 @@ impl Program {
         }
     }
 
+    /// Whether a line of standard error has contained `text` so far.
+    pub fn has_told(&mut self, text: &str) -> bool {
+        self.told.extend(self.stderr.try_iter());
+        self.told.iter().any(|line| line.contains(text))
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
         send_signal(name, self.pid());
