@@ -70,7 +70,7 @@ pub mod signals;
 pub mod wire;
 
 use crate::config::Config;
-use crate::log::store::Options;
+use crate::log::store::{self, Options};
 use crate::report::Report;
 use crate::serve::server::Finish;
 use std::io::Write;
@@ -94,7 +94,7 @@ pub fn main() -> ExitCode {
         Err(_) => return ExitCode::FAILURE, // not even a thread, and no way to report it
     };
     if let Some(options) = config.store.clone().filter(|_| config.last_id) {
-        return last_id(options, &report);
+        return last_id(&options, &report);
     }
     let result = run::run(config, limit, &report);
     if let Err(error) = &result {
@@ -112,8 +112,8 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints the last ID in a store (`--last-id`).
-fn last_id(options: Options, report: &Arc<Report>) -> ExitCode {
-    let id = run::last_id(options, report).unwrap_or_else(|error| {
+fn last_id(options: &Options, report: &Report) -> ExitCode {
+    let id = store::last_id(&options.folder).unwrap_or_else(|error| {
         report.error(format_args!("{error:#}"));
         None
     });

@@ -10,7 +10,7 @@ use crate::input::reader::{Reader, ReaderConfig};
 use crate::input::source::{Format, Pointers};
 use crate::input::tee::Tee;
 use crate::limits::{Capacity, FileLimit};
-use crate::log::batch::{Batch, Draft};
+use crate::log::batch::Draft;
 use crate::log::id::Run;
 use crate::log::memory::{BLOCK, Memory};
 use crate::log::store::{Contents, Options, Store, Tell, Word};
@@ -113,13 +113,6 @@ fn open_store(
     });
     let (store, contents) = Store::open(options, fresh_run(), memory, tell)?;
     Ok((Arc::new(store), contents))
-}
-
-/// The last ID in a store; `None` if no event in it has one.
-pub fn last_id(options: Options, report: &Arc<Report>) -> Result<Option<String>> {
-    let memory = Arc::new(Memory::new(BLOCK));
-    let (_store, Contents { batches, .. }) = open_store(options, &memory, &Arc::default(), report)?;
-    Ok(batches.iter().rev().find_map(Batch::last_id))
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -55,8 +55,9 @@ impl Young {
     }
 }
 
-/// This much of the log is in memory, of one that a store keeps.
-const MOST_YOUNG: usize = 16 << 20;
+/// This much of the log is in memory, of one that a store keeps: little enough to be in the processor's cache, and to be
+/// filled again soon.
+const MOST_YOUNG: usize = 2 << 20;
 /// An old piece of it is read at once by whoever looks for one event in it; and each takes some memory.
 const BLOCK: usize = 256 << 10;
 const MOST_BLOCKS: usize = 8192;

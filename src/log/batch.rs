@@ -365,17 +365,6 @@ impl Batch {
         batch
     }
 
-    /// The ID of the last entry that has one, of a batch that a store has from before.
-    pub fn last_id(&self) -> Option<String> {
-        let mut loaded = Loaded::default();
-        self.load(&mut loaded).ok()?;
-        let ends = &loaded.index.ends;
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        let entries: Vec<_> =
-            starts.zip(ends).map(|(start, &end)| &loaded.bytes[start as usize..end as usize]).collect();
-        entries.into_iter().rev().find_map(rows::any_id).map(str::to_owned)
-    }
-
     /// Looks into a batch that a store has from before for the IDs that its records brought, and makes them known.
     pub fn find_own_ids(&mut self, index: &Arc<OwnIds>, run: super::id::Run) {
         let mut loaded = Loaded::default();

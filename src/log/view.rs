@@ -23,6 +23,8 @@ pub enum Ids {
     Own(Arc<OwnIds>),
 }
 
+/// This many batches are put together one by one if they are large, or else all at once.
+const FEW: usize = 16;
 /// Of batches that were read at the same time, this many are looked at in one go.
 const SAME_TIME: usize = 64;
 
@@ -176,14 +178,15 @@ impl Log {
     }
 
     /// If what is in memory takes more than `most` bytes, puts the oldest batches together to old ones of about `block`
-    /// bytes, which have nothing there, until it takes half as much.
+    /// bytes, which have nothing there, until it takes less; and if they are many, half as much, so that this is rare.
     pub fn age(&mut self, most: usize, block: usize) {
         if self.young <= most {
             return;
         }
         let nth = self.batches.partition_point(|batch| batch.end() <= self.old_end);
         let mut young = self.batches.split_off(nth);
-        while self.young > most / 2 && !young.is_empty() {
+        let least = if young.len() > FEW { most / 2 } else { most };
+        while self.young > least && !young.is_empty() {
             let mut len = 0;
             let together = young.iter().take_while(|batch| {
                 let goes =

@@ -2,7 +2,7 @@
 
 use crate::support::client::{End, Event};
 use crate::support::example::Example;
-use crate::support::files::Folder;
+use crate::support::files::{Folder, at, read};
 use crate::support::places::busy;
 use crate::support::process::{INSTALL, Process};
 use crate::support::program::{BINARY, Program};
@@ -156,6 +156,54 @@ fn a_redis_stream_comes_with_its_ids_which_hold_at_every_instance() {
     let mut client = second.stream_with("/events", &format!("Last-Event-ID: {}\r\n", ids[2]));
     assert_eq!(client.next_event(), Some(event("", r#"{"n": "4"}"#, &ids[3])));
     assert_eq!(client.comments, [""; 0], "nothing was missed");
+}
+
+#[test]
+#[ignore = "needs redis-server and python3: tests/run"]
+fn with_a_store_a_redis_stream_goes_on_after_a_kill_without_loss_or_repeat() {
+    has("redis-server");
+    let mut redis = Redis::start();
+    let (folder, mut ids, mut got) = (Folder::new(), Vec::new(), Vec::new());
+    let environment = [("REDIS_URL", redis.url()), ("STORE", folder.0.join("store").to_string_lossy().into_owned())];
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let script = "redis-stream.py orders \"$(sse-pipe --store \"$STORE\" --last-id)\" |
+        sse-pipe --format sse --store \"$STORE\" --at-eof exit --port 0";
+    for round in 0..4 {
+        // Some come while nobody is there.
+        ids.extend((0..5).map(|n| redis.add("orders", "n", &format!("{round}-{n}"))));
+        let program = Example::start(script, &environment);
+        let after = got.last().map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
+        let mut client = program.stream_with("/events", &after);
+        ids.extend((5..10).map(|n| redis.add("orders", "n", &format!("{round}-{n}"))));
+        while got.len() < ids.len() {
+            got.push(client.next_event().expect("it goes on").id);
+        }
+        assert_eq!((&got, client.comments.len()), (&ids, 0));
+        let group = format!("-{}", program.pid());
+        assert!(Command::new("kill").args(["-s", "KILL", "--", &group]).status().is_ok_and(|status| status.success()));
+    }
+    let program =
+        Program::start_with(&["--format", "sse", "--at-eof", "serve", "--store", environment[1].1], Stdio::null());
+    let mut client = program.stream();
+    let whole: Vec<_> = std::iter::from_fn(|| client.next_event()).map(|event| event.id).collect();
+    assert_eq!(whole, ids, "each is there once");
+}
+
+#[test]
+fn the_unit_of_the_journal_is_one_that_systemd_takes() {
+    let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {
+        return eprintln!("not tried: there is no systemd-analyze");
+    };
+    assert!(version.status.success());
+    let folder = Folder::new();
+    let unit = read("examples/journal.service");
+    // The script would have to be installed.
+    let unit = unit.replace("/usr/local/bin/sse-pipe-journal", at("examples/journal.sh").to_str().expect("is text"));
+    let path = folder.0.join("journal.service");
+    std::fs::write(&path, unit).expect("can be written");
+    let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output().expect("it is there");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !told.contains("journal.service:"), "{told}");
 }
 
 #[test]

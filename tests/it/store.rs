@@ -7,7 +7,7 @@
 use crate::support::client::{Client, DEADLINE, Event};
 use crate::support::files::Folder;
 use crate::support::linux::{self, LYING_KERNEL, in_own_mounts};
-use crate::support::places::busy;
+use crate::support::places::{alone, busy};
 use crate::support::program::{BINARY, Program, run};
 use crate::support::random::Random;
 use rustix::io::Errno;
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn store_in(folder: &Folder) -> String {
     folder.0.join("store").to_str().expect("is text").to_owned()
@@ -219,7 +219,10 @@ fn one_process_at_a_time_has_it_and_what_belongs_to_others_is_refused_and_left_a
     let want = format!("sse-pipe: --store {store}: it is in use by process {}\n", program.pid());
     assert_eq!((code, errors), (Some(1), want));
     drop(program);
-    assert_eq!(run_store(&store, &["--last-id"]).0, Some(1), "there is none");
+    let (code, told, errors) = run_store(&store, &["--last-id"]);
+    assert_eq!((code, told.as_str(), errors.as_str()), (Some(1), "", ""), "there is none");
+    let (code, told, errors) = run(&["--store", "/no/such/folder", "--last-id"], Stdio::null());
+    assert_eq!((code, told.as_str(), errors.as_str()), (Some(1), "", ""), "there is no store");
 
     let notes = folder.0.join("notes");
     std::fs::create_dir(&notes).expect("a folder");
@@ -415,6 +418,21 @@ fn own_ids_are_known_after_a_restart_and_say_where_to_go_on() {
         let (code, told, _) = run(&["--last-id", "--store", &store], Stdio::null());
         assert_eq!((code, told), (Some(0), format!("k-{}\n", to - 1)));
     }
+    // Also while it is in use, and if its index is missing or its end is torn.
+    let program = start(&store, &["--format", "sse"]);
+    let last_id = || run(&["--last-id", "--store", &store], Stdio::null());
+    assert_eq!(last_id(), (Some(0), "k-120\n".to_owned(), String::new()));
+    drop(program);
+    let index = file(&store, ".index");
+    let rows = read(&index).expect("can be read");
+    std::fs::remove_file(&index).expect("can be removed");
+    assert_eq!(last_id(), (Some(0), "k-120\n".to_owned(), String::new()));
+    write(&index, &rows[..rows.len() - 60]).expect("can be written");
+    assert_eq!(last_id(), (Some(0), "k-120\n".to_owned(), String::new()));
+    let chunks = read(file(&store, ".chunks")).expect("can be read");
+    cut(&file(&store, ".chunks"), 3);
+    assert_eq!(last_id(), (Some(0), "k-119\n".to_owned(), String::new()));
+    write(file(&store, ".chunks"), chunks).expect("can be written");
     let args = ["--store", &store, "--format", "sse", "--at-eof", "serve"];
     let program = Program::start_with(&args, Stdio::null());
     for n in [0, 49, 50, 118] {
@@ -509,4 +527,63 @@ fn writes_that_fail_or_come_short_leave_nothing_but_gaps() {
         program.end();
         goes_on(&store, &given);
     }
+}
+
+/// The long form: SSE_PIPE_STORE_MIB=2048.
+#[test]
+fn neither_memory_nor_the_time_to_start_grows_with_the_store() {
+    let _places = alone();
+    const CLIENTS: usize = 100;
+    let mib: usize = std::env::var("SSE_PIPE_STORE_MIB").map_or(160, |mib| mib.parse().expect("a number"));
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    // Half of it in batches as small as they come from a slow producer, half in a flood.
+    let mut program = start(&store, &["--buffer", "8GiB", "--at-eof", "exit"]);
+    let mut stdin = program.take_stdin();
+    let lines = (mib << 20) / 280;
+    let line = |n: usize| format!("{n:0>9} {}\n", "x".repeat(230));
+    for n in 0..20_000 {
+        stdin.write_all(line(n).as_bytes()).expect("it reads");
+    }
+    let mut block = String::new();
+    for n in 20_000..lines {
+        block += &line(n);
+        if block.len() > 1 << 20 || n + 1 == lines {
+            stdin.write_all(block.as_bytes()).expect("it reads");
+            block.clear();
+        }
+    }
+    drop(stdin);
+    let pid = program.pid();
+    let young = linux::memory(pid);
+    assert_eq!(program.end_within(DEADLINE * 10).code(), Some(0));
+    let begun = Instant::now();
+    let program = Program::start_with(&["--store", &store, "--buffer", "8GiB", "--at-eof", "serve"], Stdio::null());
+    let started = begun.elapsed();
+    thread::scope(|scope| {
+        for nth in 0..CLIENTS {
+            let mut client = program.stream_with(if nth % 10 == 0 { "/events?times=event" } else { "/events" }, "");
+            scope.spawn(move || {
+                let begun = Instant::now();
+                // All of them begin; some read to the end.
+                let mut next = 0;
+                while nth < 4 || begun.elapsed() < Duration::from_secs(2) {
+                    let Some(event) = client.next_event() else { break };
+                    if event.event.is_empty() {
+                        assert_eq!(event.data[..9].parse(), Ok(next));
+                        next += 1;
+                    }
+                }
+                assert!(nth >= 4 || next == lines, "client {nth}: {next} of {lines} events");
+            });
+        }
+    });
+    let peak = linux::memory_peak(program.pid());
+    println!(
+        "{mib} MiB: listens after {started:?}; {} KiB with {CLIENTS} clients, {} while written",
+        peak >> 10,
+        young >> 10
+    );
+    assert!(peak < 64 << 20 && young < 64 << 20, "{peak} and {young} bytes");
+    assert!(started < Duration::from_secs(1), "{started:?}");
 }
