@@ -29,7 +29,7 @@ fn draws_no_bad_shape(browser: Browser) {
     // Of each shape that is right there is something on the canvas, after the person has moved the map too.
     let ink = format!("{} > 500", pixels(".leaflet-shapes-pane", "series-0"));
     let zoomed =
-        "(window.zoom ??= (document.querySelector('.leaflet-control-zoom-in').click(), ssePipe.map.bounds.join()))
+        "(window.zoom ??= [ssePipe.map.bounds.join(), document.querySelector('.leaflet-control-zoom-in').click()][0])
         && document.querySelector('.leaflet-zoom-anim') === null && ssePipe.map.bounds.join() !== zoom";
     let whole = format!(
         "!document.getElementById('kept').hidden && document.querySelector('.count:not(:empty)').textContent + '; ' + {said}"
