@@ -2,6 +2,7 @@
 
 use crate::support::browser::Browser::{self, Chromium, Firefox};
 use crate::support::browser::{open, report};
+use crate::support::files::Folder;
 use crate::support::places::busy;
 use crate::support::program::{BINARY, Program};
 use crate::support::servers::{Proxy, Server};
@@ -317,4 +318,41 @@ fn a_tab_that_crashed_is_forgotten_and_a_frozen_one_until_it_thaws() {
     page.wait_for("reached 6");
     program.write("two\n");
     report(page).assert_value("live");
+}
+
+/// The program is killed and started again with its store: the page says that it reconnects, and then goes on without a
+/// gap and without a repeat.
+fn a_page_goes_on_over_a_kill(browser: Browser) {
+    let _places = busy();
+    let folder = Folder::new();
+    let store = folder.0.join("store").to_string_lossy().into_owned();
+    let mut program = Program::start(&["--store", &store, "--retry", "100ms"]);
+    let port = program.port.to_string();
+    let has = |events: &str, rows: usize| {
+        format!("{DATA} === '{events}' && ssePipe.plot.rows === {rows} && ssePipe.state === 'live'")
+    };
+    let (before, after) = (has("1 2", 2), has("1 2 3 4", 4));
+    let whole = format!("{after} && ssePipe.events === 4 && ssePipe.gaps === 0 && 'whole'");
+    let steps = [before.as_str(), "ssePipe.state === 'reconnecting'", &whole];
+    let mut page = open(browser, &program.url("/#plot"), &steps);
+    program.write("1\n2\n");
+    page.wait_for("reached 1");
+    program.signal("KILL");
+    program.end();
+    page.wait_for("reached 2");
+    let mut program = Program::start(&["--port", &port, "--store", &store, "--retry", "100ms"]);
+    program.write("3\n4\n");
+    report(page).assert_value("whole");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_s_page_goes_on_over_a_kill() {
+    a_page_goes_on_over_a_kill(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_s_page_goes_on_over_a_kill() {
+    a_page_goes_on_over_a_kill(Firefox);
 }
