@@ -9,7 +9,7 @@ use crate::input::encoder::EncoderConfig;
 use crate::input::reader::{Reader, ReaderConfig};
 use crate::input::source::{Format, Pointers};
 use crate::input::tee::Tee;
-use crate::limits::{Capacity, FileLimit};
+use crate::limits::{Capacity, FileLimit, OF_STORE};
 use crate::log::batch::Draft;
 use crate::log::id::Run;
 use crate::log::memory::{BLOCK, Memory};
@@ -50,7 +50,9 @@ pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Fi
     watch_signals(&threads)?;
 
     let Listening { listeners, addresses } = listen(&config.listen.binds, config.listen.port)?;
-    let room = Capacity::within(limit.files, listeners.len(), config.delivery.threads);
+    let of_store = if store.is_some() { OF_STORE } else { 0 };
+    let files = limit.files.saturating_sub(of_store);
+    let room = Capacity::within(files, listeners.len(), config.delivery.threads);
     let capacity = Capacity { clients: config.listen.max_clients.unwrap_or(room.clients), ..room };
     if !room.segments {
         memory.refuse_files();

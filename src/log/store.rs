@@ -31,8 +31,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A segment may take this part of what the store may: what is old goes in whole segments, and each is an open file.
-const PART: u64 = 16;
+/// A segment may take this part of what the store may: what is old goes in whole segments, and each is two open files.
+/// With smaller ones a flood would make and remove hundreds of files a second, which costs ext4 more than their bytes.
+const PART: u64 = 8;
 /// Batches from before are put together to blocks of this size; and not to more blocks than this, or they would take more
 /// memory than a large store may.
 const BLOCK: u64 = 256 << 10;
