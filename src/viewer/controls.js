@@ -3,7 +3,7 @@
 // Which view is shown is left to views.js, and what a view offers by itself to the view.
 
 import { $, make, makeButton, setText } from "./dom.js";
-import { makeFilter, UNNAMED } from "./log/filter.js";
+import { makeTest, MAX_FILTER, readFilter, UNNAMED } from "./log/filter.js";
 import { cut } from "./text/characters.js";
 
 /** The most event types that are distinguished, and the most that get a chip. */
@@ -20,6 +20,8 @@ export class Controls {
   #types = new Set(); // the event types that came, in the order in which they came
   #chosen = new Set(); // the types that the log is limited to
   #chips = ""; // the types for which there are chips
+  #terms = []; // those of the filter as it was valid the last time
+  #marking = false; // whether what the filter finds is marked only, and nothing hidden
 
   /** `onChange()` is called when the person has changed something that the page says in words. */
   constructor(client, views, onChange) {
@@ -30,7 +32,9 @@ export class Controls {
     $("clear").addEventListener("click", () => this.#clear());
     $("save").addEventListener("click", () => save(views.log.items()));
     $("newer").addEventListener("click", () => this.#follow());
+    $("filter").maxLength = MAX_FILTER;
     $("filter").addEventListener("input", () => this.#refilter());
+    $("mark").addEventListener("click", () => this.#toggleMarking());
     document.addEventListener("keydown", (event) => this.#key(event));
   }
 
@@ -38,19 +42,28 @@ export class Controls {
 
   /** Whether the log is limited in any way. */
   get filtering() {
-    return $("filter").value !== "" || this.#chosen.size > 0;
+    return (this.#terms.length > 0 && !this.#marking) || this.#chosen.size > 0;
   }
 
-  /** The filter that is set now, as makeFilter() returns it. */
-  get filter() {
-    return makeFilter($("filter").value, this.#chosen);
+  /** Which items the log is limited to: see makeTest(). */
+  get test() {
+    return makeTest(this.#marking ? [] : this.#terms, this.#chosen);
   }
 
   #refilter() {
-    const { test, error } = this.filter;
+    const { terms, error } = readFilter($("filter").value);
+    if (!error) this.#terms = terms; // with an error in it, the last one stays
     $("filter").setAttribute("aria-invalid", String(error !== ""));
-    this.#views.log.filter(test);
+    setText($("filter-error"), error && `${error}: the last filter stays`);
+    this.#views.log.mark(this.#terms.filter(({ not }) => !not).map(({ expression }) => expression));
+    this.#views.log.filter(this.test);
     this.#onChange();
+  }
+
+  #toggleMarking() {
+    this.#marking = !this.#marking;
+    $("mark").setAttribute("aria-pressed", String(this.#marking));
+    this.#refilter();
   }
 
   /** Notes the type of an event. */
@@ -102,7 +115,7 @@ export class Controls {
     this.#chosen.clear();
     this.#chips = "";
     this.showTypes();
-    this.#views.clear(this.filter.test);
+    this.#views.clear(this.test);
     this.#client.ask();
     this.#onChange();
   }
@@ -126,6 +139,9 @@ export class Controls {
       this.#views.go("log");
       filter.focus();
       filter.select();
+    } else if (event.key === "m") {
+      this.#views.go("log");
+      this.#toggleMarking();
     } else if (event.key === "g") {
       this.#views.go("log");
       this.#follow();

@@ -62,8 +62,6 @@ export class LogStatus {
 
   #whyEmpty() {
     const { items, status, paused } = this.#client;
-    const { error } = this.#controls.filter;
-    if (error) return ["That is not a regular expression.", error];
     if (this.#controls.filtering) {
       if (!this.#log.complete) return ["Searching", ""];
       return ["Nothing matches the filter.", "New events that match will appear here."];

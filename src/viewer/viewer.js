@@ -20,8 +20,8 @@ let firstRow; // when it was drawn, in ms since the page was requested
 /* global hub, startHub */
 const client = new HubClient(hub, startHub, {
   ready: () => views.loaded,
-  onSkip: () => views.log.cleared(controls.filter.test),
-  onRestart: () => views.restart(controls.filter.test),
+  onSkip: () => views.log.cleared(controls.test),
+  onRestart: () => views.restart(controls.test),
   onItem(n, item) {
     views.add(n, item);
     if (!item.notice) controls.addType(item);

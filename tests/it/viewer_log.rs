@@ -110,8 +110,11 @@ fn can_be_worked_with(browser: Browser) {
         &filter("/^a/"),
         &format!("{SEEN}.join() === 'apple'"),
         &filter("/(/"),
-        "ssePipe.rows === 0 && document.getElementById('filter').getAttribute('aria-invalid') === 'true'
-            && /expression/.test(document.querySelector('#empty .what').textContent)",
+        // It says what is wrong, and keeps the last filter.
+        &format!(
+            "{SEEN}.join() === 'apple' && document.getElementById('filter').getAttribute('aria-invalid') === 'true'
+                && /unterminated/i.test(document.getElementById('filter-error').textContent)"
+        ),
         &filter(""),
         &rows(3),
         "document.querySelectorAll('#log .row .line')[2].click(), true",
@@ -145,6 +148,87 @@ fn chromium_filters_unfolds_pauses_clears_and_saves() {
 #[ignore = "needs firefox: tests/run"]
 fn firefox_filters_unfolds_pauses_clears_and_saves() {
     can_be_worked_with(Firefox);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn every_term_of_the_filter_must_hold() {
+    let records = [
+        r#"{"level":"warn","path":"/var/log/mail"}"#,
+        "warn: a disk is full",
+        "Warn: the a disk",
+        "!bang 50% (a|b) / [c]",
+        "a  \"b",
+    ];
+    // The rows that are left, by their first letters.
+    let left = "ssePipe.items.map(item => item.data.slice(0, 2)).join(' ')";
+    let cases = [
+        ("WARN", "{\" wa Wa"),
+        ("warn disk", "wa Wa"),
+        ("\tdisk   warn ", "wa Wa"),
+        ("warn !disk", "{\""),
+        ("!warn", "!b a "),
+        ("\"a disk\" !\"the a\"", "wa"),
+        ("\"a disk\" !\"the", "wa"),
+        ("/^warn/", "wa"),
+        ("/^WARN/i !/full$/", "Wa"),
+        ("/is full|a disk/ warn", "wa Wa"),
+        ("/[ /]disk/", "wa Wa"),
+        ("/var/log", "{\""),
+        ("/var/log/mail", "{\""),
+        ("\"level\":\"warn\"", "{\""),
+        ("\"!bang\"", "!b"),
+        ("!\"!bang\" !warn", "a "),
+        ("50% (a|b) [c]", "!b"),
+        ("/", "{\" !b"),
+        ("a\\b", ""),
+        ("! \"", "{\" wa Wa !b a "),
+        ("   ", "{\" wa Wa !b a "),
+    ];
+    let pairs: Vec<_> = cases.iter().flat_map(|(typed, want)| [filter(typed), came_to(left, want)]).collect();
+    let steps: Vec<&str> = ["ssePipe.rows === 5"].into_iter().chain(pairs.iter().map(String::as_str)).collect();
+    shows(Chromium, (records.join("\n") + "\n").as_bytes(), &[], &steps);
+}
+
+/// Waits until an expression comes to this text.
+fn came_to(expression: &str, want: &str) -> String {
+    format!("{expression} === {} && 'so it is'", json!(want))
+}
+
+/// The texts that are marked in the rows on the screen.
+const MARKED: &str = "[...document.querySelectorAll('#log mark')].map(mark => mark.textContent).join()";
+
+fn marks_and_hides_nothing(browser: Browser) {
+    let records = b"{\"word\":\"words\",\"n\":1}\nno w\x1b[31mor\x1b[md\nother\n";
+    let all = came_to(MARKED, "word,word,w,or,d");
+    let steps = [
+        "ssePipe.rows === 3",
+        &filter("WORD"),
+        &format!("ssePipe.rows === 2 && {all}"),
+        &press("m"),
+        &format!("ssePipe.rows === 3 && document.getElementById('mark').getAttribute('aria-pressed') === 'true' && {all}"),
+        // What matches at several places, or nothing at all, is marked once or not.
+        &filter("words !other /\"w/ /x*/ /1|2/"),
+        &format!("ssePipe.rows === 3 && {}", came_to(MARKED, "\"w,\"w,ords,1")),
+        "document.querySelector('#log .row .line').click(), true",
+        &came_to("[...document.querySelectorAll('.row.open .text mark')].map(mark => mark.textContent).join()", "\"w,\"w,ords,1"),
+        "document.querySelector('.row.open .text').textContent === '{\\n  \"word\": \"words\",\\n  \"n\": 1\\n}'",
+        &filter(""),
+        &came_to(MARKED, ""),
+    ];
+    shows(browser, records, &[], &steps);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_marks_and_hides_nothing() {
+    marks_and_hides_nothing(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_marks_and_hides_nothing() {
+    marks_and_hides_nothing(Firefox);
 }
 
 #[test]

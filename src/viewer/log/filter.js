@@ -1,38 +1,63 @@
-// Which items the log shows: those that match the text of the filter, and have one of the chosen event types. Pure
-// data.
+// Which items the log shows: those for which every term of the filter holds, and that have one of the chosen event
+// types. Pure data.
+//
+//     text              the text is in it, in upper or lower case
+//     "two words"       the same; what stands in quotes may have blanks in it, or begin with `!` or `/`
+//     /expression/i     the regular expression matches
+//     !text             not this; also before quotes and expressions
 
 import { withoutSequences } from "../text/ansi.js";
 
 /** The type of events that name none (WHATWG HTML, section 9.2.6). */
 export const UNNAMED = "message";
 
+/** A filter is read up to this length: the address may have any. */
+export const MAX_FILTER = 1_000;
+
+/** Something in slashes or quotes is that only if a blank or nothing follows: `/var/log` and `"level":"warn"` are texts. */
+const TERM = /(!?)(?:\/((?:\\.|[^\\])+?)\/([dgimsuvy]*)(?!\S)|"([^"]+)"(?!\S)|"([^"]*)$|(\S+))/gs;
+
 /**
- * A test for items, from what was typed (a text, in upper or lower case, or `/regular expression/flags`) and the chosen
- * types (none: all). `test` is null if everything passes; `error` says what is wrong with a regular expression.
+ * The terms of a filter, {not, expression}, from what was typed; or what is wrong with it, as `error`. Each expression
+ * finds all matches, as a mark needs them.
  */
-export function makeFilter(typed, types) {
-  const { find, error } = finder(typed);
-  if (error) return { test: () => false, error };
-  if (!find && types.size === 0) return { test: null, error: "" };
-  const test = (item) => {
-    if (types.size > 0 && (item.notice || !types.has(item.type || UNNAMED))) return false;
-    return !find || find(withoutSequences(item.data)) || (item.type !== "" && find(item.type)) || (item.id !== "" && find(item.id));
-  };
-  return { test, error: "" };
+export function readFilter(typed) {
+  const terms = [];
+  try {
+    for (const [, not, expression, flags, quoted, unclosed, text] of typed.slice(0, MAX_FILTER).matchAll(TERM)) {
+      const literal = quoted ?? unclosed ?? text;
+      if (literal === "" || text === "!") continue; // more of it is being typed
+      // A regular expression is much faster than lower-casing every text.
+      const made =
+        expression === undefined
+          ? new RegExp(literal.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"), "gi")
+          : new RegExp(new RegExp(expression, flags), `${flags.replace(/[gy]/g, "")}g`);
+      terms.push({ not: not !== "", expression: made });
+    }
+  } catch (error) {
+    return { terms: [], error: error.message };
+  }
+  return { terms, error: "" };
 }
 
-function finder(typed) {
-  if (typed === "") return { find: null };
-  const expression = /^\/(.+)\/([a-z]*)$/s.exec(typed);
-  try {
-    // A regular expression is much faster than lower-casing every text. With `g` or `y` it would remember its place.
-    const regex = expression
-      ? new RegExp(expression[1], expression[2].replace(/[gy]/g, ""))
-      : new RegExp(typed.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"), "i");
-    return { find: (text) => regex.test(text) };
-  } catch (error) {
-    return { find: null, error: error.message };
-  }
+/** A test for items, from terms and the chosen types (none: all); null if everything passes. */
+export function makeTest(terms, types) {
+  if (terms.length === 0 && types.size === 0) return null;
+  return (item) => {
+    if (types.size > 0 && (item.notice || !types.has(item.type || UNNAMED))) return false;
+    if (terms.length === 0) return true;
+    const data = withoutSequences(item.data);
+    return terms.every(({ not, expression }) => {
+      const found = matches(expression, data) || matches(expression, item.type) || matches(expression, item.id);
+      return found !== not;
+    });
+  };
+}
+
+/** Whether it matches; with `g` it would go on where it stopped the last time. */
+function matches(expression, text) {
+  expression.lastIndex = 0;
+  return expression.test(text);
 }
 
 /**

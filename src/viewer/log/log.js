@@ -33,6 +33,7 @@ export class Log {
   #current = null; // the number of the item that the keyboard has selected
   #reveal = null; // the number of an item that was just unfolded and must be seen whole
   #padding = 0;
+  #marks = []; // the expressions whose matches are marked
   #scheduler = new FrameScheduler(() => this.#draw());
 
   /** `onChange` is called when rows, or whether it sticks, have changed. */
@@ -81,6 +82,13 @@ export class Log {
     this.#anchor = null;
     this.#filtered.advance(TEST_TIME);
     this.changed();
+  }
+
+  /** Marks what these expressions find in the rows. */
+  mark(expressions) {
+    if (expressions.length === 0 && this.#marks.length === 0) return;
+    this.#marks = expressions;
+    for (const [n, element] of this.#rows) this.#fill(element, n);
   }
 
   /** Goes to the newest row, and stays there. */
@@ -230,6 +238,7 @@ export class Log {
     fillRow(element, n, this.#items.get(n), {
       current: n === this.#current,
       open: this.#open.has(n),
+      marks: this.#marks,
       onResize: () => this.changed(),
     });
   }

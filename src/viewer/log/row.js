@@ -5,7 +5,7 @@
 import { make, makeButton } from "../dom.js";
 import { withoutSequences } from "../text/ansi.js";
 import { cut, visible, wholeCharacters } from "../text/characters.js";
-import { oneLine, unfolded } from "../text/rendering.js";
+import { mark, oneLine, unfolded } from "../text/rendering.js";
 
 /** An unfolded record shows this much at first, and this much more with each press: megabytes make a browser slow. */
 const FIRST_PART = 20_000;
@@ -27,8 +27,11 @@ export function makeRow() {
   return row;
 }
 
-/** Shows an item, the one with the number `n`. `onResize()` is called when an unfolded row has become higher. */
-export function fillRow(element, n, item, { current, open, onResize }) {
+/**
+ * Shows an item, the one with the number `n`, and marks what the expressions `marks` find in it. `onResize()` is called
+ * when an unfolded row has become higher.
+ */
+export function fillRow(element, n, item, { current, open, marks, onResize }) {
   const [line] = element.children;
   const [fold, time, id, type, data] = line.children;
   element.dataset.n = n;
@@ -42,14 +45,15 @@ export function fillRow(element, n, item, { current, open, onResize }) {
   element.dataset.type = cut(item.type, MAX_TITLE);
   element.dataset.id = cut(item.id, MAX_TITLE);
   data.replaceChildren(oneLine(item.data));
+  mark(data, marks);
   while (element.children.length > 1) element.lastChild.remove();
   fold.setAttribute("aria-expanded", String(open));
   element.classList.toggle("open", open);
-  if (open) element.append(makeDetail(item, onResize));
+  if (open) element.append(makeDetail(item, marks, onResize));
 }
 
 /** What is under the line of an unfolded row. */
-function makeDetail(item, onResize) {
+function makeDetail(item, marks, onResize) {
   const detail = make("div", "detail");
   const facts = make("div", "facts");
   const fact = (name, value) => {
@@ -75,6 +79,7 @@ function makeDetail(item, onResize) {
   const all = whole ? item.data : withoutSequences(item.data);
   let shown = wholeCharacters(all, FIRST_PART);
   text.append(whole ? unfolded(all) : visible(all.slice(0, shown)));
+  mark(text, marks);
   detail.append(facts, text);
   if (shown < all.length) {
     const more = makeButton("more");
