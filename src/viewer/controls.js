@@ -33,7 +33,7 @@ export class Controls {
     $("save").addEventListener("click", () => save(views.log.items()));
     $("newer").addEventListener("click", () => this.#follow());
     $("filter").maxLength = MAX_FILTER;
-    $("filter").addEventListener("input", () => this.#refilter());
+    $("filter").addEventListener("input", () => this.#choose(() => {})); // the browser has set it
     $("mark").addEventListener("click", () => this.#toggleMarking());
     document.addEventListener("keydown", (event) => this.#key(event));
   }
@@ -51,6 +51,7 @@ export class Controls {
   }
 
   #refilter() {
+    $("mark").setAttribute("aria-pressed", String(this.#marking));
     const { terms, error } = readFilter($("filter").value);
     if (!error) this.#terms = terms; // with an error in it, the last one stays
     $("filter").setAttribute("aria-invalid", String(error !== ""));
@@ -61,9 +62,27 @@ export class Controls {
   }
 
   #toggleMarking() {
-    this.#marking = !this.#marking;
-    $("mark").setAttribute("aria-pressed", String(this.#marking));
+    this.#choose(() => (this.#marking = !this.#marking));
+  }
+
+  /** What the person chose, as words for the address. */
+  get words() {
+    // No lone surrogate can be encoded.
+    const filter = encodeURIComponent($("filter").value.replace(/\p{Cs}/gu, "\ufffd"));
+    return [filter && `filter=${filter}`, this.#marking ? "mark" : ""].filter((word) => word !== "");
+  }
+
+  set words(words) {
+    const filter = words.find((word) => word.startsWith("filter="))?.slice("filter=".length) ?? "";
+    $("filter").value = decode(filter).slice(0, MAX_FILTER);
+    this.#marking = words.includes("mark");
     this.#refilter();
+  }
+
+  #choose(set) {
+    set();
+    this.#refilter();
+    this.#views.wordsChanged();
   }
 
   /** Notes the type of an event. */
@@ -126,8 +145,7 @@ export class Controls {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const filter = $("filter");
     if (event.key === "Escape" && event.target === filter) {
-      filter.value = "";
-      this.#refilter();
+      this.#choose(() => (filter.value = ""));
       $("log").focus({ preventScroll: true });
     } else if (event.target.closest("input, textarea, select")) {
       return; // there a key means what it always means
@@ -149,6 +167,15 @@ export class Controls {
       return;
     }
     event.preventDefault();
+  }
+}
+
+/** A part of the address as a text; as it is, if it is not encoded as it should be. */
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
   }
 }
 

@@ -42,6 +42,14 @@ const views = new Views(client.items, {
     logStatus.show();
   },
   onShow: () => logStatus.show(),
+  logWords: {
+    get words() {
+      return controls.words;
+    },
+    set words(words) {
+      controls.words = words;
+    },
+  },
 });
 const controls = new Controls(client, views, () => logStatus.show());
 const logStatus = new LogStatus(client, views, controls);

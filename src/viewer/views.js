@@ -11,20 +11,27 @@ const NAMES = ["log", "plot", "map"];
 /** Plot and map are loaded once the log is drawn, so that they don't delay its first row, or after this many ms. */
 const LOG_ALONE = 1000;
 
+/** The address is written after this many ms in which nothing was typed. */
+const TYPING = 250;
+
 export class Views {
   #items;
   #onShow;
   #pictures = null; // until they are loaded
   #shown = "log";
   #wanted = ""; // a view that the address asks for, until there is something in it
+  #logWords; // the log's part of the address
+  #writing = 0; // the timer until the address is written
   #latLon = false; // whether the person says that two numbers are a position
 
   /**
    * `items` is the buffer. `now()` is the server's time, or null if time doesn't go on in the plot; `onRows()` is called
-   * when the log's rows have changed, `onShow()` when another view is shown.
+   * when the log's rows have changed, `onShow()` when another view is shown. `logWords` has `words`, what the person
+   * chose in the log, as words for the address.
    */
-  constructor(items, { now, onRows, onShow }) {
+  constructor(items, { now, onRows, onShow, logWords }) {
     this.#items = items;
+    this.#logWords = logWords;
     this.#onShow = onShow;
     const drawn = new Promise((resolve) => {
       this.log = new Log($("log"), items, () => {
@@ -114,20 +121,30 @@ export class Views {
   }
 
   /**
-   * After `#`, the address names a view, and says `latlon` if two numbers are a position, and what the plot shows: it
+   * After `#`, the address names a view, and says `latlon` if two numbers are a position, and what log and plot show: it
    * can be passed on.
    */
   readAddress() {
     const words = addressWords();
     this.#setLatLon(words.includes("latlon"));
+    this.#logWords.words = words;
     if (this.plot) this.plot.words = words;
     this.#wanted = words.find((word) => NAMES.includes(word)) ?? "log";
     this.#showTabs();
   }
 
+  /** To be called when the log's words have changed; a person may type fast, and browsers don't let an address. */
+  wordsChanged() {
+    clearTimeout(this.#writing);
+    this.#writing = setTimeout(() => this.#writeAddress(), TYPING);
+  }
+
   #writeAddress() {
-    const own = [this.#shown === "log" ? "" : this.#shown, this.#latLon ? "latlon" : ""].filter((word) => word !== "");
-    const words = [...own, ...(this.plot?.words ?? [])];
+    clearTimeout(this.#writing);
+    const log = this.#logWords.words;
+    const view = this.#shown === "log" && log.length === 0 ? "" : this.#shown;
+    const own = [view, this.#latLon ? "latlon" : ""].filter((word) => word !== "");
+    const words = [...own, ...log, ...(this.plot?.words ?? [])];
     history.replaceState(null, "", words.length > 0 ? `#${words.join("&")}` : location.pathname + location.search);
   }
 

@@ -231,6 +231,67 @@ fn firefox_marks_and_hides_nothing() {
     marks_and_hides_nothing(Firefox);
 }
 
+fn has_its_filter_in_the_address(browser: Browser) {
+    let _places = busy();
+    let mut program = Program::start(&["--at-eof", "serve"]);
+    program.write("50% & a=b #1\n50% & a=b #2\nother\n");
+    program.close_input();
+    let typed = "a=b !\"#2\" /0% &/";
+    let encoded = "#log&filter=a%3Db%20!%22%232%22%20%2F0%25%20%26%2F";
+    let value = came_to("document.getElementById('filter').value", typed);
+    let left = came_to(&format!("{SEEN}.join()"), "50% & a=b #1");
+    let all = came_to("String(ssePipe.rows)", "3");
+    let go = |hash: &str| format!("location.hash = {}, true", json!(hash));
+    // None of these is an address that the page writes.
+    let broken = ["#filter=%E0%A4%A", "#filter=%", "#&&=&filter&filter=&__proto__=1&<b>", "#filter=%00%0A"];
+    let broken = broken.map(|hash| [go(hash), came_to("String(ssePipe.events)", "3")]);
+    let long = "location.hash = '#filter=!' + 'x'.repeat(1e6), true".to_owned();
+    let pressed = "document.getElementById('mark').getAttribute('aria-pressed') === 'true'";
+    let steps: Vec<String> = [
+        all.clone(),
+        filter(typed),
+        left.clone(),
+        came_to("location.hash", encoded),
+        "window.before = true, location.reload(), true".into(),
+        "window.before !== true".into(),
+        format!("{value} && {left}"),
+        press("m"),
+        came_to("location.hash", &format!("{encoded}&mark")),
+        "window.before = true, location.reload(), true".into(),
+        "window.before !== true".into(),
+        format!("{pressed} && {all} && {value}"),
+        go("#log"),
+        format!("!({pressed}) && {all} && {}", came_to("document.getElementById('filter').value", "")),
+        go("#filter=/(/"),
+        format!("{all} && document.getElementById('filter').getAttribute('aria-invalid') === 'true'"),
+        "window.before = true, location.reload(), true".into(),
+        "window.before !== true".into(),
+        format!("{all} && document.getElementById('filter').value === '/(/'"),
+        go(encoded),
+        format!("{value} && {left}"),
+    ]
+    .into_iter()
+    .chain(broken.into_iter().flatten())
+    .chain([long, format!("document.getElementById('filter').value.length === 1000 && {all}")])
+    .chain([filter("\u{fffd}").replace("\u{fffd}", "\\ud800"), came_to("location.hash", "#log&filter=%EF%BF%BD")])
+    .chain([filter(""), came_to("location.hash", "")])
+    .collect();
+    let report = report(open(browser, &program.url("/"), &steps.iter().map(String::as_str).collect::<Vec<_>>()));
+    report.assert_no_complaint();
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_has_its_filter_in_the_address() {
+    has_its_filter_in_the_address(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_has_its_filter_in_the_address() {
+    has_its_filter_in_the_address(Firefox);
+}
+
 #[test]
 #[ignore = "needs chromium: tests/run"]
 fn event_types_are_chips_that_limit_the_log() {
