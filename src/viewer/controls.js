@@ -21,6 +21,7 @@ export class Controls {
   #chosen = new Set(); // the types that the log is limited to
   #chips = ""; // the types for which there are chips
   #terms = []; // those of the filter as it was valid the last time
+  #wrapping = false; // whether long rows are wrapped
   #marking = false; // whether what the filter finds is marked only, and nothing hidden
 
   /** `onChange()` is called when the person has changed something that the page says in words. */
@@ -35,6 +36,8 @@ export class Controls {
     $("filter").maxLength = MAX_FILTER;
     $("filter").addEventListener("input", () => this.#choose(() => {})); // the browser has set it
     $("mark").addEventListener("click", () => this.#toggleMarking());
+    $("wrap").addEventListener("click", () => this.#toggleWrapping());
+    views.log.onLevel = (level) => this.#toggleLevel(level);
     document.addEventListener("keydown", (event) => this.#key(event));
   }
 
@@ -52,30 +55,46 @@ export class Controls {
 
   #refilter() {
     $("mark").setAttribute("aria-pressed", String(this.#marking));
+    $("wrap").setAttribute("aria-pressed", String(this.#wrapping));
+    this.#views.log.wrap(this.#wrapping);
     const { terms, error } = readFilter($("filter").value);
     if (!error) this.#terms = terms; // with an error in it, the last one stays
     $("filter").setAttribute("aria-invalid", String(error !== ""));
     setText($("filter-error"), error && `${error}: the last filter stays`);
-    this.#views.log.mark(this.#terms.filter(({ not }) => !not).map(({ expression }) => expression));
+    this.#views.log.mark(this.#terms.flatMap(({ not, expression }) => (not || !expression ? [] : [expression])));
     this.#views.log.filter(this.test);
     this.#onChange();
+  }
+
+  /** Limits the log to a level, by a term of the filter, or takes that back. */
+  #toggleLevel(level) {
+    const field = $("filter");
+    const rest = field.value.replace(/(^|\s)level:\w+(?!\S)/gi, "").trim();
+    const limited = this.#terms.some((term) => !term.not && term.level === level);
+    this.#choose(() => (field.value = limited ? rest : `${rest} level:${level}`.trim()));
   }
 
   #toggleMarking() {
     this.#choose(() => (this.#marking = !this.#marking));
   }
 
+  #toggleWrapping() {
+    this.#choose(() => (this.#wrapping = !this.#wrapping));
+  }
+
   /** What the person chose, as words for the address. */
   get words() {
     // No lone surrogate can be encoded.
     const filter = encodeURIComponent($("filter").value.replace(/\p{Cs}/gu, "\ufffd"));
-    return [filter && `filter=${filter}`, this.#marking ? "mark" : ""].filter((word) => word !== "");
+    const words = [filter && `filter=${filter}`, this.#marking ? "mark" : "", this.#wrapping ? "wrap" : ""];
+    return words.filter((word) => word !== "");
   }
 
   set words(words) {
     const filter = words.find((word) => word.startsWith("filter="))?.slice("filter=".length) ?? "";
     $("filter").value = decode(filter).slice(0, MAX_FILTER);
     this.#marking = words.includes("mark");
+    this.#wrapping = words.includes("wrap");
     this.#refilter();
   }
 
@@ -160,6 +179,9 @@ export class Controls {
     } else if (event.key === "m") {
       this.#views.go("log");
       this.#toggleMarking();
+    } else if (event.key === "w") {
+      this.#views.go("log");
+      this.#toggleWrapping();
     } else if (event.key === "g") {
       this.#views.go("log");
       this.#follow();

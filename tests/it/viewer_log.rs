@@ -83,6 +83,118 @@ fn holds_200_000_events_and_scrolls_through_them() {
     shows(Chromium, records.as_bytes(), &["--history", "all"], &steps).assert_value(&want.to_string());
 }
 
+/// Rows of one to some four lines. They scroll as smoothly as rows of one line, whichever way: what stands on the screen
+/// moves by as much as was scrolled, one row ends where the next begins, and the last is at the bottom.
+fn scrolls_through_200_000_wrapped_rows(browser: Browser) {
+    let record = |n: usize| format!("event {n} {}\n", "abcd-".repeat((n * 37) % 60));
+    let records: String = (1..=200_000).map(record).collect();
+    let rows = "[...document.querySelectorAll('#log .row')]";
+    let fits = format!(
+        "{rows}.every((row, i, all) => i === 0
+            || Math.abs(row.getBoundingClientRect().top - all[i - 1].getBoundingClientRect().bottom) < 0.1)"
+    );
+    let fits = &format!("{fits} && new Set({rows}.map(row => row.offsetHeight)).size > 2");
+    let at_end = "Math.abs(document.querySelector('#log .row:last-child').getBoundingClientRect().bottom
+            - document.getElementById('log').getBoundingClientRect().bottom) < 12";
+    let end = &format!("{SEEN}.at(-1).startsWith('event 200000 ') && {at_end}");
+    // From places all over the log up by a bit at a time, each twice: at the first the rows are new. No row may jump.
+    let scroll = "(() => {
+        if (window.scrolled) return scrolled.done;
+        const log = document.getElementById('log');
+        window.scrolled = { n: 0, worst: 0, wrong: [], done: false };
+        const places = () => new Map([...log.querySelectorAll('.row')].map(row => [row.id, row.getBoundingClientRect().top]));
+        let before = performance.now();
+        let old = null;
+        const frame = () => {
+            const now = performance.now();
+            if (scrolled.n > 0) scrolled.worst = Math.max(scrolled.worst, now - before);
+            before = now;
+            if (scrolled.n % 2 === 0 && old) {
+                const seen = [...places()].filter(([id, top]) => old.has(id) && top > 0 && top < 600);
+                const off = seen.filter(([id, top]) => Math.abs(top - old.get(id) - 150) > 1.5);
+                if (seen.length === 0 || off.length > 0) scrolled.wrong.push([scrolled.n, seen.length, off.length, off[0], off[0] && old.get(off[0][0])]);
+                old = null;
+            }
+            scrolled.n += 1;
+            if (scrolled.n === 160) { scrolled.done = true; return; }
+            if (scrolled.n % 8 === 1) log.scrollTop = (log.scrollHeight * ((scrolled.n * 37) % 97)) / 98 + 1000;
+            else if (scrolled.n % 2 === 1) { old = places(); log.scrollTop -= 150; }
+            requestAnimationFrame(frame);
+        };
+        log.dispatchEvent(new WheelEvent('wheel', { deltaY: -1 }));
+        requestAnimationFrame(frame);
+        return false;
+    })()";
+    let key = |key: &str, times: usize| {
+        format!("(() => {{ for (let i = 0; i < {times}; i += 1) {{ {}; }} return true; }})()", press(key))
+    };
+    let in_sight = "(() => { const [row, log] = [document.querySelector('.row.current'), document.getElementById('log')]
+        .map(element => element.getBoundingClientRect()); return row.top >= log.top - 1 && row.bottom <= log.bottom + 1; })()";
+    let steps = [
+        "ssePipe.rows === 200000 && document.querySelector('#log.wrap .row') !== null",
+        end,
+        fits,
+        scroll,
+        "scrolled.wrong.length === 0 ? scrolled.worst < 500 : JSON.stringify(scrolled.wrong).repeat(0)",
+        fits,
+        &press("g"),
+        end,
+        // Fewer lines, other heights.
+        &filter("/^event \\d*77 /"),
+        &format!("ssePipe.rows === 2000 && {SEEN}.at(-1).startsWith('event 199977 ') && {at_end}"),
+        fits,
+        "document.getElementById('log').focus(), true",
+        &key("ArrowUp", 30),
+        &format!("document.querySelector('.row.current .data').textContent.startsWith('event 197077 ') && {in_sight}"),
+        &press("Enter"),
+        &format!("document.querySelector('.row.open .text') !== null && {fits}"),
+        &press("w"),
+        &format!(
+            "document.querySelector('.wrap') === null && new Set({rows}.map(row => row.firstChild.offsetHeight)).size === 1 && {}",
+            came_to("location.hash", "#log&filter=%2F%5Eevent%20%5Cd*77%20%2F")
+        ),
+        &press("w"),
+        &format!(
+            "document.querySelector('.wrap') !== null && {fits} && {}",
+            came_to("location.hash", "#log&filter=%2F%5Eevent%20%5Cd*77%20%2F&wrap")
+        ),
+    ];
+    let _places = busy();
+    let mut program = Program::start(&["--at-eof", "serve", "--history", "all"]);
+    program.write(records.as_bytes());
+    program.close_input();
+    report(open(browser, &program.url("/#wrap"), &steps));
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_scrolls_through_200_000_wrapped_rows() {
+    scrolls_through_200_000_wrapped_rows(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_scrolls_through_200_000_wrapped_rows() {
+    scrolls_through_200_000_wrapped_rows(Firefox);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn rows_that_are_too_high_together_have_fewer_lines() {
+    // With all their lines they would be 20 million px high, which not every browser can scroll.
+    let records: String = (1..=30_000).map(|n| format!("event {n} {}\n", "abcd-".repeat(390))).collect();
+    let steps = [
+        "ssePipe.rows === 30000 && document.querySelector('#log.wrap .row') !== null",
+        &format!("{SEEN}.at(-1).startsWith('event 30000 ') && document.getElementById('log').scrollHeight < 16.1e6"),
+        "document.getElementById('log').scrollHeight > 4e6 && document.querySelector('#log .row').offsetHeight > 100",
+    ];
+    let _places = busy();
+    let mut program = Program::start(&["--at-eof", "serve", "--history", "all"]);
+    program.write(records.as_bytes());
+    program.close_input();
+    report(open(Chromium, &program.url("/#wrap"), &steps));
+}
+
 /// A filter, unfolding, pause, clear and save: what a person does with a log.
 fn can_be_worked_with(browser: Browser) {
     let _places = busy();
@@ -206,12 +318,17 @@ fn marks_and_hides_nothing(browser: Browser) {
         &filter("WORD"),
         &format!("ssePipe.rows === 2 && {all}"),
         &press("m"),
-        &format!("ssePipe.rows === 3 && document.getElementById('mark').getAttribute('aria-pressed') === 'true' && {all}"),
+        &format!(
+            "ssePipe.rows === 3 && document.getElementById('mark').getAttribute('aria-pressed') === 'true' && {all}"
+        ),
         // What matches at several places, or nothing at all, is marked once or not.
         &filter("words !other /\"w/ /x*/ /1|2/"),
         &format!("ssePipe.rows === 3 && {}", came_to(MARKED, "\"w,\"w,ords,1")),
         "document.querySelector('#log .row .line').click(), true",
-        &came_to("[...document.querySelectorAll('.row.open .text mark')].map(mark => mark.textContent).join()", "\"w,\"w,ords,1"),
+        &came_to(
+            "[...document.querySelectorAll('.row.open .text mark')].map(mark => mark.textContent).join()",
+            "\"w,\"w,ords,1",
+        ),
         "document.querySelector('.row.open .text').textContent === '{\\n  \"word\": \"words\",\\n  \"n\": 1\\n}'",
         &filter(""),
         &came_to(MARKED, ""),
@@ -290,6 +407,66 @@ fn chromium_has_its_filter_in_the_address() {
 #[ignore = "needs firefox: tests/run"]
 fn firefox_has_its_filter_in_the_address() {
     has_its_filter_in_the_address(Firefox);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn levels_are_a_tint_that_filters_by_them() {
+    let cases = [
+        ("2026-11-26T02:00:03Z ERROR db: refused", "error"),
+        ("Warning: it is hot", "warn"),
+        ("[info] ready", "info"),
+        ("a notice of it", "info"),
+        ("kernel: panic: not syncing", "fatal"),
+        ("<Critical> <trace>", "fatal"),
+        ("ts=1 level=debug msg=\"an error\"", "debug"),
+        ("severity='TRACE' x", "trace"),
+        (r#"{"level":"warn","msg":"fatal"}"#, "warn"),
+        (r#"{"log.level": "Error"}"#, "error"),
+        (r#"{"level":10}"#, "trace"),
+        (r#"{"a":1,"level":60}"#, "fatal"),
+        (r#"{"level":"7"}"#, "debug"),
+        ("level=4", "warn"),
+        ("<165>1 2003-10-11T22:14:15.003Z host app - - - error", "info"),
+        ("\x1b[31mERR\x1b[0m \x1b[1merror\x1b[0m", "error"),
+        ("\x1b[2mlevel\x1b[0m=\x1b[33mwarn\x1b[0m", "warn"),
+        ("error.log pre-error /info errors error=0 myerror x.debug", ""),
+        (r#"{"error":null,"msg":"an error"}"#, ""),
+        ("level=35 level=3.5", ""),
+        ("plain", ""),
+    ];
+    let records: String = cases.iter().map(|(record, _)| format!("{record}\n")).collect();
+    // Far from the beginning it is not looked for, and a long record takes no time.
+    let long = format!("{}error\n", "level= \"level\": <1 ".repeat(200_000));
+    let tints = "[...document.querySelectorAll('#log .level')].map(level => level.dataset.level).join()";
+    let want = cases.iter().map(|&(_, level)| level).chain([""]).collect::<Vec<_>>().join(",");
+    let click = |row: usize| format!("document.querySelectorAll('#log .level')[{row}].click(), true");
+    let value = |want: &str| came_to("document.getElementById('filter').value", want);
+    let count = |level: &str| cases.iter().filter(|&&(_, of)| of == level).count();
+    let steps = [
+        &format!("ssePipe.rows === {}", cases.len() + 1),
+        &came_to(tints, &want),
+        // The colour is at the row's start, and not in the text.
+        "new Set([...document.querySelectorAll('#log .data')].slice(0, 8).map(data => getComputedStyle(data).color)).size === 1
+            && document.querySelector('#log .level').getBoundingClientRect().left < 5
+            && getComputedStyle(document.querySelector('#log [data-level=\"\"]')).visibility === 'hidden'",
+        &filter("!hot"),
+        &click(0),
+        &format!("ssePipe.rows === {} && {}", count("error"), value("!hot level:error")),
+        &came_to("location.hash", "#log&filter=!hot%20level%3Aerror"),
+        "document.querySelector('.row.open') === null",
+        &filter("level:warn !hot"),
+        &format!("ssePipe.rows === {}", count("warn") - 1),
+        "document.getElementById('log').focus(), true",
+        &press("ArrowUp"),
+        &press("l"),
+        &format!("ssePipe.rows === {} && {}", cases.len(), value("!hot")),
+        &filter("!level:error !LEVEL:warn"),
+        &format!("ssePipe.rows === {}", cases.len() + 1 - count("error") - count("warn")),
+        &filter("\"level:error\""),
+        "ssePipe.rows === 0",
+    ];
+    shows(Chromium, (records + &long).as_bytes(), &[], &steps);
 }
 
 #[test]
@@ -588,6 +765,12 @@ fn survives_a_flood(view: &str) {
 #[ignore = "needs chromium: tests/run"]
 fn ten_thousand_events_a_second_don_t_freeze_the_log() {
     survives_a_flood("/");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn ten_thousand_events_a_second_don_t_freeze_the_log_that_wraps_and_marks() {
+    survives_a_flood("/#log&filter=y%20/lat/%20!level:debug&mark&wrap");
 }
 
 #[test]

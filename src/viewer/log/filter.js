@@ -4,7 +4,8 @@
 //     text              the text is in it, in upper or lower case
 //     "two words"       the same; what stands in quotes may have blanks in it, or begin with `!` or `/`
 //     /expression/i     the regular expression matches
-//     !text             not this; also before quotes and expressions
+//     level:error       records of this level
+//     !text             not this; also before quotes, expressions and levels
 
 import { withoutSequences } from "../text/ansi.js";
 
@@ -14,12 +15,43 @@ export const UNNAMED = "message";
 /** A filter is read up to this length: the address may have any. */
 export const MAX_FILTER = 1_000;
 
-/** Something in slashes or quotes is that only if a blank or nothing follows: `/var/log` and `"level":"warn"` are texts. */
+/** Slashes and quotes have a meaning only if a blank or nothing follows: `/var/log` and `"level":"warn"` are texts. */
 const TERM = /(!?)(?:\/((?:\\.|[^\\])+?)\/([dgimsuvy]*)(?!\S)|"([^"]+)"(?!\S)|"([^"]*)$|(\S+))/gs;
 
+/** The levels by their names in logs; 10 to 60 are pino's numbers, 0 to 7 those of syslog (RFC 5424, 6.2.1). */
+const LEVELS = {
+  fatal: ["fatal", "critical", "crit", "panic", "emerg", "emergency", "alert", "60", "0", "1", "2"],
+  error: ["error", "err", "50", "3"],
+  warn: ["warn", "warning", "40", "4"],
+  info: ["info", "notice", "information", "30", "5", "6"],
+  debug: ["debug", "20", "7"],
+  trace: ["trace", "10"],
+};
+const LEVEL = new Map(Object.entries(LEVELS).flatMap(([level, names]) => names.map((name) => [name, level])));
+
+/** A level is looked for in this much of a record's beginning. */
+const HEAD = 2_000;
+
+/** A member or a pair that names the level; the priority of a syslog line; a word that is not part of a name. */
+const NAMED = /(?:"(?:log\.)?(?:level|lvl|severity)"\s{0,4}:\s{0,4}"?|(?:^|[\s,;{[(])(?:level|lvl|severity)=["']?)([a-z]+|\d+)(?![\w-]|\.\d)/i;
+const PRIORITY = /^<(\d{1,3})>/;
+const WORD =
+  /(?:^|[^\w./=-])(fatal|critical|panic|error|warn|warning|notice|info|debug|trace)(?![\w/=-]|\.\w|"\s?:)/i;
+
+/** The level of a record, or "" if it names none. */
+export function levelOf(text) {
+  const head = withoutSequences(text.slice(0, HEAD));
+  const named = NAMED.exec(head);
+  if (named) return LEVEL.get(named[1].toLowerCase()) ?? "";
+  const priority = PRIORITY.exec(head);
+  if (priority) return LEVEL.get(String(priority[1] % 8));
+  const word = /^\s*\{/.test(head) ? null : WORD.exec(head); // in JSON a word may be anything
+  return word ? LEVEL.get(word[1].toLowerCase()) : "";
+}
+
 /**
- * The terms of a filter, {not, expression}, from what was typed; or what is wrong with it, as `error`. Each expression
- * finds all matches, as a mark needs them.
+ * The terms of a filter, {not, expression} or {not, level}, from what was typed; or what is wrong with it, as `error`.
+ * Each expression finds all matches, as a mark needs them.
  */
 export function readFilter(typed) {
   const terms = [];
@@ -27,6 +59,11 @@ export function readFilter(typed) {
     for (const [, not, expression, flags, quoted, unclosed, text] of typed.slice(0, MAX_FILTER).matchAll(TERM)) {
       const literal = quoted ?? unclosed ?? text;
       if (literal === "" || text === "!") continue; // more of it is being typed
+      const level = /^level:(\w+)$/i.exec(text)?.[1].toLowerCase();
+      if (Object.hasOwn(LEVELS, level)) {
+        terms.push({ not: not !== "", level });
+        continue;
+      }
       // A regular expression is much faster than lower-casing every text.
       const made =
         expression === undefined
@@ -47,7 +84,8 @@ export function makeTest(terms, types) {
     if (types.size > 0 && (item.notice || !types.has(item.type || UNNAMED))) return false;
     if (terms.length === 0) return true;
     const data = withoutSequences(item.data);
-    return terms.every(({ not, expression }) => {
+    return terms.every(({ not, expression, level }) => {
+      if (level) return (!item.notice && levelOf(item.data) === level) !== not;
       const found = matches(expression, data) || matches(expression, item.type) || matches(expression, item.id);
       return found !== not;
     });
@@ -77,6 +115,11 @@ export class FilteredItems {
 
   get length() {
     return this.#test ? this.#found.length - this.#head : this.#items.end - this.#items.first;
+  }
+
+  /** The number of the first item that is not tested yet. */
+  get tested() {
+    return this.#test ? this.#next : this.#items.end;
   }
 
   /** Whether the whole buffer has been tested. */

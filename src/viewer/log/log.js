@@ -1,7 +1,7 @@
 // The log: a row for each item that passes the filter, the newest at the bottom.
 //
-// Only the rows in sight exist, so that 200,000 scroll as smoothly as 20. A row has one line; a click unfolds it. The
-// log sticks to the bottom until the person scrolls up, and moves nothing while they read, select or hold the mouse.
+// Only the rows in sight exist, so that 200,000 scroll as smoothly as 20. A row has one line, unless long ones are
+// wrapped (heights.js); a click unfolds it. The log sticks to the bottom until the person scrolls up, and moves nothing while they read, select or hold the mouse.
 // What is in a row is in row.js.
 
 import { make } from "../dom.js";
@@ -33,8 +33,15 @@ export class Log {
   #current = null; // the number of the item that the keyboard has selected
   #reveal = null; // the number of an item that was just unfolded and must be seen whole
   #padding = 0;
+  #wrap = false; // whether long rows are to be wrapped
+  #heights = null; // how much higher than one line the rows are, while they are wrapped
+  #remeasure = false; // whether the rows in sight may have got other heights
+  #room; // how much of a record a row shows, if not as usual
   #marks = []; // the expressions whose matches are marked
   #scheduler = new FrameScheduler(() => this.#draw());
+
+  /** Called with a level if the person wants only records of it. */
+  onLevel = () => {};
 
   /** `onChange` is called when rows, or whether it sticks, have changed. */
   constructor(scroller, items, onChange) {
@@ -79,6 +86,7 @@ export class Log {
   filter(test) {
     this.#grabbed = false; // a person who types holds nothing any more
     this.#filtered.filter(test);
+    this.#heights?.refiltered();
     this.#anchor = null;
     this.#filtered.advance(TEST_TIME);
     this.changed();
@@ -89,6 +97,21 @@ export class Log {
     if (expressions.length === 0 && this.#marks.length === 0) return;
     this.#marks = expressions;
     for (const [n, element] of this.#rows) this.#fill(element, n);
+  }
+
+  /** Wraps long rows, or not. */
+  async wrap(on) {
+    if (on === this.#wrap) return;
+    this.#wrap = on;
+    const { Heights, WRAPPED } = await import("./heights.js");
+    this.#room = on ? WRAPPED : undefined;
+    if (on !== this.#wrap || on === (this.#heights !== null)) return; // pressed once more meanwhile
+    if (!this.#sticky) this.#anchor ?? this.#dropAnchor();
+    this.#heights = on ? new Heights(this.#items, this.#filtered) : null;
+    this.#scroller.classList.toggle("wrap", on);
+    this.#rowHeight = 0; // measured anew
+    for (const [n, element] of this.#rows) this.#fill(element, n);
+    this.changed();
   }
 
   /** Goes to the newest row, and stays there. */
@@ -115,7 +138,12 @@ export class Log {
       const opened = this.#filtered.row(n);
       if (opened < row && this.#filtered.at(opened) === n) place += height;
     }
-    return place;
+    return place + (this.#heights?.before(row) ?? 0);
+  }
+
+  /** The height of the line of an item. */
+  #lineHeight(n) {
+    return this.#rowHeight + (this.#heights?.of(n) ?? 0);
   }
 
   /** The row at a place. */
@@ -149,24 +177,23 @@ export class Log {
     if (this.#rowHeight === 0) this.#measure();
     for (const n of this.#open.keys()) if (n < this.#items.first) this.#open.delete(n);
     const view = this.#scroller.clientHeight;
-    let height = this.#placeOf(this.length);
-    this.#setHeight(height);
-    let top = this.#wantedTop(height, view);
-    const [from, to] = this.#inSight(top, view);
-    this.#show(from, to);
-    // Only now does what was unfolded have its true height.
-    const measured = this.#placeOf(this.length);
-    if (measured !== height) {
-      height = measured;
+    while (this.#heights?.shrink(this.#rowHeight));
+    if (this.#heights) this.#scroller.style.setProperty("--lines", this.#heights.lines);
+    let top, from, to;
+    // Only once it is shown does what was unfolded or wrapped have its true height.
+    for (let tries = 0; tries < 3; tries += 1) {
+      const height = this.#placeOf(this.length);
       this.#setHeight(height);
       top = this.#wantedTop(height, view);
+      [from, to] = this.#inSight(top, view);
+      if (!this.#show(from, to)) break;
     }
     if (this.#reveal !== null) top = this.#revealed(top, view);
     let place = this.#placeOf(from);
     for (let row = from; row < to; row += 1) {
       const n = this.#filtered.at(row);
       this.#rows.get(n).style.transform = `translateY(${place}px)`;
-      place += this.#rowHeight + (this.#open.get(n) ?? 0);
+      place += this.#lineHeight(n) + (this.#open.get(n) ?? 0);
     }
     if (Math.abs(this.#scroller.scrollTop - top) >= 1) this.#scroller.scrollTop = top;
     this.#lastTop = this.#scroller.scrollTop;
@@ -197,7 +224,7 @@ export class Log {
     const n = this.#reveal;
     this.#reveal = this.#anchor = null;
     const begin = this.#placeOf(this.#filtered.row(n));
-    const end = begin + this.#rowHeight + (this.#open.get(n) ?? 0);
+    const end = begin + this.#lineHeight(n) + (this.#open.get(n) ?? 0);
     return Math.min(Math.max(top, end - view + this.#padding), begin);
   }
 
@@ -207,7 +234,9 @@ export class Log {
     return [from, to];
   }
 
+  /** Has these rows in the document; returns whether they have other heights than they were taken for. */
   #show(from, to) {
+    const fresh = [];
     const wanted = new Set();
     for (let row = from; row < to; row += 1) wanted.add(this.#filtered.at(row));
     for (const [n, element] of this.#rows) {
@@ -223,15 +252,27 @@ export class Log {
         element = this.#spare.pop() ?? makeRow();
         this.#fill(element, n);
         this.#rows.set(n, element);
+        fresh.push(n);
       }
       if (element === next) next = next.nextSibling;
       else this.#sheet.insertBefore(element, next);
     }
     for (const element of this.#spare) element.remove();
     this.#spare.length = 0;
+    let surprise = false;
     for (const [n, element] of this.#rows) {
-      if (this.#open.has(n)) this.#open.set(n, element.lastChild.offsetHeight);
+      if (!this.#open.has(n)) continue;
+      const height = element.lastChild.offsetHeight;
+      surprise ||= height !== this.#open.get(n);
+      this.#open.set(n, height);
     }
+    if (!this.#heights) return surprise;
+    for (const n of this.#remeasure ? this.#rows.keys() : fresh) {
+      const height = this.#rows.get(n).firstChild.getBoundingClientRect().height;
+      if (this.#heights.set(n, height - this.#rowHeight)) surprise = true;
+    }
+    this.#remeasure = false;
+    return surprise;
   }
 
   #fill(element, n) {
@@ -239,6 +280,7 @@ export class Log {
       current: n === this.#current,
       open: this.#open.has(n),
       marks: this.#marks,
+      room: this.#room,
       onResize: () => this.changed(),
     });
   }
@@ -247,6 +289,16 @@ export class Log {
     const probe = makeRow();
     this.#sheet.append(probe);
     this.#rowHeight = probe.firstChild.offsetHeight;
+    if (this.#heights) {
+      const data = probe.firstChild.lastChild;
+      const text = make("span", "", "x".repeat(100));
+      const width = data.clientWidth;
+      data.append(text);
+      text.style.whiteSpace = "pre";
+      const { width: hundred, height: line } = text.getBoundingClientRect();
+      this.#heights.reset(Math.floor((100 * width) / hundred), Number.parseFloat(getComputedStyle(data).lineHeight) || line);
+      this.#remeasure = true;
+    }
     probe.remove();
     const style = getComputedStyle(this.#scroller);
     this.#padding = Number.parseFloat(style.paddingTop) + Number.parseFloat(style.paddingBottom);
@@ -291,8 +343,8 @@ export class Log {
     const top = this.#placeOf(this.#filtered.row(n));
     const { clientHeight, scrollTop } = this.#scroller;
     if (top < scrollTop) this.#scroller.scrollTop = top;
-    else if (top + this.#rowHeight > scrollTop + clientHeight - this.#padding) {
-      this.#scroller.scrollTop = top + this.#rowHeight - clientHeight + this.#padding;
+    else if (top + this.#lineHeight(n) > scrollTop + clientHeight - this.#padding) {
+      this.#scroller.scrollTop = top + this.#lineHeight(n) - clientHeight + this.#padding;
     }
     this.#lastTop = this.#scroller.scrollTop;
     this.#anchor = null;
@@ -308,11 +360,18 @@ export class Log {
     else if (event.key === "ArrowUp") this.#go(row - 1);
     else if (event.key === "Home") this.#go(0);
     else if (event.key === "End") this.follow();
+    else if (event.key === "l" && this.#current !== null) this.#chooseLevel();
     else if (event.key === "Enter" && this.#current !== null) this.unfold(this.#current);
     else if (event.key === "ArrowRight" && this.#current !== null) this.unfold(this.#current, true);
     else if (event.key === "ArrowLeft" && this.#current !== null) this.unfold(this.#current, false);
     else return;
     event.preventDefault();
+  }
+
+  /** As a click on the level of the row that the keyboard has selected. */
+  #chooseLevel() {
+    const level = this.#rows.get(this.#current)?.querySelector(".level").dataset.level;
+    if (level) this.onLevel(level);
   }
 
   #letGo() {
@@ -357,7 +416,9 @@ export class Log {
     });
     scroller.addEventListener("click", (event) => {
       const line = event.target.closest(".line");
-      if (line && !selectedIn(scroller)) this.unfold(Number(line.parentElement.dataset.n));
+      const level = event.target.closest(".level")?.dataset.level;
+      if (level) this.onLevel(level);
+      else if (line && !selectedIn(scroller)) this.unfold(Number(line.parentElement.dataset.n));
     });
     scroller.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => {

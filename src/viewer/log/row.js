@@ -5,6 +5,7 @@
 import { make, makeButton } from "../dom.js";
 import { withoutSequences } from "../text/ansi.js";
 import { cut, visible, wholeCharacters } from "../text/characters.js";
+import { levelOf } from "./filter.js";
 import { mark, oneLine, unfolded } from "../text/rendering.js";
 
 /** An unfolded record shows this much at first, and this much more with each press: megabytes make a browser slow. */
@@ -22,34 +23,45 @@ export function makeRow() {
   const fold = makeButton("fold");
   fold.tabIndex = -1; // the keyboard goes from row to row, and unfolds with Enter
   fold.setAttribute("aria-label", "Unfold");
-  line.append(fold, make("time"), make("span", "id"), make("span", "type"), make("span", "data"));
+  const level = makeButton("level");
+  level.tabIndex = -1; // there the keyboard has a key
+  line.append(level, fold, make("time"), make("span", "id"), make("span", "type"), make("span", "data"));
   row.append(line);
   return row;
 }
 
 /**
- * Shows an item, the one with the number `n`, and marks what the expressions `marks` find in it. `onResize()` is called
- * when an unfolded row has become higher.
+ * Shows an item, the one with the number `n`, and marks what the expressions `marks` find in it. Its line has at most
+ * `room` characters, or as many as a screen is wide. `onResize()` is called an unfolded row has become
+ * higher.
  */
-export function fillRow(element, n, item, { current, open, marks, onResize }) {
+export function fillRow(element, n, item, { current, open, marks, room, onResize }) {
   const [line] = element.children;
-  const [fold, time, id, type, data] = line.children;
+  const [level, fold, time, id, type, data] = line.children;
   element.dataset.n = n;
   element.id = `row-${n}`;
   element.classList.toggle("notice", item.notice);
   element.classList.toggle("current", current);
+  showLevel(level, item.notice ? "" : levelOf(item.data));
   time.textContent = clock(item.time);
   id.textContent = cut(item.id.slice(item.id.lastIndexOf("-") + 1), MAX_LABEL);
   type.textContent = cut(item.type, MAX_LABEL);
   type.hidden = item.type === "";
   element.dataset.type = cut(item.type, MAX_TITLE);
   element.dataset.id = cut(item.id, MAX_TITLE);
-  data.replaceChildren(oneLine(item.data));
+  data.replaceChildren(oneLine(item.data, room));
   mark(data, marks);
   while (element.children.length > 1) element.lastChild.remove();
   fold.setAttribute("aria-expanded", String(open));
   element.classList.toggle("open", open);
   if (open) element.append(makeDetail(item, marks, onResize));
+}
+
+function showLevel(element, level) {
+  if (element.dataset.level === level) return;
+  element.dataset.level = level;
+  element.setAttribute("aria-label", `Only level ${level}`);
+  element.title = `Level ${level}: show only these (key: l)`;
 }
 
 /** What is under the line of an unfolded row. */

@@ -19,15 +19,15 @@ const TOKEN = /"(?:[^"\\]|\\.)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\b(?:tr
 /** Sequences of a terminal may take this much of a record's beginning before that is a row. */
 const MOST = 64 * 1024;
 
-/** A record on one line, as far as a screen can show it; of a line that was redrawn, the last state. */
-export function oneLine(text) {
+/** A record on one line, up to `room` characters; of a line that was redrawn, the last state. */
+export function oneLine(text, room = LINE) {
   const state = looksLikeJson(text) ? null : lastState(text);
   const shown = state === null ? text : `\n${state}`;
-  const cutAt = shown.includes("\x1b") ? MOST : LINE;
+  const cutAt = shown.includes("\x1b") ? MOST : room;
   const line = cut(shown, cutAt)
     .replace(/\r\n|\n|\r/g, "⏎")
     .replaceAll("\t", "  ");
-  return cutAt === LINE && looksLikeJson(text) ? coloured(line) : plain(line, LINE);
+  return cutAt === room && looksLikeJson(text) ? coloured(line) : plain(line, room);
 }
 
 /** A record over all the lines that it needs. */
