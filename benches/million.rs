@@ -59,6 +59,7 @@ impl Crowd {
             ids: true,
             tail: None,
             page: CustomPage::None,
+            title: None,
             metrics: false,
         };
         let config = EncoderConfig { event: None, ids: Some(run), max_record: 1 << 20, buffer: 1 << 30 };

@@ -143,6 +143,10 @@ pub struct Cli {
     #[arg(long, value_name = "PATH", help_heading = PAGE)]
     pub page: Option<PathBuf>,
 
+    /// Set the title of the built-in page
+    #[arg(long, value_name = "TEXT", value_parser = title, help_heading = PAGE)]
+    pub title: Option<String>,
+
     /// Open the page in your browser
     #[arg(long, help_heading = PAGE)]
     pub open: bool,
@@ -363,6 +367,18 @@ fn history(text: &str) -> Result<u64, String> {
 
 fn pointer(text: &str) -> Result<Pointer, String> {
     Pointer::parse(text).map_err(str::to_owned)
+}
+
+/// The longest `--title`, in bytes.
+const LONGEST_TITLE: usize = 1000;
+
+fn title(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a title is not empty".to_owned()),
+        text if text.chars().any(char::is_control) => Err("a title is one line, without control characters".to_owned()),
+        text if text.len() > LONGEST_TITLE => Err(format!("a title is at most {LONGEST_TITLE} bytes long")),
+        text => Ok(text.to_owned()),
+    }
 }
 
 fn size(text: &str) -> Result<u64, String> {

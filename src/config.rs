@@ -196,7 +196,16 @@ fn service(cli: &Cli, binds: &[Bind]) -> Result<(Service, Option<PathBuf>)> {
             if metadata.is_dir() { CustomPage::Folder } else { CustomPage::File }
         }
     };
-    let service = Service { origins, hosts, token, ids: !cli.no_id, tail: cli.tail, page, metrics: cli.metrics };
+    let service = Service {
+        origins,
+        hosts,
+        token,
+        ids: !cli.no_id,
+        tail: cli.tail,
+        page,
+        title: cli.title.clone(),
+        metrics: cli.metrics,
+    };
     Ok((service, exposed_token_file))
 }
 
@@ -397,6 +406,7 @@ mod tests {
             }),
             ("--retry 5s", |c| c.delivery.retry == (Duration::from_secs(5), Duration::from_secs(5))),
             ("--tee --open", |c| c.input.tee && c.open),
+            ("--title Box", |c| c.service.title.as_deref() == Some("Box")),
             ("--page /", |c| c.service.page == CustomPage::Folder && c.page.as_deref() == Some(Path::new("/"))),
             ("-q", |c| c.verbosity == Verbosity::Quiet),
             ("-v", |c| c.verbosity == Verbosity::Verbose),

@@ -147,6 +147,7 @@ impl Play {
             ids,
             tail,
             page: CustomPage::File,
+            title: None,
             metrics: false,
         };
         let memory = Arc::new(Memory::new(2048)); // more than is published at a time

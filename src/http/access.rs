@@ -63,6 +63,27 @@ impl Origins {
     }
 }
 
+impl Origins {
+    /// Those that may frame the page, as sources of a content security policy (CSP Level 3, section 2.3.1). It knows no
+    /// IPv6 address and no other loopback address than 127.0.0.1; of `null` it knows files.
+    pub fn frame_ancestors(&self) -> String {
+        const LOCAL: [&str; 3] = ["localhost", "*.localhost", "127.0.0.1"];
+        let mut sources = vec!["'self'".to_owned()];
+        if self.any {
+            sources.push("*".to_owned());
+        }
+        if self.any || self.null {
+            sources.push("file:".to_owned());
+        }
+        if self.local {
+            sources
+                .extend(["http", "https"].iter().flat_map(|scheme| LOCAL.map(|host| format!("{scheme}://{host}:*"))));
+        }
+        sources.extend(self.listed.iter().map(Origin::to_string));
+        sources.join(" ")
+    }
+}
+
 impl Cors {
     /// The fields that every answer carries, refusals of other kinds too, or the page could not read them.
     pub fn fields(&self) -> Vec<(&'static str, &str)> {
@@ -219,6 +240,21 @@ mod tests {
                 Cors::Refused => "403".to_owned(),
             };
             assert_eq!(got, want, "{origins:?} asked by {origin:?}");
+        }
+    }
+
+    #[test]
+    fn those_that_may_read_may_frame_the_page() {
+        let listed = vec![Origin::parse("https://app.example:81").expect("is one")];
+        let local = "http://localhost:* http://*.localhost:* http://127.0.0.1:* \
+            https://localhost:* https://*.localhost:* https://127.0.0.1:*";
+        for (origins, want) in [
+            (Origins::default(), "'self'".to_owned()),
+            (Origins { local: true, ..Origins::default() }, format!("'self' {local}")),
+            (Origins { any: true, ..Origins::default() }, "'self' * file:".to_owned()),
+            (Origins { null: true, listed, ..Origins::default() }, "'self' file: https://app.example:81".to_owned()),
+        ] {
+            assert_eq!(origins.frame_ancestors(), want, "{origins:?}");
         }
     }
 

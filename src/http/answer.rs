@@ -118,9 +118,21 @@ fn resource(
         }
         _ => answer,
     };
+    let policy = assets::content_security_policy(&service.origins);
     let asset = |asset: Asset| {
         let content = if request.method == Method::Head { &[] } else { asset.content };
-        Answer::Asset(replies.asset_head(&asset), content)
+        Answer::Asset(replies.asset_head(&asset, asset.content.len(), &policy), content)
+    };
+    let index = || match &service.title {
+        None => asset(assets::INDEX),
+        Some(title) => {
+            let html = assets::titled_index(title);
+            let mut bytes = replies.asset_head(&assets::INDEX, html.len(), &policy);
+            if request.method != Method::Head {
+                bytes.extend_from_slice(html.as_bytes());
+            }
+            Answer::Whole(bytes)
+        }
     };
     // `/%65vents` is `/events` (RFC 3986 § 6.2.2.2).
     let name = percent_decode_str(path).decode_utf8_lossy();
@@ -136,7 +148,7 @@ fn resource(
         }
         (_, "/") if service.page == CustomPage::File => document(file(Target::Page)),
         (_, "/") if service.page == CustomPage::Folder => document(file(Target::InFolder("/".to_owned()))),
-        (_, "/" | "/viewer") => document(asset(assets::INDEX)),
+        (_, "/" | "/viewer") => document(index()),
         (_, name) => match assets::find(name) {
             Some(found) => asset(found),
             None if service.page == CustomPage::Folder => match name.ends_with('/') || name.ends_with(".html") {

@@ -1,5 +1,7 @@
 //! The built-in page, whose files are part of the binary.
 
+use super::access::Origins;
+
 /// A file of the built-in page.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Asset {
@@ -14,10 +16,26 @@ pub const INDEX: Asset =
     Asset { media_type: "text/html; charset=utf-8", content: include_bytes!("../viewer/index.html") };
 
 /// Nothing but our own files, and no script that stands in the page (W3C Content Security Policy Level 3); and the
-/// images of the one map that a person may switch on.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+/// images of the one map that a person may switch on. Who may frame the page follows.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' https://tile.openstreetmap.org; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
+    frame-ancestors";
+
+/// The page's policy: those that may read may also frame it.
+pub fn content_security_policy(origins: &Origins) -> String {
+    format!("{CONTENT_SECURITY_POLICY} {}", origins.frame_ancestors())
+}
+
+/// The page with a title of the person's own, as its title and heading.
+pub fn titled_index(title: &str) -> String {
+    let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let html = std::str::from_utf8(INDEX.content).expect("the page is UTF-8");
+    html.replacen("<title>sse-pipe<", &format!("<title>{title}<"), 1).replacen(
+        "<span>sse-pipe<",
+        &format!("<span class=\"own\">{title}<"),
+        1,
+    )
+}
 
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -109,6 +127,16 @@ mod tests {
     const MOST: usize = 520 * 1000;
     /// The same for that data, which is loaded when the map is opened.
     const MOST_DATA: usize = 60 * 1000;
+
+    #[test]
+    fn a_title_is_text_at_both_its_places() {
+        let page = titled_index("a </title><b>&amp;");
+        let plain = std::str::from_utf8(INDEX.content).expect("is UTF-8");
+        let text = "a &lt;/title&gt;&lt;b&gt;&amp;amp;";
+        assert!(page.contains(&format!("<title>{text}</title>")), "{page}");
+        assert!(page.contains(&format!("<span class=\"own\">{text}</span>")), "{page}");
+        assert_eq!(page.len(), plain.len() + 2 * (text.len() - "sse-pipe".len()) + " class=\"own\"".len());
+    }
 
     #[test]
     fn all_assets_together_stay_small() {

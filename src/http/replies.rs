@@ -1,7 +1,7 @@
 //! Replies that are known as a whole: head and content in one piece.
 
 use super::access::Cors;
-use super::assets::{Asset, CONTENT_SECURITY_POLICY};
+use super::assets::Asset;
 use super::service::Service;
 use crate::wire::request::{Invalid, Method, origin_of_invalid};
 use crate::wire::response::{Length, head};
@@ -34,16 +34,16 @@ impl Replies<'_> {
         self.whole(status, &all, text.as_bytes())
     }
 
-    /// The head for a file of the built-in page, whose content follows it.
-    pub fn asset_head(&self, asset: &Asset) -> Vec<u8> {
+    /// The head for a file of the built-in page, whose content of this length follows it.
+    pub fn asset_head(&self, asset: &Asset, length: usize, policy: &str) -> Vec<u8> {
         let fields = [
             ("Content-Type", asset.media_type),
-            ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+            ("Content-Security-Policy", policy),
             ("Referrer-Policy", "no-referrer"), // the URL may carry the token
             ("Cache-Control", "no-cache"),
             ("Vary", "Accept"),
         ];
-        self.head(200, Length::Bytes(asset.content.len() as u64), &fields)
+        self.head(200, Length::Bytes(length as u64), &fields)
     }
 
     /// 204 for OPTIONS and preflights (Fetch, "CORS protocol").

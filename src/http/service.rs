@@ -22,6 +22,8 @@ pub struct Service {
     pub tail: Option<u64>,
     /// The page of the user's own (`--page`).
     pub page: CustomPage,
+    /// The built-in page's title, if it has one of its own.
+    pub title: Option<String>,
     /// Whether there is `/metrics`.
     pub metrics: bool,
 }

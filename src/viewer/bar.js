@@ -31,7 +31,7 @@ export class Bar {
 
   constructor(client) {
     this.#client = client;
-    document.title = `${location.host} – sse-pipe`;
+    if (document.title === "sse-pipe") document.title = `${location.host} – sse-pipe`; // or it is --title
     // Without the part of the path that only this page needs, such as a token.
     const path = location.pathname.replace(/\/access_token=[^/]*/, "").replace(/\/(viewer)?$/, "");
     setText($("address"), location.host + path);

@@ -2,6 +2,7 @@
 
 use crate::support::browser::Browser::{self, Chromium, Firefox};
 use crate::support::browser::{Report, open, report};
+use crate::support::files::folder;
 use crate::support::places::busy;
 use crate::support::program::Program;
 use serde_json::json;
@@ -537,4 +538,69 @@ fn people_can_read_and_use_every_view_in_light_and_in_dark() {
         "'all of it'",
     ];
     report(open(Chromium, &program.url("/"), &steps)).assert_value("all of it");
+}
+
+/// What a person can see of a title.
+const TITLES: &str = "document.title + '|' + document.querySelector('h1').textContent";
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn a_title_is_the_page_s_title_and_heading_and_never_markup() {
+    let _places = busy();
+    let title = "Ä <b>&amp;</title><script>window.hit = 1</script> \u{202e}\"'$1";
+    let program = Program::start(&["--title", &format!(" {title} ")]);
+    let bold = "document.querySelector('h1 b, head b, h1 script') === null && window.hit === undefined";
+    let same = format!("{TITLES} === {}", json!(format!("{title}|{title}")));
+    let narrow = "document.querySelector('h1').getBoundingClientRect().right < innerWidth / 2
+        && document.querySelector('h1 span').offsetWidth > 0";
+    let steps = ["ssePipe.state === 'live'", &same, bold, narrow];
+    let report = report(open(Chromium, &program.url("/viewer"), &steps));
+    report.assert_no_complaint();
+}
+
+/// Pages of the origins that may read may frame the page, which is live there; others may not.
+fn is_framed_by_those_that_may_read(browser: Browser) {
+    let _places = busy();
+    let page = folder(&format!("framed-{browser:?}")).join("page.html");
+    std::fs::write(&page, "nothing yet").expect("can write");
+    let mut host = Program::start(&["--page", page.to_str().expect("is text")]);
+    let own = host.url("/");
+    let own = own.trim_end_matches('/');
+    let start = |origin: &str| Program::start(&["-v", "-b", "127.0.0.1", "-o", origin]);
+    let refused = ["none", "null", "http://localhost:1"].map(start);
+    let mut allowed = ["local", "*", own].map(start);
+    let frames: String = refused
+        .iter()
+        .chain(&allowed)
+        .map(|program| format!("<iframe src=\"{}\"></iframe>", program.url("/")))
+        .collect();
+    let script = "<script>new EventSource('events').onmessage = () => { window.done = true; };</script>";
+    std::fs::write(&page, format!("<!doctype html>{frames}{script}")).expect("can write");
+    let steps = ["frames.length === 6", "window.done"];
+    let mut opened = open(browser, &format!("{own}/"), &steps);
+    opened.wait_for("reached 1");
+    for program in &mut allowed {
+        program.wait_for("joined");
+    }
+    host.write("done\n");
+    let report = report(opened);
+    let requests = report.strings("requests");
+    for (programs, want) in [(&refused, false), (&allowed, true)] {
+        for program in programs {
+            let script = program.url("/viewer/viewer.js");
+            assert_eq!(requests.contains(&script.as_str()), want, "{script}: {requests:#?}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_frames_the_page_for_those_that_may_read() {
+    is_framed_by_those_that_may_read(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_frames_the_page_for_those_that_may_read() {
+    is_framed_by_those_that_may_read(Firefox);
 }

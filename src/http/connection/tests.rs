@@ -46,6 +46,7 @@ impl Play {
                 ids: true,
                 tail: None,
                 page: CustomPage::File,
+                title: None,
                 metrics: false,
             },
             phase: Phase::Live,
