@@ -540,6 +540,34 @@ fn people_can_read_and_use_every_view_in_light_and_in_dark() {
     report(open(Chromium, &program.url("/"), &steps)).assert_value("all of it");
 }
 
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn a_logarithmic_axis_has_whole_powers_of_ten_and_counts_what_it_has_no_place_for() {
+    let scales = "JSON.stringify(ssePipe.plot.y)";
+    let dropped = "[...document.querySelectorAll('.series .dropped')].map(dropped => dropped.textContent).join()";
+    let press =
+        "[...document.querySelectorAll('.plot-tools button')].find(b => b.textContent === 'Log axis').click(), true";
+    // The values of one series, the range of its axis, and what is not drawn.
+    let cases = [
+        ("0.02 7 -1 0 30000 0", "[[0.01,100000]]", "3 ≤ 0"),
+        ("5 6 7", "[[1,10]]", ""),
+        ("1000 1000.5 1000", "[[1000,10000]]", ""),
+        ("0 -1 -2", "[[1,10]]", "3 ≤ 0"),
+        ("1e-320 1e308 -1e308 2", "[[1e-300,8.9e+307]]", "1 ≤ 0"),
+    ];
+    for (values, range, count) in cases {
+        let records: String = values.split(' ').map(|value| format!("{{\"a\":{value}}}\n")).collect();
+        let steps = [
+            &format!("{scales} === '{range}' && {dropped} === '{count}' && location.hash === '#plot&logarithmic'"),
+            press,
+            &format!("{scales} !== '{range}' && {dropped} === '' && location.hash === '#plot'"),
+            press,
+            &format!("{scales} === '{range}' && {dropped} === '{count}' && location.hash === '#plot&logarithmic'"),
+        ];
+        shows(Chromium, &records, "/#plot&logarithmic", &steps);
+    }
+}
+
 /// What a person can see of a title.
 const TITLES: &str = "document.title + '|' + document.querySelector('h1').textContent";
 

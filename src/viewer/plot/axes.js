@@ -21,6 +21,27 @@ export function wideRange(least, greatest) {
   return [from >= 0 && from < room ? 0 : clamp(from - room), clamp(to + room)];
 }
 
+/** The least value on a logarithmic axis: below it, doubles lose digits. */
+const LEAST = 1e-300;
+
+/** The range of values above 0 in whole powers of ten. */
+export function logRange(least, greatest) {
+  if (least === null || !(least <= greatest)) return [1, 10];
+  const from = Math.floor(Math.log10(Math.max(least, LEAST)));
+  const to = Math.min(Math.max(Math.ceil(Math.log10(clamp(greatest))), from + 1), 308);
+  return [10 ** from, to === 308 ? GREATEST : 10 ** to];
+}
+
+/** About `n` powers of ten from `min` to `max` at most; with 2 and 5 of each if there is room. */
+export function logTicks(min, max, n) {
+  const [from, to] = [Math.ceil(Math.log10(min) - 1e-9), Math.floor(Math.log10(max) + 1e-9)];
+  const step = Math.max(1, Math.ceil((to - from) / n));
+  const between = (to - from + 1) * 3 <= n + 2 ? [1, 2, 5] : [1];
+  const ticks = [];
+  for (let power = from; power <= to; power += step) ticks.push(...between.map((m) => Number(`${m}e${power}`)));
+  return ticks.filter((tick) => tick <= max);
+}
+
 /** A value as it is drawn. */
 export function clamp(value) {
   return Math.min(Math.max(value, -GREATEST), GREATEST);

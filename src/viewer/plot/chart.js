@@ -4,7 +4,7 @@
 
 import { colour, make } from "../dom.js";
 import { cut } from "../text/characters.js";
-import { ANY_STEP, numberLabels, numberTicks, timeLabels, timeTicks, wideRange } from "./axes.js";
+import { ANY_STEP, formatValue, logRange, logTicks, numberLabels, numberTicks, timeLabels, timeTicks, wideRange } from "./axes.js";
 
 /** Names are cut to this in titles and in the legend. */
 export const MAX_LABEL = 40;
@@ -24,10 +24,10 @@ const FEW = 40;
 /**
  * Makes a chart in `area` for the series with these names, without data yet. `colourOf(name)` names the colour of a
  * series; `inOrder` has records in order instead of their times along the x-axis, which only the last of the charts
- * shows. `room` is what newRoom() made for all of them. `onZoom(zoomed)` and `onPoint(row)` report what the person does
+ * shows; `logarithmic` has all values above 0 on a logarithmic axis. `room` is what newRoom() made for all of them. `onZoom(zoomed)` and `onPoint(row)` report what the person does
  * in it; the row is null outside.
  */
-export function makeChart(area, names, { width, height, inOrder, last, room, colourOf, onZoom, onPoint }) {
+export function makeChart(area, names, { width, height, inOrder, logarithmic, last, room, colourOf, onZoom, onPoint }) {
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   const axis = {
     font,
@@ -43,7 +43,13 @@ export function makeChart(area, names, { width, height, inOrder, last, room, col
     ms: 1,
     legend: { show: false },
     padding: [names.length === 1 ? 24 : 14, RIGHT, last ? 0 : 6, 0],
-    scales: { x: { time: false, auto: false }, y: { range: (_, least, greatest) => wideRange(least, greatest) } },
+    scales: {
+      x: { time: false, auto: false },
+      y: {
+        distr: logarithmic ? 3 : 1,
+        range: (_, least, greatest) => (logarithmic ? logRange : wideRange)(least, greatest),
+      },
+    },
     series: [
       {},
       ...names.map((name) => {
@@ -70,8 +76,11 @@ export function makeChart(area, names, { width, height, inOrder, last, room, col
           room.values = Math.max(room.values, longest * DIGIT + 16);
           return room.values;
         },
-        splits: ({ height }, _, min, max) => numberTicks(min, max, Math.max(3, Math.floor((height - 34) / Y_SPACE))),
-        values: (_, ticks) => numberLabels(ticks),
+        splits: ({ height }, _, min, max) => {
+          const n = Math.max(3, Math.floor((height - 34) / Y_SPACE));
+          return (logarithmic ? logTicks : numberTicks)(min, max, n);
+        },
+        values: (_, ticks) => (logarithmic ? ticks.map(formatValue) : numberLabels(ticks)),
       },
     ],
     cursor: { sync: { key: "plot" }, drag: { x: true, y: false }, points: { size: 7 }, dataIdx: nearest },

@@ -18,6 +18,7 @@ export class Facts {
   last = null;
   least = Infinity;
   greatest = -Infinity;
+  notAbove = 0; // how many are 0 or less, which a logarithmic axis can't show
   #named;
   #delta = 0;
   #steady = true;
@@ -42,6 +43,7 @@ export class Facts {
     this.#clock &&= isClock(value, time);
     this.n += 1;
     if (timed) this.timed += 1;
+    if (value <= 0) this.notAbove += 1;
     this.last = value;
     this.least = Math.min(this.least, value);
     this.greatest = Math.max(this.greatest, value);

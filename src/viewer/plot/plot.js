@@ -56,6 +56,8 @@ export class Plot {
   #apart = new Series(); // a line for each device
   #joined = null; // and one for all of them, once there is a device
   #join = false;
+  #logarithmic = false; // whether the y-axes are
+  #logButton;
   #devices = new Set(); // two of them at most
   #readings = 0;
   #timed = 0; // those of them with a time of their own
@@ -101,10 +103,12 @@ export class Plot {
     };
     this.#joining = makeButton("small", "Join devices", () => this.#choose(() => (this.#join = !this.#join)));
     this.#joining.title = "One line for what all devices name alike";
+    this.#logButton = makeButton("small", "Log axis", () => this.#choose(() => (this.#logarithmic = !this.#logarithmic)));
+    this.#logButton.title = "Logarithmic y-axis: values of 0 and less are not drawn";
     this.#back = makeButton("small", "Back to live", () => this.#zoom(false));
     this.#back.hidden = this.#joining.hidden = true;
     const tools = make("div", "plot-tools");
-    tools.append(...Object.values(this.#choices).map(({ group }) => group), this.#joining, this.#back);
+    tools.append(...Object.values(this.#choices).map(({ group }) => group), this.#logButton, this.#joining, this.#back);
     this.#more = makeButton("small more", "", () => {
       this.#open = !this.#open;
       this.#showLegend(true);
@@ -133,6 +137,7 @@ export class Plot {
       rows: this.#readings,
       refused: this.#series.refused,
       x: this.#charts[0] && [this.#charts[0].scales.x.min, this.#charts[0].scales.x.max],
+      y: this.#charts.map(({ scales: { y } }) => [y.min, y.max]),
       series: this.#series.ranked.map(([name, { last }]) => {
         const { ys, xs } = this.#series.points(name).along(AXIS[this.#axis]);
         return { name, shown: shown.includes(name), last, values: ys, xs };
@@ -176,12 +181,14 @@ export class Plot {
 
   /** What the person chose, as words for the address. */
   get words() {
-    return [this.#along ?? "", this.#join ? "joined" : ""].filter((word) => word !== "");
+    const words = [this.#along ?? "", this.#join ? "joined" : "", this.#logarithmic ? "logarithmic" : ""];
+    return words.filter((word) => word !== "");
   }
 
   set words(words) {
     this.#along = words.find((word) => Object.hasOwn(AXIS, word)) ?? null;
     this.#join = words.includes("joined");
+    this.#logarithmic = words.includes("logarithmic");
     this.#forgetLegend();
     this.#zoom(false);
   }
@@ -253,6 +260,7 @@ export class Plot {
     const apart = this.#layout === "each" || (this.#layout === "auto" && names.length > 1 && differ(facts));
     const groups = names.length === 0 ? [] : apart ? names.map((name) => [name]) : [names];
     const { xs, columns, edges } = this.#inSight(names, axis, window);
+    if (this.#logarithmic) for (const column of columns) dropNotAbove(column);
     this.#drawn = { xs, columns: new Map(names.map((name, i) => [name, columns[i]])) };
     this.#make(groups, axis === "order", width, height);
     const before = this.#room.values;
@@ -291,7 +299,7 @@ export class Plot {
   /** Makes new charts if they must show something else than before, and gives all their size. */
   #make(groups, inOrder, width, height) {
     const each = heightOfEach(groups.length, height);
-    const madeFor = JSON.stringify([groups, inOrder]);
+    const madeFor = JSON.stringify([groups, inOrder, this.#logarithmic]);
     if (madeFor !== this.#madeFor) {
       this.#madeFor = madeFor;
       for (const chart of this.#charts) chart.destroy();
@@ -302,6 +310,7 @@ export class Plot {
           width,
           height: each,
           inOrder,
+          logarithmic: this.#logarithmic,
           last: i === groups.length - 1,
           room: this.#room,
           colourOf: (name) => this.#colourOf(name),
@@ -344,6 +353,7 @@ export class Plot {
     this.#choices.layout.show(this.#layout);
     this.#choices.along.show(this.#axis);
     this.#choices.along.offer("own", this.#timed > 0);
+    this.#logButton.setAttribute("aria-pressed", String(this.#logarithmic));
     this.#joining.hidden = this.#devices.size < 2;
     this.#joining.setAttribute("aria-pressed", String(this.#join));
     const notes = [];
@@ -407,6 +417,9 @@ export class Plot {
       item.setAttribute("aria-pressed", String(on));
       item.firstChild.className = `swatch ${on ? this.#colourOf(name) : ""}`;
     }
+    const { notAbove } = this.#series.facts(name);
+    const dropped = on && this.#logarithmic && notAbove > 0;
+    setText(item.children[2], dropped ? `${number.format(notAbove)} ≤ 0` : "");
     setText(item.lastChild, formatValue(this.#value(name)));
   }
 
@@ -416,7 +429,7 @@ export class Plot {
     if (this.#cursor === null || !column) return this.#series.facts(name).last;
     let i = this.#cursor;
     while (i > 0 && column[i] === null) i -= 1;
-    return column[i];
+    return column[i] ?? this.#series.facts(name).last;
   }
 
   #makeItem(name) {
@@ -426,7 +439,10 @@ export class Plot {
       this.changed();
     });
     item.title = `Show or hide ${cut(name, 1000)}`;
-    item.append(swatch(""), make("span", "name", cut(name, MAX_LABEL)), make("span", "value"));
+    item.append(swatch(""), make("span", "name", cut(name, MAX_LABEL)));
+    const dropped = make("span", "dropped");
+    dropped.title = "Not drawn: a logarithmic axis has no place for them";
+    item.append(dropped, make("span", "value"));
     return item;
   }
 }
@@ -450,6 +466,11 @@ function choice(label, options, set) {
     if (group.children.length !== offered.length) group.replaceChildren(...offered);
   };
   return { group, show, offer };
+}
+
+/** Takes the values of 0 and less out of a column. */
+function dropNotAbove(column) {
+  for (let i = 0; i < column.length; i += 1) if (column[i] <= 0) column[i] = null;
 }
 
 /** How high each of this many charts is, in px. */
