@@ -568,6 +568,41 @@ fn a_logarithmic_axis_has_whole_powers_of_ten_and_counts_what_it_has_no_place_fo
     }
 }
 
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn a_double_click_on_the_legend_shows_one_series_alone() {
+    let records: String =
+        (0..100).map(|n| format!("{{\"a\": {}, \"b &\": {}, \"c\": {}}}\n", n % 9, n % 7, n % 5)).collect();
+    let shown = |want: &str| format!("ssePipe.plot.series.filter(s => s.shown).map(s => s.name).join() === '{want}'");
+    let click = |series: usize, detail: u32| {
+        format!(
+            "document.querySelectorAll('.series')[{series}].dispatchEvent(new MouseEvent('click', {{ bubbles: true, detail: {detail} }})), true"
+        )
+    };
+    let key = "document.querySelectorAll('.series')[2].dispatchEvent(new KeyboardEvent('keydown', { bubbles: true, key: 'o' })), true";
+    let steps = [
+        &shown("a,b &,c"),
+        &click(1, 1),
+        &click(1, 2),
+        &format!("{} && location.hash === '#plot&only=b%20%26'", shown("b &")),
+        "window.before = true, location.reload(), true",
+        &format!("window.before === undefined && ssePipe.plot.drawn === 1 && {}", shown("b &")),
+        // One more beside it.
+        &click(0, 1),
+        &format!("{} && location.hash === '#plot'", shown("a,b &")),
+        key,
+        &shown("c"),
+        &click(2, 1),
+        &click(2, 2),
+        &shown("a,b &,c"),
+        "location.hash = '#plot&only=%E0%A4%A', true",
+        &shown("a,b &,c"),
+        "location.hash = '#plot&only=nobody', true",
+        &shown("a,b &,c"),
+    ];
+    shows(Chromium, &records, "/#plot", &steps);
+}
+
 /// What a person can see of a title.
 const TITLES: &str = "document.title + '|' + document.querySelector('h1').textContent";
 

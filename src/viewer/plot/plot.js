@@ -56,6 +56,8 @@ export class Plot {
   #apart = new Series(); // a line for each device
   #joined = null; // and one for all of them, once there is a device
   #join = false;
+  #only = null; // the name of the series that is shown alone
+  #before = null; // what #only and #chosen were before the last click in the legend
   #logarithmic = false; // whether the y-axes are
   #logButton;
   #devices = new Set(); // two of them at most
@@ -181,7 +183,8 @@ export class Plot {
 
   /** What the person chose, as words for the address. */
   get words() {
-    const words = [this.#along ?? "", this.#join ? "joined" : "", this.#logarithmic ? "logarithmic" : ""];
+    const only = this.#only === null ? "" : `only=${encodeURIComponent(this.#only.replace(/\p{Cs}/gu, "\ufffd"))}`;
+    const words = [this.#along ?? "", this.#join ? "joined" : "", this.#logarithmic ? "logarithmic" : "", only];
     return words.filter((word) => word !== "");
   }
 
@@ -189,6 +192,7 @@ export class Plot {
     this.#along = words.find((word) => Object.hasOwn(AXIS, word)) ?? null;
     this.#join = words.includes("joined");
     this.#logarithmic = words.includes("logarithmic");
+    this.#only = decode(words.find((word) => word.startsWith("only="))?.slice("only=".length));
     this.#forgetLegend();
     this.#zoom(false);
   }
@@ -208,6 +212,7 @@ export class Plot {
   /** The names of the series that are shown. */
   get #shown() {
     const ranked = this.#series.ranked;
+    if (ranked.some(([name]) => name === this.#only)) return [this.#only];
     const guessed = toShow(ranked);
     return ranked.map(([name]) => name).filter((name) => this.#chosen.get(name) ?? guessed.includes(name));
   }
@@ -432,13 +437,31 @@ export class Plot {
     return column[i] ?? this.#series.facts(name).last;
   }
 
+  #toggle(name) {
+    this.#before = { only: this.#only, chosen: this.#chosen };
+    const shown = this.#shown;
+    this.#chosen = new Map(this.#chosen);
+    if (shown.includes(this.#only)) for (const [other] of this.#series.ranked) this.#chosen.set(other, shown.includes(other));
+    this.#chosen.set(name, !shown.includes(name));
+    this.#choose(() => (this.#only = null));
+  }
+
+  /** Shows this series alone; or, if it was alone, those that were there before. */
+  #alone(name) {
+    const { only, chosen } = this.#before;
+    this.#chosen = only === name ? new Map() : chosen;
+    this.#choose(() => (this.#only = only === name ? null : name));
+  }
+
   #makeItem(name) {
-    const item = makeButton("series", "", () => {
-      this.#chosen.set(name, !this.#shown.includes(name));
-      if (this.#zoomed) this.#zoom(false);
-      this.changed();
+    const item = makeButton("series", "");
+    item.addEventListener("click", ({ detail }) => (detail === 2 ? this.#alone(name) : this.#toggle(name)));
+    item.addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey }) => {
+      if (key !== "o" || ctrlKey || metaKey || altKey) return;
+      this.#before = { only: this.#only, chosen: this.#chosen };
+      this.#alone(name);
     });
-    item.title = `Show or hide ${cut(name, 1000)}`;
+    item.title = `Show or hide ${cut(name, 1000)}; a double click (key: o) shows it alone, another all again`;
     item.append(swatch(""), make("span", "name", cut(name, MAX_LABEL)));
     const dropped = make("span", "dropped");
     dropped.title = "Not drawn: a logarithmic axis has no place for them";
@@ -466,6 +489,15 @@ function choice(label, options, set) {
     if (group.children.length !== offered.length) group.replaceChildren(...offered);
   };
   return { group, show, offer };
+}
+
+/** A part of the address as a text; null if there is none, or if it is not encoded as it should be. */
+function decode(part) {
+  try {
+    return part === undefined ? null : decodeURIComponent(part);
+  } catch {
+    return null;
+  }
 }
 
 /** Takes the values of 0 and less out of a column. */
