@@ -12,6 +12,7 @@
 
 use super::pace::{Pace, Progress};
 use crate::counters::Counters;
+use crate::log::batch::old_batch_size;
 use crate::log::memory::Memory;
 use crate::log::segment::Segments;
 use crate::log::{Batch, Log};
@@ -51,16 +52,13 @@ pub struct Young {
 impl Young {
     /// What suits a log of this many bytes.
     pub fn of(buffer: usize) -> Young {
-        Young { most: MOST_YOUNG.min(buffer / 4), block: BLOCK.max(buffer / MOST_BLOCKS) }
+        Young { most: MOST_YOUNG.min(buffer / 4), block: old_batch_size(buffer) }
     }
 }
 
 /// This much of the log is in memory, of one that a store keeps: little enough to be in the processor's cache, and to be
 /// filled again soon.
 const MOST_YOUNG: usize = 2 << 20;
-/// An old piece of it is read at once by whoever looks for one event in it; and each takes some memory.
-const BLOCK: usize = 256 << 10;
-const MOST_BLOCKS: usize = 8192;
 
 /// What reader and workers share.
 #[derive(Debug)]

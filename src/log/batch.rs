@@ -94,6 +94,16 @@ pub const INDEX_COST: usize = size_of::<u32>();
 /// the reader and of some workers. It counts where every record is a batch of its own.
 pub const BATCH_COST: usize = size_of::<Batch>() + 160;
 
+/// Old batches are put together to such of this size: a client that looks for one event in one reads all of it.
+pub const OLD_BATCH: usize = 256 << 10;
+/// And to no more of them than this: each takes some memory, and a large store must not take more.
+const MOST_OLD: usize = 8192;
+
+/// How large old batches are in a log of this many bytes.
+pub fn old_batch_size(log: usize) -> usize {
+    OLD_BATCH.max(log / MOST_OLD)
+}
+
 impl Batch {
     /// Offset in the log of the first byte.
     pub fn start(&self) -> u64 {

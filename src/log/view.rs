@@ -3,11 +3,15 @@
 //! One view has everything that anybody may still need; each worker has one of its own, of what its clients need. All hold
 //! the same batches, so that appending and evicting cost a pointer, and reading costs no lock.
 
+mod resume;
+
+pub use resume::{Missed, StartingPoint};
+
 use super::batch::{Batch, Gap, Loaded};
 use super::id::Run;
-use super::own_ids::{self, Known, OwnIds};
+use super::own_ids::OwnIds;
 use super::segment::Segment;
-use crate::wire::{chunk, event};
+use crate::wire::chunk;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -65,30 +69,6 @@ pub struct Range<'a> {
     pub position: u64,
     /// How many bytes.
     pub len: usize,
-}
-
-/// Where a client starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StartingPoint {
-    /// Its cursor, always at the start of an entry or at the end offset.
-    pub cursor: u64,
-    /// Number of the entry there (or of the next to come, at the end).
-    pub entry: u64,
-    /// What it has to be told that it missed.
-    pub missed: Missed,
-}
-
-/// What a client that came back did miss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missed {
-    /// Nothing.
-    Nothing,
-    /// So many records, which are not held any more.
-    Records(u64),
-    /// Its last event ID is none of this run, so nobody can know.
-    Unknown,
-    /// Its last event ID was given more than once, and an event with it is not held any more, so nobody can know.
-    Ambiguous,
 }
 
 impl Log {
@@ -308,100 +288,6 @@ impl Log {
         }
     }
 
-    /// Where a client starts that has no last event ID: the latest `entries` entries.
-    pub fn start_new(&self, entries: u64) -> StartingPoint {
-        self.start_at(self.first_of_latest(entries), Missed::Nothing)
-    }
-
-    /// Where a client starts that brings `last_event_id`: strictly after the earliest event with that ID, or with all
-    /// that is held if it is too old, or with the latest `history` entries if it is none of this run.
-    pub fn resume(&self, last_event_id: &str, history: u64) -> StartingPoint {
-        let first = self.first();
-        match self.known(last_event_id) {
-            None => self.start_at(self.first_of_latest(history), Missed::Unknown),
-            Some((number, _)) if number + 1 >= first => self.start_at(number + 1, Missed::Nothing),
-            Some((_, true)) => self.start_at(first, Missed::Ambiguous),
-            Some((number, false)) => self.start_at(first, Missed::Records(first - number - 1)),
-        }
-    }
-
-    fn start_at(&self, entry: u64, missed: Missed) -> StartingPoint {
-        StartingPoint { cursor: self.entry_start(entry), entry, missed }
-    }
-
-    /// The number of the earliest entry that this ID was given to, as far as that is known, and whether it was given
-    /// more than once.
-    fn known(&self, id: &str) -> Option<(u64, bool)> {
-        let own = match &self.ids {
-            Ids::Run => None,
-            Ids::OwnElseRun(index) | Ids::Own(index) => index.find(id),
-        };
-        // What is not held here any more can't be looked at; then the hash has to do.
-        let is_meant = |known: &Known| known.entry < self.first() || self.has_own_id(known.entry, id);
-        let own = own.filter(is_meant).map(|known| (known.entry, known.repeats));
-        own.or_else(|| Some((self.run.number(id)?, false))).filter(|&(number, _)| number <= self.last)
-    }
-
-    /// Whether entry `number` is held and has this ID.
-    fn has_own_id(&self, number: u64, id: &str) -> bool {
-        number >= self.first() && self.own_id(number).is_some_and(|own| own_ids::trim(&own) == own_ids::trim(id))
-    }
-
-    /// The ID that entry `number` has, where it is held.
-    fn own_id(&self, number: u64) -> Option<String> {
-        let batch = self.batches.get(self.batches.partition_point(|batch| batch.last() < number))?;
-        let (start, end) = batch.entry_around(batch.entry_start(number.max(batch.first())))?;
-        // A segment that can't be read is as good as evicted.
-        let entry = batch.read(start, end).ok()?;
-        event::id(&entry[chunk::data(&entry)]).map(str::to_owned)
-    }
-
-    /// The ID after which a client resumes that has everything before `entry`, and maybe a little more than it need
-    /// have; `None` where none is known.
-    pub fn id_before(&self, entry: u64) -> Option<String> {
-        let run_id = || Some(format!("{}-{}", self.run, entry - 1));
-        match self.ids {
-            Ids::Run => run_id(),
-            Ids::OwnElseRun(_) => self.own_id_before(entry).or_else(run_id),
-            Ids::Own(_) => self.own_id_before(entry),
-        }
-    }
-
-    /// The ID of the latest entry before `entry` that brought one with it, as far as it is held.
-    fn own_id_before(&self, entry: u64) -> Option<String> {
-        let nth = self.batches.partition_point(|batch| batch.last() < entry - 1);
-        let own = self.batches.get(nth).and_then(|batch| batch.own_id_before(entry));
-        let earlier = || Some(self.batches.get(nth.checked_sub(1)?)?.last_own_id());
-        self.own_id(own.or_else(earlier).filter(|&number| number >= self.first())?)
-    }
-
-    /// Whether any entry so far has an ID.
-    pub fn has_ids(&self) -> bool {
-        match self.ids {
-            Ids::Run | Ids::OwnElseRun(_) => true,
-            Ids::Own(_) => self.last_own_id > 0,
-        }
-    }
-
-    /// Whether no event from `entry` on has an ID.
-    pub fn is_last_id_before(&self, entry: u64) -> bool {
-        self.last_id_before(entry).is_some()
-    }
-
-    /// The number of the last event that has an ID, if it lies before `entry`; 0 if none has one.
-    pub fn last_id_before(&self, entry: u64) -> Option<u64> {
-        let last = match self.ids {
-            Ids::Run | Ids::OwnElseRun(_) => self.last_event,
-            Ids::Own(_) => self.last_own_id,
-        };
-        (last < entry).then_some(last)
-    }
-
-    /// Whether the last event that has an ID has this one, as others may have, too.
-    pub fn is_last_id(&self, id: &str) -> bool {
-        self.is_last_id_before(self.last_own_id + 1) && self.has_own_id(self.last_own_id, id)
-    }
-
     /// Whether there is no event from `entry` on (comments don't count).
     pub fn is_last_event_before(&self, entry: u64) -> bool {
         self.last_event < entry
@@ -578,6 +464,7 @@ mod tests {
     use super::super::batch::{Draft, Entry};
     use super::super::memory::Memory;
     use super::*;
+    use crate::wire::event;
     use proptest::prelude::*;
 
     /// The naive model: every entry that ever was, and the number of the first that is held.
