@@ -16,6 +16,7 @@ use std::fs::{File, OpenOptions, read, read_dir, read_to_string, write};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -104,6 +105,24 @@ fn history_and_ids_go_on_after_every_kind_of_end() {
     drop(program);
     let (code, told, errors) = run_store(&store, &["--last-id"]);
     assert_eq!((code, told.trim_end(), errors.as_str()), (Some(0), ids[49].as_str(), ""));
+}
+
+#[test]
+fn a_signal_that_ends_the_producer_too_leaves_nothing_in_it_that_follows_the_end() {
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let mut program = start(&store, &["--end-event", "end"]);
+    let mut client = program.stream();
+    program.write("a\nunfini");
+    assert_eq!(client.data(1), ["a"]);
+    // Both wait for it when it goes on.
+    program.signal("STOP");
+    program.close_input();
+    program.signal("TERM");
+    program.signal("CONT");
+    assert_eq!(program.end().status.signal(), Some(15));
+    let (events, _) = all(serve(&store).stream());
+    assert_eq!(events.into_iter().map(|event| event.data).collect::<Vec<_>>(), ["a"]);
 }
 
 /// Runs it with an empty input to its end.

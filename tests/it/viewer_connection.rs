@@ -140,14 +140,10 @@ fn firefox_notices_a_silent_connection_and_goes_on_without_loss() {
     notices_silence(Firefox);
 }
 
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn tells_a_refusal_and_why_and_asks_no_more_until_told() {
-    let _places = busy();
-    // The page is fetched from one name; what answers the stream there knows only others.
+/// A port at which the program's page is, and the stream as `answer` has it.
+fn beside(program: &Program, answer: fn(&mut TcpStream, &mut BufReader<TcpStream>)) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
     let port = listener.local_addr().expect("has one").port();
-    let program = Program::start(&[]);
     let server = program.port;
     std::thread::spawn(move || {
         for mut client in listener.incoming().map_while(Result::ok) {
@@ -156,14 +152,25 @@ fn tells_a_refusal_and_why_and_asks_no_more_until_told() {
                 let mut reader = BufReader::new(client.try_clone().expect("is open"));
                 while !head.ends_with(b"\r\n\r\n") && reader.read_until(b'\n', &mut head).is_ok_and(|n| n > 0) {}
                 if head.starts_with(b"GET /events") {
-                    let answer = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nnot for <b>you";
-                    let _ = client.write_all(answer.as_bytes());
+                    answer(&mut client, &mut reader);
                 } else if let Ok(mut page) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) {
                     let _ = page.write_all(&head);
                     let _ = std::io::copy(&mut page, &mut client);
                 }
             });
         }
+    });
+    port
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn tells_a_refusal_and_why_and_asks_no_more_until_told() {
+    let _places = busy();
+    let program = Program::start(&[]);
+    let port = beside(&program, |client, _| {
+        let answer = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nnot for <b>you";
+        let _ = client.write_all(answer.as_bytes());
     });
     let refused = "ssePipe.state === 'refused' && document.getElementById('state').textContent + ': '
         + document.getElementById('detail').textContent + ' ' + document.getElementById('again').textContent";
@@ -226,35 +233,19 @@ fn firefox_shows_the_page_under_a_sub_path_of_nginx_and_through_a_restart() {
 fn time_goes_on_in_the_plot_by_the_clock_of_the_server() {
     let _places = busy();
     // What answers the stream lives in another time than the page.
-    let last = 1_767_268_800_000u64;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
-    let port = listener.local_addr().expect("has one").port();
+    const LAST: u64 = 1_767_268_800_000;
     let program = Program::start(&[]);
-    let server = program.port;
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || {
-                let mut head = Vec::new();
-                let mut reader = BufReader::new(client.try_clone().expect("is open"));
-                while !head.ends_with(b"\r\n\r\n") && reader.read_until(b'\n', &mut head).is_ok_and(|n| n > 0) {}
-                if head.starts_with(b"GET /events") {
-                    let timed = |n: u64| format!("event: read-at\ndata: {}\n\ndata: {n}\n\n", last - (9 - n) * 1000);
-                    let events: String = (0..10).map(timed).collect();
-                    let fields = "Content-Type: text/event-stream\r\nDate: Thu, 01 Jan 2026 12:00:02 GMT";
-                    let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{events}");
-                    let _ = client.write_all(answer.as_bytes());
-                    let _ = reader.read(&mut [0]); // until the page is closed
-                } else if let Ok(mut page) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) {
-                    let _ = page.write_all(&head);
-                    let _ = std::io::copy(&mut page, &mut client);
-                }
-            });
-        }
+    let port = beside(&program, |client, reader| {
+        let timed = |n: u64| format!("event: read-at\ndata: {}\n\ndata: {n}\n\n", LAST - (9 - n) * 1000);
+        let events: String = (0..10).map(timed).collect();
+        let fields = "Content-Type: text/event-stream\r\nDate: Thu, 01 Jan 2026 12:00:02 GMT";
+        let _ = client.write_all(format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n{events}").as_bytes());
+        let _ = reader.read(&mut [0]); // until the page is closed
     });
     let goes_on = format!(
-        "ssePipe.state === 'live' && ssePipe.plot.axis === 'arrival' && ssePipe.plot.x[1] > {last} + 2000
-            && ssePipe.plot.x[1] < {last} + 60000 && ssePipe.plot.x[1] - ssePipe.plot.x[0] === 60000
-            && ssePipe.plot.series[0].xs.join() === Array.from({{ length: 10 }}, (_, i) => {last} - (9 - i) * 1000).join()
+        "ssePipe.state === 'live' && ssePipe.plot.axis === 'arrival' && ssePipe.plot.x[1] > {LAST} + 2000
+            && ssePipe.plot.x[1] < {LAST} + 60000 && ssePipe.plot.x[1] - ssePipe.plot.x[0] === 60000
+            && ssePipe.plot.series[0].xs.join() === Array.from({{ length: 10 }}, (_, i) => {LAST} - (9 - i) * 1000).join()
             && String(ssePipe.events)"
     );
     report(open(Chromium, &format!("http://localhost:{port}/#plot"), &[&goes_on])).assert_value("10");
