@@ -8,6 +8,7 @@ use crate::support::program::{BINARY, Program};
 use crate::support::servers::{Proxy, Server};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::RangeInclusive;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -226,6 +227,61 @@ fn chromium_shows_the_page_under_a_sub_path_of_nginx_and_through_a_restart() {
 #[ignore = "needs firefox and nginx: tests/run"]
 fn firefox_shows_the_page_under_a_sub_path_of_nginx_and_through_a_restart() {
     works_under_a_sub_path(Firefox);
+}
+
+/// With a store an open page lives through restarts without a gap: log, plot, and map are whole, and it says so.
+fn is_whole_after_restarts_with_a_store(browser: Browser) {
+    let _places = busy();
+    let folder = Folder::new();
+    let store = folder.0.join("store");
+    let options = ["-v", "--retry", "100ms", "--store", store.to_str().expect("is text")];
+    let records = |numbers: RangeInclusive<u32>| -> String {
+        numbers.map(|n| format!("{{\"id\":\"ship\",\"lat\":{n},\"lon\":5,\"depth\":{n}}}\n")).collect()
+    };
+    let whole = |n: u32| {
+        let depths = (1..=n).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        let track = (1..=n).map(|n| format!("{n} 5")).collect::<Vec<_>>().join(", ");
+        format!(
+            "ssePipe.state === 'live' && ssePipe.events === {n} && ssePipe.gaps === 0
+            && ssePipe.plot.series.some(s => s.name === 'ship · depth' && s.values.join(' ') === '{depths}')
+            && ssePipe.map.objects.map(o => o.name + ': ' + o.points.map(p => p.join(' ')).join(', ')).join('; ')
+                === 'ship: {track}' && ssePipe.map.ready
+            && ssePipe.rows === {n} && ssePipe.items.length === {n} && document.getElementById('state').textContent"
+        )
+    };
+    let gone = "ssePipe.state === 'reconnecting'";
+    let steps = [&whole(3), gone, &whole(6), gone, &whole(8)];
+    let mut program = Program::start(&options);
+    let port = program.port;
+    let mut page = open(browser, &program.url("/#map"), &steps);
+    program.write(records(1..=3));
+    page.wait_for("reached 1");
+    for (signal, noticed, first, last, shown) in
+        [("KILL", "reached 2", 4, 6, "reached 3"), ("TERM", "reached 4", 7, 8, "reached 5")]
+    {
+        program.signal(signal);
+        program.end();
+        page.wait_for(noticed);
+        // What comes before the page is back is there for it, too.
+        let mut command = Command::new(BINARY);
+        command.args(["--port", &port.to_string()]).args(options);
+        program = Program::start_command(command, Stdio::piped());
+        program.write(records(first..=last));
+        page.wait_for(shown);
+    }
+    report(page).assert_value("Live");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_is_whole_after_restarts_with_a_store() {
+    is_whole_after_restarts_with_a_store(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_is_whole_after_restarts_with_a_store() {
+    is_whole_after_restarts_with_a_store(Firefox);
 }
 
 #[test]
