@@ -47,8 +47,11 @@ const PART: u64 = 8;
 const SMALL: u64 = 32 << 20;
 /// This many numbers are reserved in advance: seconds' worth in the worst flood.
 const RESERVED: u64 = 1 << 24;
-/// After a failure this time passes before the store is written to again.
+/// After a failure this time passes before the store is written to again; twice as long after each that follows soon, up
+/// to [`LONGEST_RETRY`]. Each time it works begins another segment, with two open files.
 const RETRY: Duration = Duration::from_secs(1);
+/// The longest time between two tries. What fails within this time of the one before follows soon.
+const LONGEST_RETRY: Duration = Duration::from_secs(64);
 /// Only its owner may read what is in a store.
 const PRIVATE: u32 = 0o600;
 
@@ -105,9 +108,13 @@ struct Inner {
     last: u64,
     /// The segment that is being written.
     open: Option<Open>,
-    /// Whether nobody knows what was given before the next segment.
+    /// Numbers up to here were passed over, because nobody knows which of them were given; 0 if none were.
+    passed: u64,
+    /// Whether that is so right before the next segment.
     after_unknown: bool,
     failing: Option<Failing>,
+    /// When it last failed and worked again, and how long a try had to wait then.
+    recovered: Option<(Instant, Duration)>,
     is_closed: bool,
 }
 
@@ -121,6 +128,8 @@ struct Open {
 /// Set while the store can't be written.
 struct Failing {
     tried: Instant,
+    /// How long the next try has to wait.
+    wait: Duration,
     records: u64,
 }
 
@@ -187,8 +196,10 @@ impl Store {
         let Reading { mut batches, claimed, size, .. } = reading;
         let held = batches.last().map_or(0, Batch::last);
         let claimed = claimed.max(state.last.unwrap_or(0));
-        let after_unknown = state.may_lack_its_end();
-        let last = if after_unknown { claimed.max(held).max(state.reserved) } else { claimed.max(held) };
+        let lacks_its_end = state.may_lack_its_end();
+        let last = if lacks_its_end { claimed.max(held).max(state.reserved) } else { claimed.max(held) };
+        let passed = if lacks_its_end { last } else { state.passed };
+        let after_unknown = passed > held;
         if last > held && (after_unknown || !batches.is_empty()) {
             let lost = last - held;
             let what = match after_unknown {
@@ -212,8 +223,10 @@ impl Store {
             reserved: 0,
             last,
             open,
+            passed,
             after_unknown,
             failing: None,
+            recovered: None,
             is_closed: false,
         };
         Ok((Store { inner: Mutex::new(inner) }, Contents { run, batches, last }))
@@ -254,13 +267,14 @@ impl Inner {
             return None;
         }
         let marked = self.mark(row.last());
-        if self.failing.as_ref().is_some_and(|failing| failing.tried.elapsed() < RETRY) {
+        if self.failing.as_ref().is_some_and(|failing| failing.tried.elapsed() < failing.wait) {
             self.fail(row, None);
             return None;
         }
         match marked.and_then(|()| self.write(offset, row, bytes)) {
             Ok(place) => {
-                if let Some(Failing { records, .. }) = self.failing.take() {
+                if let Some(Failing { records, wait, .. }) = self.failing.take() {
+                    self.recovered = Some((Instant::now(), wait));
                     let folder = self.options.folder.display();
                     let text =
                         format!("--store {folder}: it can be written again; {records} records are missing in it");
@@ -282,7 +296,9 @@ impl Inner {
             let folder = self.options.folder.display();
             (self.tell)(Word::Failure(format!("--store {folder}: cannot write it: {error}; {what}")));
         }
-        let failing = self.failing.get_or_insert(Failing { tried: Instant::now(), records: 0 });
+        let soon = self.recovered.filter(|(at, _)| at.elapsed() < LONGEST_RETRY);
+        let wait = soon.map_or(RETRY, |(_, wait)| (wait * 2).min(LONGEST_RETRY));
+        let failing = self.failing.get_or_insert(Failing { tried: Instant::now(), wait, records: 0 });
         failing.records += u64::from(row.entries);
         if error.is_some() {
             failing.tried = Instant::now();
@@ -363,7 +379,8 @@ impl Inner {
     fn write_state(&mut self, boot: &str) -> io::Result<()> {
         let (path, new) = (self.options.folder.join("state"), self.options.folder.join("state.new"));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE).open(&new)?;
-        let numbers = [("reserved", self.reserved), ("last", self.last)].map(|(key, n)| line(key, &number(n)));
+        let numbers = [("reserved", self.reserved), ("last", self.last), ("passed", self.passed)];
+        let numbers = numbers.map(|(key, n)| line(key, &number(n)));
         let text = [State::MAGIC, &line("run", &self.run.to_string()), &line("boot", boot), &numbers.concat()].concat();
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

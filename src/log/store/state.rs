@@ -17,6 +17,8 @@ pub(super) struct State {
     pub(super) boot: String,
     pub(super) reserved: u64,
     pub(super) last: Option<u64>,
+    /// Numbers up to here were passed over, after an end that left open which of them were given; 0 if that never was.
+    pub(super) passed: u64,
 }
 
 /// In the place of a boot: all is on the disk.
@@ -63,6 +65,7 @@ impl State {
                 boot: value("boot")?,
                 reserved: value("reserved")?.parse().ok()?,
                 last: Some(value("last")?.parse().ok()?),
+                passed: value("passed")?.parse().ok()?,
             })
         };
         Ok(read().unwrap_or_else(|| {
