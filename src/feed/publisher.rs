@@ -15,6 +15,8 @@ pub type Wake = Box<dyn Fn() + Send>;
 /// From this many streams on a batch is worth a place in a segment, if it has this many bytes: filling the pages of a
 /// segment costs about as much as two copies to a socket.
 const MANY_STREAMS: usize = 32;
+/// With a store its pages are filled in any case: then one stream is enough.
+const ANY_STREAM: usize = 1;
 const LARGE_BATCH: usize = 64 << 10;
 
 /// The reader's end of the feed.
@@ -80,7 +82,8 @@ impl Publisher {
             self.wake_workers();
             self.gate.wait_for_memory(cost);
         }
-        let pays = draft.len() >= LARGE_BATCH && self.gate.streams() >= MANY_STREAMS;
+        let least_streams = if self.store.is_some() { ANY_STREAM } else { MANY_STREAMS };
+        let pays = draft.len() >= LARGE_BATCH && self.gate.streams() >= least_streams;
         let batch = match &self.store {
             Some(store) => draft.finish_in(store, !pays),
             None => draft.finish(pays.then_some(&mut self.segments)),
