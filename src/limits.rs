@@ -12,7 +12,8 @@ const TURNED_AWAY: usize = 64;
 const OWN_FILES: usize = 16;
 /// Files that the log may have open: its segments.
 const SEGMENTS: usize = 20;
-/// Files that a store has open: its segments with their indexes, also those of a smaller buffer before, and two of its own.
+/// Files that a store has open: its segments with their indexes and IDs, also those of a smaller buffer before, and two of
+/// its own.
 pub const OF_STORE: usize = 80;
 /// With fewer files than this there are none for segments: clients need them more.
 const FEW_FILES: usize = 256;

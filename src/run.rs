@@ -13,6 +13,8 @@ use crate::limits::{Capacity, FileLimit, OF_STORE};
 use crate::log::batch::Draft;
 use crate::log::id::Run;
 use crate::log::memory::{BLOCK, Memory};
+use crate::log::own_ids::OwnIds;
+use crate::log::store::ids::IdTable;
 use crate::log::store::{Contents, Options, Store, Tell, Word};
 use crate::log::{Ids, Log};
 use crate::report::Report;
@@ -41,8 +43,8 @@ pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Fi
     let counters = Arc::new(Counters::default());
     let kept = config.store.clone().map(|options| open_store(options, &memory, &counters, report)).transpose()?;
     let (store, contents) = kept.unzip();
-    let Contents { run, mut batches, last } =
-        contents.unwrap_or_else(|| Contents { run: fresh_run(), batches: Vec::new(), last: 0 });
+    let nothing = || Contents { run: fresh_run(), batches: Vec::new(), last: 0, id_tables: Vec::new() };
+    let Contents { run, batches, last, id_tables } = contents.unwrap_or_else(nothing);
     let poll = mio::Poll::new().context("cannot wait for clients")?;
     let waker = Arc::new(mio::Waker::new(poll.registry(), server::WAKER).context("cannot wait for clients")?);
     let (sender, messages) = channel();
@@ -57,9 +59,9 @@ pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Fi
     if !room.segments {
         memory.refuse_files();
     }
-    let ids = ids(&config.input.format);
+    let ids = ids(&config.input.format, id_tables);
     if let Ids::OwnElseRun(index) | Ids::Own(index) = &ids {
-        batches.iter_mut().for_each(|batch| batch.find_own_ids(index, run));
+        batches.iter().for_each(|batch| batch.find_own_ids(index, run));
     }
     let view = || Log::new(run, ids.clone());
     let log = view().with(batches, last);
@@ -81,11 +83,14 @@ pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Fi
     if let Some(store) = &store {
         store.begin()?;
     }
-    let reader = reader(config, run, ids, draft, store.clone(), &inboxes, &shared)?;
+    let reader = reader(config, run, ids.clone(), draft, store.clone(), &inboxes, &shared)?;
     threads.spawn("reader", move || Some(ServerMessage::InputOver(reader.run())))?;
 
     let (finish, went_well) = server.run()?;
     if let Some(store) = store {
+        if let Ids::OwnElseRun(index) | Ids::Own(index) = &ids {
+            index.close();
+        }
         store.close();
     }
     report.flush(); // so that there is room for the last line
@@ -153,12 +158,13 @@ fn share(
 }
 
 /// Which IDs entries have.
-fn ids(format: &Format) -> Ids {
+fn ids(format: &Format, tables: Vec<IdTable>) -> Ids {
+    let index = || Arc::new(OwnIds::with_tables(tables));
     match format {
         Format::Json(_, Pointers { id: Some(_), .. }) | Format::JsonTexts(Some(Pointers { id: Some(_), .. })) => {
-            Ids::OwnElseRun(Arc::default())
+            Ids::OwnElseRun(index())
         }
-        Format::EventStream { .. } => Ids::Own(Arc::default()),
+        Format::EventStream { .. } => Ids::Own(index()),
         Format::Lines(_) | Format::Json(..) | Format::JsonTexts(_) => Ids::Run,
     }
 }

@@ -3,11 +3,12 @@
 //!
 //! The input says what becomes of them, four bytes at a time: of which file, what, and where.
 
-use sse_pipe::log::batch::{Draft, Entry, Loaded};
+use sse_pipe::log::batch::{Batch, Draft, Entry, Loaded};
 use sse_pipe::log::id::Run;
 use sse_pipe::log::memory::Memory;
+use sse_pipe::log::own_ids::OwnIds;
 use sse_pipe::log::store::{Contents, Options, Store};
-use sse_pipe::log::{Ids, Log, rows};
+use sse_pipe::log::{Ids, Log, Missed, rows};
 use sse_pipe::wire::chunk;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,18 +32,26 @@ pub static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
     let memory = Arc::new(Memory::new(1000));
     let (store, Contents { run, .. }) = open(&folder.0, &memory).expect("it is new");
     store.begin().expect("it can be written");
-    let (mut draft, mut entries) = (Draft::new(Arc::clone(&memory)), Vec::new());
+    let index = Arc::<OwnIds>::default();
+    let (mut draft, mut entries) = (Draft::new(Arc::clone(&memory)).with_own_ids(Arc::clone(&index)), Vec::new());
     for batch in 0..5u64 {
         draft.read_at(1000 + batch);
         for _ in 0..=batch % 3 {
-            let event = format!("data: {}\nid: {run}-{}\n\n", "x".repeat(entries.len() * 7), entries.len() + 1);
+            let number = entries.len() + 1;
+            let id = if batch == 1 { own_id(number as u64) } else { format!("{run}-{number}") };
+            let event = format!("data: {}\nid: {id}\n\n", "x".repeat(entries.len() * 7));
             let mut entry = Vec::new();
             chunk::write(&mut entry, event.len(), |out| out.extend_from_slice(event.as_bytes()));
             draft.push(Entry::Event, |out| out.extend_from_slice(&entry));
+            if batch == 1 {
+                draft.note_own_id(&id);
+            }
             entries.push(entry);
         }
-        draft.finish_in(&store, true).expect("it has entries");
+        let batch = Arc::new(draft.finish_in(&store, true).expect("it has entries"));
+        Batch::old(&[batch]); // its IDs are on their way to a table
     }
+    index.close();
     drop(store);
     let names = std::fs::read_dir(&folder.0).expect("is a folder").map(|entry| entry.expect("can be listed").path());
     let mut files: Vec<_> = names
@@ -55,6 +64,11 @@ pub static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
     let last = entries.len() as u64;
     Sample { files, entries, last }
 });
+
+/// The ID that a record has brought with it.
+fn own_id(number: u64) -> String {
+    format!("k-{number}")
+}
 
 /// Changes the sample as the input says.
 pub fn check(bytes: &[u8]) {
@@ -91,7 +105,7 @@ pub fn opens_or_is_refused(files: &[(String, Vec<u8>)], intact: bool) -> Option<
         std::fs::write(folder.0.join(name), content).expect("can be written");
     }
     let memory = Arc::new(Memory::new(1000));
-    let (store, Contents { run, batches, last }) = match open(&folder.0, &memory) {
+    let (store, Contents { run, batches, last, id_tables }) = match open(&folder.0, &memory) {
         Ok(opened) => opened,
         Err(error) => {
             assert!(!format!("{error:#}").is_empty());
@@ -116,7 +130,13 @@ pub fn opens_or_is_refused(files: &[(String, Vec<u8>)], intact: bool) -> Option<
     // It is the same run, and then no number comes twice; or it is another one.
     let was = SAMPLE.entries[0].windows(6).position(|six| six == run.to_string().as_bytes());
     assert!(!intact || was.is_none() || last >= SAMPLE.last, "{last} comes again");
-    let log = Log::new(run, Ids::Run).with(batches, last);
+    let index = Arc::new(OwnIds::with_tables(id_tables));
+    batches.iter().for_each(|batch| batch.find_own_ids(&index, run));
+    let log = Log::new(run, Ids::OwnElseRun(index)).with(batches, last);
+    for number in 1..=SAMPLE.last {
+        let start = log.resume(&own_id(number), u64::MAX);
+        assert!(!intact || start.missed == Missed::Unknown || start.entry == number + 1, "{number}: {start:?}");
+    }
     let draft = Draft::new(memory).after(&log);
     assert_eq!(draft.next(), last + 1);
     drop(store);

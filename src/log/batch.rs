@@ -1,10 +1,12 @@
 //! A batch: what the reader publishes at a time, some entries encoded back to back, immutable from then on.
 
+use super::id::Run;
 use super::memory::{Block, Memory};
 use super::own_ids::{Drafted, Held, OwnIds};
 use super::rows::{self, Index, Row};
 use super::segment::{Segment, Segments};
 use super::store::Store;
+use super::store::ids::PLACE;
 use super::view::Log;
 use std::borrow::Cow;
 use std::io;
@@ -136,8 +138,29 @@ impl Batch {
     }
 
     /// Number of the latest entry of this batch that is before `entry` and has an ID of its own.
-    pub fn own_id_before(&self, entry: u64) -> Option<u64> {
-        self.own_ids.as_ref()?.before(entry)
+    pub fn own_id_before(&self, entry: u64, run: Run) -> Option<u64> {
+        if self.is_old() && (self.first..entry).contains(&self.last_own_id) {
+            return Some(self.last_own_id);
+        }
+        match &self.own_ids {
+            Some(held) => held.before(entry),
+            None => self.load_own_ids(run).into_iter().map(|(number, _)| number).take_while(|n| *n < entry).last(),
+        }
+    }
+
+    /// The IDs that records of an old batch brought, and their numbers; none if it can't be read.
+    fn load_own_ids(&self, run: Run) -> Vec<(u64, String)> {
+        let mut loaded = Loaded::default();
+        if self.last_own_id < self.first || !self.is_old() || self.load(&mut loaded).is_err() {
+            return Vec::new();
+        }
+        let (mut ids, mut start) = (Vec::new(), 0);
+        for (&end, number) in loaded.index.ends.iter().zip(self.first..) {
+            let entry = &loaded.bytes[start as usize..end as usize];
+            ids.extend(rows::own_id(entry, run, number).map(|id| (number, id.to_owned())));
+            start = end;
+        }
+        ids
     }
 
     /// Makes the IDs that its records brought known; before any client can ask for what is in it. Returns the number of
@@ -248,7 +271,10 @@ impl Batch {
     pub fn cost(&self) -> usize {
         let own_ids = self.own_ids.as_ref().map_or(0, Held::cost);
         let in_segment = if self.segment.is_some() && self.block.bytes.is_empty() { self.len } else { 0 };
-        in_segment + self.block.cost() + own_ids + BATCH_COST
+        // Those of an old batch are in a file.
+        let has_old_ids = self.is_old() && self.last_own_id >= self.first;
+        let old_ids = if has_old_ids { (self.last - self.first + 1) as usize * PLACE } else { 0 };
+        in_segment + self.block.cost() + own_ids + old_ids + BATCH_COST
     }
 
     /// The memory that it takes without its bytes in a segment, in bytes.
@@ -299,7 +325,12 @@ impl Batch {
             is_lost: is_lost.into(),
             of_unknown_number: false,
         };
-        let own_ids = batches.iter().filter_map(|batch| batch.own_ids.as_ref()).filter(|_| !is_lost);
+        if let Some(segment) = &first.segment {
+            let mut own_ids = batches.iter().filter_map(|batch| batch.own_ids.as_ref()).peekable();
+            if let Some(index) = own_ids.peek().map(|held| Arc::clone(held.index())) {
+                index.age(segment, (first.first, last.last), own_ids);
+            }
+        }
         let batch = Batch {
             start: first.start,
             first: first.first,
@@ -310,7 +341,7 @@ impl Batch {
             segment: first.segment.clone(),
             stored: Some(Box::new(stored)),
             last_event: last.last_event,
-            own_ids: Held::again(own_ids),
+            own_ids: None,
             last_own_id: last.last_own_id,
             memory: Arc::clone(&first.memory),
         };
@@ -375,25 +406,16 @@ impl Batch {
         batch
     }
 
-    /// Looks into a batch that a store has from before for the IDs that its records brought, and makes them known.
-    pub fn find_own_ids(&mut self, index: &Arc<OwnIds>, run: super::id::Run) {
-        let mut loaded = Loaded::default();
-        if self.last_own_id < self.first || self.load(&mut loaded).is_err() {
-            return;
+    /// Looks into a batch that a store has from before for the IDs that its records brought, and makes them known, unless
+    /// tables have them.
+    pub fn find_own_ids(&self, index: &Arc<OwnIds>, run: Run) {
+        let is_known = index.have_tables_of(self.first..=self.last);
+        let Some(segment) = self.segment.as_ref().filter(|_| !is_known) else { return };
+        let mut drafted = Drafted::new(Arc::clone(index));
+        self.load_own_ids(run).iter().for_each(|(number, id)| drafted.note(*number, id));
+        if drafted.cost() > 0 {
+            index.age(segment, (self.first, self.last), std::iter::once(&drafted.finish()));
         }
-        let (mut drafted, mut start) = (Drafted::new(Arc::clone(index)), 0);
-        for (&end, number) in loaded.index.ends.iter().zip(self.first..) {
-            let entry = &loaded.bytes[start as usize..end as usize];
-            if let Some(id) = rows::own_id(entry, run, number) {
-                drafted.note(number, id);
-            }
-            start = end;
-        }
-        let before = self.cost();
-        let mut held = drafted.finish();
-        held.enter();
-        self.own_ids = Some(held);
-        self.memory.count(self.cost() - before);
     }
 }
 

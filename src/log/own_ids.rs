@@ -7,10 +7,18 @@
 //! An ID should be given once. One that was given more often stands for its earliest entry, for as long as any entry
 //! with it is held: a client that has the ID may have that entry only. When the earliest is gone, the ID still stands
 //! for it, and so for a place before all that is held.
+//!
+//! With a store the log may be far larger than memory. There the IDs of old batches leave the index: many of them at a
+//! time become a sorted table in a file ([`super::store::ids`]). Of an ID in a table it is not known whether an earlier
+//! entry that is gone had it, too.
 
+use super::segment::Segment;
+use super::store::ids::{IdTable, Place};
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem::take;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 /// The longest ID, in bytes: a client has to bring it back in its request head, beside all else that stands there.
 pub const LONGEST: usize = 4096;
@@ -21,6 +29,9 @@ pub const ID_COST: usize = size_of::<Place>() + ((size_of::<(u64, Known)>() + 1)
 const TOO_LARGE: usize = 8;
 /// A table as small as this stays as it is.
 const SMALL: usize = 1024;
+/// From this many IDs of old batches on they become a table in a file: sorting them takes a millisecond or two, and a
+/// lookup some microseconds for each table.
+const WORTH_A_TABLE: usize = 1 << 15;
 
 /// Whether `id` can come back in `Last-Event-ID`: not blank, not too long, no control characters (RFC 9110 § 5.5).
 pub fn can_come_back(id: &str) -> bool {
@@ -33,12 +44,30 @@ pub fn trim(id: &str) -> &str {
     id.trim_matches([' ', '\t'])
 }
 
+/// The hash by which an ID is known, in files, too.
+pub fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    trim(id).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The index.
 #[derive(Debug, Default)]
 pub struct OwnIds {
-    /// Keys that nobody outside knows, so that nobody can make IDs that meet.
-    keys: RandomState,
     entries: Mutex<HashMap<u64, Known>>,
+    /// IDs of old batches on their way to a file. They are in `entries`, too.
+    aged: Mutex<Aged>,
+    /// Tables in files, oldest first.
+    tables: RwLock<Vec<Arc<IdTable>>>,
+}
+
+/// The IDs of old batches that follow each other and have one segment.
+#[derive(Debug, Default)]
+struct Aged {
+    segment: Option<Arc<Segment>>,
+    places: Vec<Place>,
+    /// The first and the last entry of these batches.
+    numbers: Option<(u64, u64)>,
 }
 
 /// What is known of an ID.
@@ -52,26 +81,95 @@ pub struct Known {
     pub repeats: bool,
 }
 
-/// That an entry has an ID.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    hash: u64,
-    entry: u64,
-}
-
 impl OwnIds {
-    /// What is known of this ID, or, once in 2^64 times, of another.
+    /// What is known in memory of this ID, or, once in 2^64 times, of another.
     pub fn find(&self, id: &str) -> Option<Known> {
-        self.entries().get(&self.hash(id)).copied()
+        self.entries().get(&hash(id)).copied()
     }
 
-    fn hash(&self, id: &str) -> u64 {
-        self.keys.hash_one(trim(id))
+    /// The earliest entry with this ID, or with another of the same hash, that a file has and that `is_meant`.
+    pub fn find_old(&self, id: &str, is_meant: impl Fn(u64) -> bool) -> Option<u64> {
+        let tables = self.tables.read().expect("nobody panics with it").clone();
+        let hash = hash(id);
+        tables.iter().flat_map(|table| table.find(hash)).find(|&entry| is_meant(entry))
+    }
+
+    /// The tables that segments of a store have from before.
+    pub fn with_tables(tables: Vec<IdTable>) -> OwnIds {
+        OwnIds { tables: RwLock::new(tables.into_iter().map(Arc::new).collect()), ..OwnIds::default() }
+    }
+
+    /// Whether tables have the IDs of all these entries.
+    pub fn have_tables_of(&self, numbers: RangeInclusive<u64>) -> bool {
+        let tables = self.tables.read().expect("nobody panics with it");
+        let (mut next, last) = numbers.into_inner();
+        while let Some(table) = tables.iter().find(|table| table.numbers().contains(&next)).filter(|_| next <= last) {
+            next = table.numbers().end().saturating_add(1);
+        }
+        next > last
+    }
+
+    /// Takes over the IDs of old batches, which are in the index: entries `first` to `last`, which `segment` has. Once they
+    /// are enough they go to its files. Where that fails, they are unknown from then on.
+    pub fn age<'a>(&self, segment: &Arc<Segment>, (first, last): (u64, u64), ids: impl Iterator<Item = &'a Held>) {
+        let mut aged = self.aged.lock().expect("nobody panics with it");
+        if aged.segment.as_ref().is_some_and(|other| !Arc::ptr_eq(other, segment)) {
+            self.write(take(&mut *aged));
+        }
+        aged.segment = Some(Arc::clone(segment));
+        aged.numbers = Some((aged.numbers.map_or(first, |(first, _)| first), last));
+        let mut entries = self.entries();
+        for place in ids.flat_map(|held| held.places.iter()) {
+            hold(&mut entries, place);
+            aged.places.push(*place);
+        }
+        drop(entries);
+        if aged.places.len() >= WORTH_A_TABLE {
+            self.write(take(&mut *aged));
+        }
+    }
+
+    /// Nothing more becomes old: what has, goes to files now.
+    pub fn close(&self) {
+        self.write(take(&mut *self.aged.lock().expect("nobody panics with it")));
+    }
+
+    fn write(&self, aged: Aged) {
+        let Aged { segment: Some(segment), mut places, numbers: Some((first, last)) } = aged else { return };
+        let table = (!places.is_empty()).then(|| segment.add_ids(first..=last, &mut places));
+        let mut tables = self.tables.write().expect("nobody panics with it");
+        tables.retain(|table| !table.is_removed());
+        tables.extend(table.and_then(Result::ok).map(Arc::new));
+        drop(tables);
+        self.let_go_of(&places);
+    }
+
+    fn let_go_of(&self, places: &[Place]) {
+        let mut entries = self.entries();
+        for place in places {
+            let Some(known) = entries.get_mut(&place.hash) else { continue };
+            known.held -= 1;
+            if known.held == 0 {
+                entries.remove(&place.hash);
+            }
+        }
+        if entries.capacity() > SMALL && entries.capacity() / TOO_LARGE > entries.len() {
+            let least = entries.len() * 2;
+            entries.shrink_to(least);
+        }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<u64, Known>> {
         self.entries.lock().expect("nobody panics with it")
     }
+}
+
+/// Notes that an ID is held once more. Returns what is known of it.
+fn hold<'a>(entries: &'a mut HashMap<u64, Known>, place: &Place) -> &'a mut Known {
+    let known = entries.entry(place.hash).or_insert(Known { entry: place.entry, held: 0, repeats: false });
+    known.held += 1;
+    known.repeats |= known.entry != place.entry;
+    known
 }
 
 /// The IDs of a batch that is being filled.
@@ -89,7 +187,7 @@ impl Drafted {
 
     /// Entry `entry`, which comes after all that have been noted, has this ID.
     pub fn note(&mut self, entry: u64, id: &str) {
-        self.places.push(Place { hash: self.index.hash(id), entry });
+        self.places.push(Place { hash: hash(id), entry });
     }
 
     /// The memory that they will take in the batch and in the index.
@@ -124,29 +222,17 @@ impl Held {
         }
         let mut entries = self.index.entries();
         let mut first_repeat = None;
-        for &Place { hash, entry } in &self.places {
-            let known = entries.entry(hash).or_insert(Known { entry, held: 0, repeats: false });
-            if known.held > 0 {
-                known.repeats = true;
-                first_repeat = first_repeat.or(Some(entry));
+        for place in &self.places {
+            if hold(&mut entries, place).held > 1 {
+                first_repeat = first_repeat.or(Some(place.entry));
             }
-            known.held += 1;
         }
         first_repeat
     }
 
-    /// The IDs of all of these, which are in the index, held once more, for a batch that takes the place of theirs.
-    pub fn again<'a>(all: impl Iterator<Item = &'a Held>) -> Option<Held> {
-        let mut all = all.peekable();
-        let index = Arc::clone(&all.peek()?.index);
-        let places: Box<[Place]> = all.flat_map(|held| held.places.iter().copied()).collect();
-        let mut entries = index.entries();
-        for place in &places {
-            let known = entries.entry(place.hash).or_insert(Known { entry: place.entry, held: 0, repeats: false });
-            known.held += 1;
-        }
-        drop(entries);
-        Some(Held { index, places, entered: true })
+    /// The index that they are in.
+    pub fn index(&self) -> &Arc<OwnIds> {
+        &self.index
     }
 
     /// The number of the latest entry before `entry` that has an ID.
@@ -166,18 +252,7 @@ impl Drop for Held {
         if !self.entered {
             return;
         }
-        let mut entries = self.index.entries();
-        for place in &self.places {
-            let Some(known) = entries.get_mut(&place.hash) else { continue };
-            known.held -= 1;
-            if known.held == 0 {
-                entries.remove(&place.hash);
-            }
-        }
-        if entries.capacity() > SMALL && entries.capacity() / TOO_LARGE > entries.len() {
-            let least = entries.len() * 2;
-            entries.shrink_to(least);
-        }
+        self.index.let_go_of(&self.places);
     }
 }
 

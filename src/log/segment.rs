@@ -15,10 +15,11 @@
 use super::memory::Memory;
 use super::rows::Row;
 use super::store::Files;
+use super::store::ids::{IdTable, Place};
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -70,6 +71,11 @@ impl Segment {
     /// These rows of its index; `None` for each that is damaged.
     pub fn rows(&self, rows: Range<u64>) -> io::Result<Vec<Option<Row>>> {
         self.files.as_ref().map_or(Ok(Vec::new()), |files| files.rows(rows))
+    }
+
+    /// Adds a table of the IDs that these entries have, and sorts the places for that.
+    pub fn add_ids(&self, numbers: RangeInclusive<u64>, places: &mut [Place]) -> io::Result<IdTable> {
+        self.files.as_ref().map_or(Err(io::ErrorKind::Unsupported.into()), |files| files.add_ids(numbers, places))
     }
 
     /// What is at `position`, this many records, can't be read.

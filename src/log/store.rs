@@ -1,7 +1,7 @@
 //! A store: the folder in which the log's segments outlive the program (`docs/store.md`).
 //!
 //! A segment is two files, named by the number of its first entry: `N.chunks` has the entries as clients are sent them,
-//! `N.index` a row for each batch ([`super::rows`]). `state` has the run, and which numbers have been given. `lock` has
+//! `N.index` a row for each batch ([`super::rows`]). With IDs from the input there is a third one ([`ids`]). `state` has the run, and which numbers have been given. `lock` has
 //! the process that uses the folder.
 //!
 //! **What a client has been sent is in the store first.** A batch is written, then its row, then the number of its last
@@ -15,6 +15,7 @@
 //! **Nothing of others is overwritten.** What does not begin as our files do is refused by name.
 
 mod folder;
+pub mod ids;
 mod last_id;
 mod reading;
 mod state;
@@ -22,6 +23,7 @@ mod state;
 pub use last_id::last_id;
 
 use folder::{lock, segments};
+use ids::{IdFile, IdTable, Place};
 use reading::Reading;
 use state::{CLEAN, State, boot, line, number};
 
@@ -33,7 +35,7 @@ use super::segment::Segment;
 use anyhow::{Context, Result, bail};
 use std::fs::{DirBuilder, File, OpenOptions, remove_file, rename};
 use std::io::{self, ErrorKind, Write};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,6 +89,8 @@ pub struct Contents {
     pub batches: Vec<Batch>,
     /// The last number that was given; 0 if none was.
     pub last: u64,
+    /// What is known of IDs from the input without reading the batches.
+    pub id_tables: Vec<IdTable>,
 }
 
 /// A store that is open.
@@ -138,10 +142,26 @@ pub struct Files {
     index: File,
     chunks: PathBuf,
     tell: Tell,
+    /// Tables of IDs from the input, once there are any.
+    ids: Mutex<Option<Arc<IdFile>>>,
     is_removed: AtomicBool,
 }
 
 impl Files {
+    fn new(index: File, chunks: PathBuf, ids: Option<Arc<IdFile>>, tell: &Tell) -> Files {
+        Files { index, chunks, tell: Arc::clone(tell), ids: Mutex::new(ids), is_removed: false.into() }
+    }
+
+    /// Adds a table of the IDs that these entries have, and sorts the places for that.
+    pub fn add_ids(&self, numbers: RangeInclusive<u64>, places: &mut [Place]) -> io::Result<IdTable> {
+        let mut ids = self.ids.lock().expect("nobody panics with it");
+        let file = match &*ids {
+            Some(file) => Arc::clone(file),
+            None => Arc::clone(ids.insert(IdFile::create(&self.chunks.with_extension("ids"))?)),
+        };
+        file.append(numbers, places)
+    }
+
     /// These rows of the index; `None` for each that is damaged.
     pub fn rows(&self, rows: Range<u64>) -> io::Result<Vec<Option<Row>>> {
         let mut bytes = vec![0; (rows.end - rows.start) as usize * ROW];
@@ -159,12 +179,19 @@ impl Files {
         (self.tell)(Word::Failure(format!("{path}: from byte {position} on: {error}; {records} records are lost")));
     }
 
-    /// Removes both files. Whoever still reads them is not disturbed.
+    /// Removes them. A client that is still sent from them is not disturbed.
     pub fn remove(&self) {
-        if !self.is_removed.swap(true, Ordering::Relaxed)
-            && let Err(error) =
-                remove_file(&self.chunks).and_then(|()| remove_file(self.chunks.with_extension("index")))
-        {
+        if self.is_removed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let ids = self.ids.lock().expect("nobody panics with it").take();
+        let mut kinds = vec!["chunks", "index"];
+        if let Some(ids) = ids {
+            ids.set_removed();
+            kinds.push("ids");
+        }
+        let mut paths = kinds.into_iter().map(|kind| self.chunks.with_extension(kind));
+        if let Err(error) = paths.try_for_each(remove_file) {
             (self.tell)(Word::Failure(format!("cannot remove {}: {error}", self.chunks.display())));
         }
     }
@@ -187,13 +214,21 @@ impl Store {
         let firsts = segments(folder)?;
         let state = State::read(folder, firsts.is_empty(), &tell)?;
         let run = state.run.unwrap_or(fresh);
-        let mut reading =
-            Reading { options: &options, run, memory, tell: &tell, batches: Vec::new(), claimed: 0, size: 0 };
+        let mut reading = Reading {
+            options: &options,
+            run,
+            memory,
+            tell: &tell,
+            batches: Vec::new(),
+            id_tables: Vec::new(),
+            claimed: 0,
+            size: 0,
+        };
         let mut open = None;
         for first in firsts {
             open = reading.segment(first)?;
         }
-        let Reading { mut batches, claimed, size, .. } = reading;
+        let Reading { mut batches, id_tables, claimed, size, .. } = reading;
         let held = batches.last().map_or(0, Batch::last);
         let claimed = claimed.max(state.last.unwrap_or(0));
         let lacks_its_end = state.may_lack_its_end();
@@ -229,7 +264,7 @@ impl Store {
             recovered: None,
             is_closed: false,
         };
-        Ok((Store { inner: Mutex::new(inner) }, Contents { run, batches, last }))
+        Ok((Store { inner: Mutex::new(inner) }, Contents { run, batches, last, id_tables }))
     }
 
     /// From now on the store is written to.
@@ -352,7 +387,7 @@ impl Inner {
             let _ = remove_file(chunks.with_extension("index"));
         })?;
         self.after_unknown = false;
-        let files = Files { index, chunks, tell: Arc::clone(&self.tell), is_removed: false.into() };
+        let files = Files::new(index, chunks, None, &self.tell);
         Ok(Open { segment: Arc::new(Segment::stored(made, offset, files)), end: 0, rows: 0 })
     }
 

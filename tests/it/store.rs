@@ -474,6 +474,65 @@ fn own_ids_are_known_after_a_restart_and_say_where_to_go_on() {
     );
 }
 
+/// The long form: SSE_PIPE_STORE_MIB=2048.
+#[test]
+fn own_ids_take_neither_memory_nor_time_that_grows_with_the_store() {
+    let _places = alone();
+    let mib: usize = std::env::var("SSE_PIPE_STORE_MIB").map_or(64, |mib| mib.parse().expect("a number"));
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let args = ["--store", &store, "--buffer", "8GiB", "--format", "json", "--id-from", "/id"];
+    let mut program = Program::start(&[&args[..], &["--at-eof", "serve", "--metrics"]].concat());
+    let mut stdin = program.take_stdin();
+    let records = (mib << 20) / 100;
+    let mut block = String::new();
+    for n in 0..records {
+        block += &format!("{{\"id\":\"k-{n}\",\"text\":\"{}\"}}\n", "x".repeat(20));
+        if block.len() > 1 << 20 || n + 1 == records {
+            stdin.write_all(block.as_bytes()).expect("it reads");
+            block.clear();
+        }
+    }
+    drop(stdin);
+    let read = format!("\nsse_pipe_events_total {records}\n");
+    let deadline = Instant::now() + DEADLINE * 10;
+    while !program.get("/metrics", "").content().contains(&read) {
+        assert!(Instant::now() < deadline, "not all is read");
+    }
+    let young = linux::memory_peak(program.pid());
+    program.signal("KILL"); // the latest IDs have no table
+    program.end();
+    let begun = Instant::now();
+    let mut program = Program::start(&args);
+    let started = begun.elapsed();
+    let looked_up = Instant::now();
+    for nth in 0..50 {
+        // Some are at the end, where what has a table ends.
+        let n = if nth < 25 { records - 1 - nth * 1000 } else { (nth * 7919 * 101) % records };
+        let mut client = resume(&program, &format!("k-{n}"));
+        if n + 1 < records {
+            assert_eq!(client.next_event().expect("it is held").id, format!("k-{}", n + 1), "after k-{n}");
+            assert_eq!(client.comments, Vec::<String>::new());
+        }
+    }
+    let looked_up = looked_up.elapsed() / 50;
+    let mut client = resume(&program, "k-none");
+    client.next_event().expect("it gets all");
+    assert_eq!(client.comments.len(), 1, "its ID is none: {:?}", client.comments);
+    // What comes now is known, too, beside what was.
+    let mut client = resume(&program, &format!("k-{}", records - 1));
+    program.write("{\"id\":\"new\"}\n");
+    assert_eq!(client.next_event().expect("it is new").id, "new");
+    let peak = linux::memory_peak(program.pid());
+    println!(
+        "{mib} MiB, {records} IDs: listens after {started:?}; {} KiB, {} while written; {looked_up:?} for a resume",
+        peak >> 10,
+        young >> 10
+    );
+    assert!(peak < 32 << 20 && young < 32 << 20, "{peak} and {young} bytes");
+    assert!(started < Duration::from_secs(2), "{started:?}");
+}
+
 /// What a program that could not write has left: its events, and those of the next one. Each has come before or is new, in
 /// order, and where some are missing there is a notice.
 #[track_caller]

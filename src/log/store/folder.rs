@@ -21,7 +21,7 @@ pub(super) fn segments(folder: &Path) -> Result<Vec<u64>> {
         let first = segment.and_then(|(first, kind)| Some((first.parse::<u64>().ok()?, kind)));
         match first {
             Some((first, "chunks")) => firsts.push(first),
-            Some((_, "index")) => {}
+            Some((_, "index" | "ids")) => {}
             _ if ["lock", "state", "state.new", "lost+found"].contains(&&*name) || name.starts_with('.') => {}
             _ => bail!("{} is not a file of sse-pipe; choose another folder", folder.join(&*name).display()),
         }

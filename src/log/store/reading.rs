@@ -1,5 +1,6 @@
 //! Reading a store as it is opened: its segments one after the other, what is torn or damaged, and indexes made anew.
 
+use super::ids::{IdFile, IdTable};
 use super::{Files, Open, Options, PRIVATE, Tell, Word};
 use crate::log::batch::{Batch, OLD_BATCH, old_batch_size};
 use crate::log::id::Run;
@@ -28,6 +29,7 @@ pub(super) struct Reading<'a> {
     pub(super) memory: &'a Arc<Memory>,
     pub(super) tell: &'a Tell,
     pub(super) batches: Vec<Batch>,
+    pub(super) id_tables: Vec<IdTable>,
     /// Numbers up to here have been given, whether their entries are there or not.
     pub(super) claimed: u64,
     /// How many bytes there are.
@@ -63,8 +65,11 @@ impl Reading<'_> {
             "{shown}: the events before it go on to {}; it is not a file of this store",
             self.batches.last().map_or(0, Batch::last)
         );
-        let tell = Arc::clone(self.tell);
-        let files = Files { index, chunks, tell, is_removed: false.into() };
+        let ids_path = chunks.with_extension("ids");
+        let ids = IdFile::open(&ids_path).with_context(|| format!("cannot read {}", ids_path.display()))?;
+        let (ids, tables) = ids.unzip();
+        self.id_tables.extend(tables.into_iter().flatten());
+        let files = Files::new(index, chunks, ids, self.tell);
         let (mut rows, mut blocks) = self.indexed(&files, size, first).unwrap_or_default();
         let mut before = blocks.last().map(|(_, _, last)| *last);
         let (found, end, end_at) =

@@ -1,7 +1,7 @@
 //! Where a client starts, and by which IDs it goes on.
 
 use super::{Ids, Log};
-use crate::log::own_ids::{self, Known};
+use crate::log::own_ids::{self, Known, OwnIds};
 use crate::wire::{chunk, event};
 
 /// Where a client starts.
@@ -55,12 +55,21 @@ impl Log {
     fn known(&self, id: &str) -> Option<(u64, bool)> {
         let own = match &self.ids {
             Ids::Run => None,
-            Ids::OwnElseRun(index) | Ids::Own(index) => index.find(id),
+            Ids::OwnElseRun(index) | Ids::Own(index) => self.known_own(index, id),
         };
-        // What is not held here any more can't be looked at; then the hash has to do.
-        let is_meant = |known: &Known| known.entry < self.first() || self.has_own_id(known.entry, id);
-        let own = own.filter(is_meant).map(|known| (known.entry, known.repeats));
         own.or_else(|| Some((self.run.number(id)?, false))).filter(|&(number, _)| number <= self.last)
+    }
+
+    fn known_own(&self, index: &OwnIds, id: &str) -> Option<(u64, bool)> {
+        // What is not held here any more can't be looked at; then the hash has to do.
+        let is_gone = |known: &Known| known.entry < self.first();
+        let known = index.find(id).filter(|known| is_gone(known) || self.has_own_id(known.entry, id));
+        if known.is_none_or(|known| !is_gone(&known))
+            && let Some(number) = index.find_old(id, |number| self.has_own_id(number, id))
+        {
+            return Some((known.map_or(number, |known| known.entry.min(number)), false));
+        }
+        known.map(|known| (known.entry, known.repeats))
     }
 
     /// Whether entry `number` is held and has this ID.
@@ -91,7 +100,7 @@ impl Log {
     /// The ID of the latest entry before `entry` that brought one with it, as far as it is held.
     fn own_id_before(&self, entry: u64) -> Option<String> {
         let nth = self.batches.partition_point(|batch| batch.last() < entry - 1);
-        let own = self.batches.get(nth).and_then(|batch| batch.own_id_before(entry));
+        let own = self.batches.get(nth).and_then(|batch| batch.own_id_before(entry, self.run));
         let earlier = || Some(self.batches.get(nth.checked_sub(1)?)?.last_own_id());
         self.own_id(own.or_else(earlier).filter(|&number| number >= self.first())?)
     }

@@ -61,6 +61,7 @@ impl Folder {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("sse-pipe-test-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&folder); // of a run that was killed, in a process of the same number
         std::fs::create_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         Folder(folder)
     }
