@@ -67,6 +67,7 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "log/log.js": JAVASCRIPT,
     "log/row.js": JAVASCRIPT,
     "map/coastline.js": JAVASCRIPT,
+    "map/silence.js": JAVASCRIPT,
     "map/graticule.js": JAVASCRIPT,
     "map/map.js": JAVASCRIPT,
     "map/paint.js": JAVASCRIPT,

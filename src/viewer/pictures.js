@@ -27,13 +27,14 @@ export class Pictures {
     this.#items = items;
     this.#latLon = latLon;
     this.plot = new Plot($("plot-view"), now, onPlotChoice);
-    this.map = new PositionMap($("map-view"), items);
+    this.map = new PositionMap($("map-view"), items, now);
     for (let n = items.first; n < items.end; n += 1) this.add(n, items.get(n));
   }
 
   /** Adds an item. One that the page stumbles over is skipped, and the error reported. */
   add(n, item) {
     if (item.notice) return;
+    this.map.pass(item);
     try {
       this.#search(n, item);
     } catch (error) {

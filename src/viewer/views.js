@@ -25,7 +25,7 @@ export class Views {
   #latLon = false; // whether the person says that two numbers are a position
 
   /**
-   * `items` is the buffer. `now()` is the server's time, or null if time doesn't go on in the plot; `onRows()` is called
+   * `items` is the buffer. `now()` is the server's time, or null if time doesn't go on in plot and map; `onRows()` is called
    * when the log's rows have changed, `onShow()` when another view is shown. `logWords` has `words`, what the person
    * chose in the log, as words for the address.
    */
@@ -55,7 +55,7 @@ export class Views {
       latLon: this.#latLon,
       onPlotChoice: () => this.#writeAddress(),
     });
-    this.plot.words = addressWords();
+    this.plot.words = this.map.words = addressWords();
     this.#showTabs();
   }
 
@@ -90,7 +90,9 @@ export class Views {
 
   /** To be called every now and then: time goes on. */
   refresh() {
-    if (this.#shown === "plot" && !document.hidden) this.plot.changed();
+    if (document.hidden) return;
+    if (this.#shown === "plot") this.plot.changed();
+    if (this.#shown === "map") this.map.refresh();
   }
 
   /** Empties all views, and shows the log through this filter. */
@@ -121,14 +123,14 @@ export class Views {
   }
 
   /**
-   * After `#`, the address names a view, and says `latlon` if two numbers are a position, and what log and plot show: it
-   * can be passed on.
+   * After `#`, the address names a view, and says `latlon` if two numbers are a position, and what log, plot and map
+   * show: it can be passed on.
    */
   readAddress() {
     const words = addressWords();
     this.#setLatLon(words.includes("latlon"));
     this.#logWords.words = words;
-    if (this.plot) this.plot.words = words;
+    if (this.#pictures) this.plot.words = this.map.words = words;
     this.#wanted = words.find((word) => NAMES.includes(word)) ?? "log";
     this.#showTabs();
   }
@@ -144,7 +146,7 @@ export class Views {
     const log = this.#logWords.words;
     const view = this.#shown === "log" && log.length === 0 ? "" : this.#shown;
     const own = [view, this.#latLon ? "latlon" : ""].filter((word) => word !== "");
-    const words = [...own, ...log, ...(this.plot?.words ?? [])];
+    const words = [...own, ...log, ...(this.plot?.words ?? []), ...(this.map?.words ?? [])];
     history.replaceState(null, "", words.length > 0 ? `#${words.join("&")}` : location.pathname + location.search);
   }
 

@@ -52,3 +52,9 @@ fn sequences_of_a_terminal_become_colours_or_go_and_cost_little() {
 fn on_the_map_what_was_heard_of_least_recently_makes_room() {
     passes("map.mjs");
 }
+
+#[test]
+#[ignore = "needs node: tests/run"]
+fn on_the_map_what_is_silent_for_too_long_fades_goes_and_comes_back() {
+    passes("silence.mjs");
+}

@@ -703,8 +703,8 @@ fn seconds() -> u32 {
     std::env::var("SSE_PIPE_TEST_FLOOD").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
 }
 
-/// Writes so many records of 200 bytes a second.
-fn flood(program: &mut Program, rate: usize) {
+/// Writes so many records of 200 bytes a second: about 40 objects, and each tenth about one of so many.
+fn flood(program: &mut Program, rate: usize, objects: usize) {
     let total = rate * seconds() as usize;
     let mut input = program.take_stdin();
     let start = Instant::now();
@@ -713,7 +713,12 @@ fn flood(program: &mut Program, rate: usize) {
         let due = ((start.elapsed().as_secs_f64() * rate as f64) as usize).min(total);
         let records: String = (sent..due)
             .map(|n| {
-                format!("{{\"n\":{n},\"id\":\"o{}\",\"lat\":{}.5,\"lon\":{}.25,\"pad\":\"", n % 40, n % 40, n % 40)
+                let object = if n % 10 == 0 { n / 10 % objects } else { n % 40 };
+                let (lat, lon) = (object % 40, object % 170);
+                format!(
+                    "{{\"n\":{n},\"id\":\"o{object}\",\"lat\":{lat}.5,\"lon\":{lon}.25,\"course\":{},\"pad\":\"",
+                    n % 360
+                )
             })
             .map(|head| format!("{head:y<197}\"}}\n"))
             .collect();
@@ -736,7 +741,7 @@ fn latest_frame(view: &str, rate: usize) -> u32 {
     let steps = ["ssePipe.state === 'live'", WATCH_FRAMES, &all, &last, &bounded, latest];
     let mut page = open_for(Chromium, &program.url(view), &steps, PATIENCE + seconds());
     page.wait_for("reached 2");
-    flood(&mut program, rate);
+    flood(&mut program, rate, if view.contains("keep") { 10_000 } else { 40 });
     let report = report(page);
     let [.., bounded, latest] = &report.strings("values")[..] else { panic!("no values in {report}") };
     println!("{view} at {rate} events/s for {} s: the latest frame after {latest} ms, {bounded} of heap", seconds());
@@ -788,6 +793,12 @@ fn ten_thousand_events_a_second_don_t_freeze_the_map() {
 
 #[test]
 #[ignore = "needs chromium: tests/run"]
+fn ten_thousand_events_a_second_don_t_freeze_a_map_on_which_objects_fade_and_go_all_the_time() {
+    survives_a_flood("/#map&fade=0.3s&keep=0.6s");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
 fn a_tab_that_was_hidden_catches_up_at_once() {
     let _places = alone();
     let mut program = Program::start(&["--wait", "1", "--at-eof", "serve"]);
@@ -801,7 +812,7 @@ fn a_tab_that_was_hidden_catches_up_at_once() {
     let steps = ["ssePipe.state === 'live'", "@hide", "document.hidden", &all, "@show", "!document.hidden", &caught_up];
     let mut page = open_for(Chromium, &program.url("/"), &steps, PATIENCE + seconds());
     page.wait_for("reached 3");
-    flood(&mut program, 100);
+    flood(&mut program, 100, 40);
     report(page).assert_value("at once");
 }
 

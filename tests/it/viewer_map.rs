@@ -3,10 +3,11 @@
 
 use super::viewer_views::{pixels, shows};
 use crate::support::browser::Browser::{self, Chromium, Firefox};
-use crate::support::browser::{PATIENCE, open_for, report};
-use crate::support::places::alone;
+use crate::support::browser::{PATIENCE, open, open_for, report};
+use crate::support::places::{alone, busy};
 use crate::support::program::Program;
 use serde_json::json;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is on the map: `name type` of each shape, and `name: lat lon, lat lon` of each object.
 const ON_MAP: &str = "[...ssePipe.map.shapes.map(s => s.join(' ').trim()),
@@ -51,6 +52,160 @@ fn chromium_draws_no_bad_shape_and_all_others() {
 #[ignore = "needs firefox: tests/run"]
 fn firefox_draws_no_bad_shape_and_all_others() {
     draws_no_bad_shape(Firefox);
+}
+
+/// These records as an event stream, each read this many minutes ago.
+fn read_ago(records: &[(u64, &str)]) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("is after 1970").as_millis() as u64;
+    let event = |(n, (ago, record)): (usize, &(u64, &str))| {
+        format!("event: read-at\ndata: {}\n\ndata: {record}\nid: {now}-{n}\n\n", now - ago * 60_000)
+    };
+    records.iter().enumerate().map(event).collect()
+}
+
+/// What the map says is on it.
+const SAID: &str = "document.querySelector('.map-tools .count').textContent";
+
+/// Whether what is said is this; and each object with the number of its points, `~` before those that have faded.
+fn says(said: &str, objects: &str) -> String {
+    format!(
+        "{SAID} === '{said}'
+            && ssePipe.map.objects.map(o => (o.faded ? '~' : '') + o.name + o.points.length).join(' ') === '{objects}'"
+    )
+}
+
+/// Has the page's clock go on by this many minutes at once.
+fn pass(minutes: u32) -> String {
+    format!("(({{ now }}) => (Date.now = () => now() + {minutes} * 60000))({{ now: Date.now }}), true")
+}
+
+/// The weight of the label with this name.
+fn label(name: &str) -> String {
+    format!(
+        "(({{ fontWeight }}) => fontWeight)(getComputedStyle(
+            [...document.querySelectorAll('.leaflet-tooltip.label')].find(label => label.textContent === '{name}')))"
+    )
+}
+
+fn objects_that_fall_silent_fade_and_go(browser: Browser) {
+    let _places = busy();
+    let mut program = Program::start(&["--format", "sse"]);
+    let old = [
+        (150, r#"{"type":"LineString","coordinates":[[20,1],[24,2]]}"#),
+        (125, r#"{"id":"gone","lat":1,"lon":1}"#),
+        (122, r#"{"id":"gone","lat":2,"lon":2}"#),
+        (50, r#"{"id":"faded","lat":2,"lon":4}"#),
+        (7, r#"{"id":"faded","lat":3,"lon":7}"#),
+        (6, r#"{"id":"fresh","lat":6,"lon":3}"#),
+        (0, r#"{"id":"fresh","lat":7,"lon":6}"#),
+    ];
+    program.write(read_ago(&old));
+    let first = says(
+        "3 objects · 7 positions · 1 faded, silent for over 5 min · 1 object gone, silent for over 1 h",
+        "~faded2 fresh2",
+    );
+    let ink = |series: u32| pixels(".leaflet-tracks-pane", &format!("series-{series}"));
+    // "gone" was the first object, and so on: only what is fresh has its whole colour. The shape has it, too.
+    let colours = format!(
+        "{} === 0 && {} === 0 && {} > 50 && {} > 50 && {} < {}",
+        ink(0),
+        ink(1),
+        ink(2),
+        pixels(".leaflet-shapes-pane", "series-0"),
+        label("faded"),
+        label("fresh")
+    );
+    // It is back, without its old track, and with its old colour.
+    let back = says("4 objects · 8 positions · 1 faded, silent for over 5 min", "gone1 ~faded2 fresh2");
+    let back_ink = format!("{} > 50", pixels(".leaflet-heads-pane", "series-0"));
+    let steps = [
+        &first,
+        &colours,
+        &back,
+        &back_ink,
+        &pass(6),
+        &says("4 objects · 8 positions · 3 faded, silent for over 5 min", "~gone1 ~faded2 ~fresh2"),
+        &format!("{} === 0", pixels(".leaflet-heads-pane", "series-2")),
+        &pass(60),
+        &says("1 object · 8 positions · 3 objects gone, silent for over 1 h", ""),
+        "document.querySelector('.leaflet-tooltip.label') === null",
+        "location.hash = '#map&fade=10m&keep=never', true",
+        &says("4 objects · 8 positions · 3 faded, silent for over 10 min", "~gone1 ~faded2 ~fresh2"),
+    ];
+    let mut page = open(browser, &program.url("/#map"), &steps);
+    page.wait_for("reached 2");
+    program.write(read_ago(&[(0, r#"{"id":"gone","lat":4,"lon":5}"#)]));
+    report(page).assert_no_complaint();
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn objects_that_fall_silent_fade_and_go_in_chromium() {
+    objects_that_fall_silent_fade_and_go(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn objects_that_fall_silent_fade_and_go_in_firefox() {
+    objects_that_fall_silent_fade_and_go(Firefox);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn of_a_stream_that_has_ended_nothing_goes_any_more() {
+    let _places = busy();
+    let mut program = Program::start(&["--format", "sse", "--at-eof", "serve", "--retry", "100ms"]);
+    let records = [
+        (400, r#"{"id":"a","lat":1,"lon":1}"#),
+        (310, r#"{"id":"b","lat":2,"lon":2}"#),
+        (300, r#"{"id":"c","lat":3,"lon":3}"#),
+        (300, r#"{"type":"Polygon","coordinates":[[[5,5],[6,5],[6,6],[5,5]]]}"#),
+        (300, "no position"),
+    ];
+    program.write(read_ago(&records));
+    program.close_input();
+    // It is as it was when the last record was read, and so it stays.
+    let said = "3 objects · 4 positions · 1 faded, silent for over 5 min · 1 object gone, silent for over 1 h";
+    let last = says(said, "~b1 c1");
+    let later = format!("(window.t ??= performance.now()) + 1500 < performance.now() && {last}");
+    let steps = ["ssePipe.state === 'ended' && ssePipe.map.ready", &last, &pass(200), &later];
+    report(open(Chromium, &program.url("/#map"), &steps)).assert_no_complaint();
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn how_long_objects_may_be_silent_is_set_in_the_address_and_nonsense_there_is_reported() {
+    let _places = busy();
+    let mut program = Program::start(&[]);
+    program.write("{\"id\":\"a\",\"lat\":1,\"lon\":2}\n");
+    let fault = "document.querySelector('.map-tools .fault').textContent";
+    let show = |view: &str| format!("document.getElementById('tab-{view}').click(), true");
+    let steps = [
+        // Short times, by the real clock.
+        &says("1 object · 1 position · 1 faded, silent for over 0.2 s", "~a1"),
+        "location.hash = '#map&fade=0.2s&keep=0.4s', true",
+        &says("0 objects · 1 position · 1 object gone, silent for over 0.4 s", ""),
+        &show("log"),
+        &show("map"),
+        "location.hash === '#map&fade=0.2s&keep=0.4s'",
+        "location.hash = '#map&fade=5x&keep=', true",
+        &format!(
+            "{fault} === 'fade=5x is not a time such as 30s, 5m or 1h, or never: 5m counts; '
+                + 'keep= is not a time such as 30s, 5m or 1h, or never: 1h counts'"
+        ),
+        &says("1 object · 1 position", "a1"),
+        &show("log"),
+        &show("map"),
+        "location.hash === '#map&fade=5x&keep='",
+        "@axe",
+        "location.hash = '#map', true",
+        &format!("{fault} === ''"),
+        &pass(300),
+        &says("0 objects · 1 position · 1 object gone, silent for over 1 h", ""),
+        "document.getElementById('clear').click(), true",
+        "document.getElementById('tab-map').hidden",
+    ];
+    report(open(Chromium, &program.url("/#map&fade=0.2s&keep=off"), &steps)).assert_no_complaint();
 }
 
 #[test]

@@ -12,6 +12,7 @@ import { unfolded } from "../text/rendering.js";
 import { land } from "./coastline.js";
 import { degrees, Graticule } from "./graticule.js";
 import { Paint } from "./paint.js";
+import { FADED, MapTime, readLimits } from "./silence.js";
 import { place, STRIDE, Tracks } from "./tracks.js";
 
 /** The most objects that have their name beside them. */
@@ -34,7 +35,14 @@ const number = new Intl.NumberFormat("en");
 export class PositionMap {
   #place;
   #items;
-  #tracks = new Tracks(({ label }) => label?.remove());
+  #now;
+  #time = new MapTime();
+  #words = []; // those of the address that set limits
+  #limits = readLimits([]); // how long an object may be silent
+  #tracks = new Tracks((track) => {
+    track.label?.remove();
+    track.label = null;
+  });
   #map = null;
   #paint = null;
   #making = false;
@@ -47,11 +55,16 @@ export class PositionMap {
   #scheduler = new FrameScheduler(() => this.#draw());
   #readout = make("div", "readout");
   #count = make("span", "count");
+  #fault = make("span", "count fault");
   #buttons = {};
 
-  /** `items` is the buffer with the records, which are shown on a click. */
-  constructor(element, items) {
+  /**
+   * `items` is the buffer with the records, which are shown on a click; `now()` is the server's time, or null if time
+   * doesn't go on.
+   */
+  constructor(element, items, now = () => null) {
     this.#items = items;
+    this.#now = now;
     this.#place = make("div", "place");
     this.#place.setAttribute("role", "application");
     this.#place.setAttribute("aria-label", "Map");
@@ -64,7 +77,8 @@ export class PositionMap {
     this.#buttons.fit.title = "All positions in sight";
     this.#buttons.follow.title = "The newest position in the middle";
     this.#buttons.tiles.title = "Load map tiles from OpenStreetMap, which then learns where you look";
-    tools.append(this.#count, ...Object.values(this.#buttons));
+    this.#fault.setAttribute("role", "status");
+    tools.append(this.#count, this.#fault, ...Object.values(this.#buttons));
     this.#readout.setAttribute("aria-live", "off");
     element.append(this.#place, tools, this.#readout);
     this.#showMode();
@@ -83,13 +97,14 @@ export class PositionMap {
 
   /** What the map shows, for tests and curious people. */
   get data() {
-    const { objects, positions, shapes, thinned, gone } = this.#tracks;
+    const { objects, positions, shapes, thinned, gone, silent } = this.#tracks;
     const points = (track) => Array.from({ length: track.length }, (_, i) => track.at(i));
     return {
       ready: this.#map !== null,
       positions,
       thinned,
       gone,
+      silent: silent.n,
       mode: this.#mode,
       tiles: this.#layers.tiles !== undefined && this.#map.hasLayer(this.#layers.tiles),
       shapes: [...shapes.values()].flatMap(({ name, parts }) => parts.map(({ type }) => [name, type])),
@@ -98,10 +113,29 @@ export class PositionMap {
         .toSorted((a, b) => a.number - b.number)
         .map((track) => ({
           name: track.name,
+          faded: track.stage === FADED,
           points: points(track).map(({ lat, lon }) => [lat, lon]),
           pixel: this.#map && (({ x, y }) => [x, y])(this.#map.latLngToContainerPoint(head(track))),
         })),
     };
+  }
+
+  /** The words of the address that set how long an object may be silent, as they stand there. */
+  get words() {
+    return this.#words;
+  }
+
+  set words(words) {
+    this.#words = words.filter((word) => /^(?:fade|keep)=/.test(word));
+    this.#limits = readLimits(words);
+    this.#tracks.limits = this.#limits;
+    setText(this.#fault, this.#limits.faults.join("; "));
+    this.changed();
+  }
+
+  /** To be called before each item is added, one without a position too: it says what time it is. */
+  pass(item) {
+    this.#time.event(item.time, performance.now());
   }
 
   /** Adds the positions of the item with this number. */
@@ -121,6 +155,15 @@ export class PositionMap {
     this.#scheduler.request();
   }
 
+  /** To be called every now and then while it is in sight: time goes on. */
+  refresh() {
+    if (this.#age()) this.changed();
+  }
+
+  #age() {
+    return this.#tracks.age(this.#time.read(this.#now(), performance.now()));
+  }
+
   // Drawing
 
   async #draw() {
@@ -132,6 +175,7 @@ export class PositionMap {
     if (this.#scheduler.tooEarly) return;
     const start = performance.now();
     this.#map.invalidateSize({ pan: false });
+    this.#age();
     const { newest } = this.#tracks;
     if (this.#mode === "fit") this.#fit();
     if (this.#mode === "follow" && newest) this.#map.panTo(head(newest), { animate: false });
@@ -143,9 +187,15 @@ export class PositionMap {
   }
 
   #showCount() {
-    const { objects, shapes, positions, thinned, gone } = this.#tracks;
+    const { objects, shapes, positions, thinned, gone, faded, silent } = this.#tracks;
+    const { fade, keep } = this.#limits;
     const count = (n, what) => `${number.format(n)} ${what}${n === 1 ? "" : "s"}`;
     const parts = [count(objects.size + shapes.size, "object"), count(positions, "position")];
+    if (faded > 0) parts.push(`${number.format(faded)} faded, silent for over ${fade.text}`);
+    if (silent.n > 0) {
+      const n = silent.more ? `${number.format(silent.n)} or more objects` : count(silent.n, "object");
+      parts.push(`${n} gone, silent for over ${keep.text}`);
+    }
     if (thinned > 0) parts.push(`${number.format(thinned)} thinned out`);
     if (gone > 0) parts.push(`${count(gone, "object")} made room`);
     setText(this.#count, parts.join(" · "));
@@ -153,6 +203,7 @@ export class PositionMap {
 
   #label() {
     for (const track of this.#tracks.objects.values()) {
+      track.label?.getElement().classList.toggle("faded", track.stage === FADED);
       if (track.label) track.label.setLatLng(head(track));
       else if (track.name !== "" && this.#tracks.objects.size <= MAX_LABELS) {
         track.label = window.L.tooltip({

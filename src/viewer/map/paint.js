@@ -2,6 +2,7 @@
 // moved, or when something has left. Leaflet makes the canvases and moves them, and is given nothing of a record.
 
 import { COLOURS, colour } from "../dom.js";
+import { FADED } from "./silence.js";
 import { STRIDE } from "./tracks.js";
 
 /** A canvas draws no further than this many px beyond its edge: its numbers are not exact enough. */
@@ -9,6 +10,9 @@ const FAR = 20_000;
 
 /** Points of shapes that are nearer than this, in px, are drawn once. */
 const CELL = 4;
+
+/** How much of its colour is left of what has faded. */
+const FAINT = 0.4;
 
 /** Tracks are set off from each other up to this many; with more it only costs time. */
 const MAX_HALOS = 100;
@@ -90,44 +94,50 @@ export class Paint {
     for (const track of this.#tracks.objects.values()) {
       const from = Math.max(track.drawn - 1, 0);
       if (track.drawn === track.length || track.length < 2) continue;
+      const alpha = track.stage === FADED ? FAINT : 1;
       if (haloed) {
-        ctx.globalAlpha = 0.75;
+        ctx.globalAlpha = 0.75 * alpha;
         stroke(track, from, 6, paper, "butt");
-        ctx.globalAlpha = 1;
       }
+      ctx.globalAlpha = alpha;
       stroke(track, Math.max(from - 1, 0), 3, colours[track.number % COLOURS], "round");
       track.drawn = track.length;
     }
+    ctx.globalAlpha = 1;
   }
 
   #drawHeads() {
     const { _ctx: ctx, _bounds: bounds } = this.#canvases.heads;
     const colours = palette();
     Object.assign(ctx, { lineWidth: 3, strokeStyle: colour("paper") });
-    for (const { data, length, number } of this.#tracks.objects.values()) {
+    for (const { data, length, number, stage } of this.#tracks.objects.values()) {
       const [x, y] = this.#at(data, (length - 1) * STRIDE);
       if (!bounds.contains([x, y])) continue;
+      ctx.globalAlpha = stage === FADED ? FAINT : 1;
       ctx.fillStyle = colours[number % COLOURS];
       ctx.beginPath();
       ctx.arc(x, y, 7, 0, 7);
       ctx.fill();
       ctx.stroke();
     }
+    ctx.globalAlpha = 1;
   }
 
   #drawShapes() {
     const { _ctx: ctx, _bounds: bounds } = this.#canvases.shapes;
     const style = colour("series-0");
+    let alpha = 1;
     const fill = () => {
-      ctx.globalAlpha = 0.15;
+      ctx.globalAlpha = 0.15 * alpha;
       ctx.fill("evenodd");
-      ctx.globalAlpha = 1;
+      ctx.globalAlpha = alpha;
     };
     Object.assign(ctx, { lineWidth: 2, lineJoin: "round", lineCap: "round", strokeStyle: style, fillStyle: style });
     const taken = new Set(); // cells
     for (const entry of this.#tracks.shapes.values()) {
       if (entry.drawn) continue;
       entry.drawn = true;
+      ctx.globalAlpha = alpha = entry.faded ? FAINT : 1;
       for (const { type, paths } of entry.parts) {
         if (type.endsWith("Point")) {
           for (const path of paths) {
@@ -153,6 +163,7 @@ export class Paint {
         ctx.stroke();
       }
     }
+    ctx.globalAlpha = 1;
   }
 
   /** The place of the numbers at `i`, in px of the map's pane. */

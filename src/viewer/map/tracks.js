@@ -2,6 +2,12 @@
 //
 // If there is no room, what was heard of least recently makes it: an object's older positions are thinned out, or all
 // of it goes.
+//
+// An object that is silent for too long (silence.js) is put away, with its track and the shapes under its name. It is
+// there again if the time on the map turns out to be an earlier one, or if other limits are set; but once it has spoken
+// after such a silence, its track begins anew. Shapes by themselves don't move, and stay.
+
+import { FADED, FRESH, GONE, readLimits, stage } from "./silence.js";
 
 /** The most objects, and the most positions of one of them and of all together. */
 const MAX_OBJECTS = 1_000;
@@ -11,6 +17,9 @@ const MAX_POINTS = 200_000;
 /** The most records with shapes, and the most corners of all their shapes. */
 const MAX_SHAPES = 1_000;
 const MAX_CORNERS = 400_000;
+
+/** The most names that are remembered of objects that are gone. */
+const MAX_DEPARTED = 10_000;
 
 /** How many numbers a position takes: its place on the map (see `place`), latitude, longitude, its item, its time. */
 export const STRIDE = 6;
@@ -29,6 +38,13 @@ class Track {
   label = null;
   box = new Box();
 
+  /** When its newest position was read; and what silence has made of it. */
+  time = -Infinity;
+  stage = FRESH;
+
+  /** The shapes under its name while it is put away. */
+  shapes = null;
+
   constructor(name, number) {
     this.name = name;
     this.number = number;
@@ -43,6 +59,7 @@ class Track {
     const [x, y] = place(lon, lat);
     this.data.set([x, y, lat, lon, n, time], this.length * STRIDE);
     this.length += 1;
+    this.time = time;
     this.box.add(lat, lon);
   }
 
@@ -92,12 +109,16 @@ export class Tracks {
   #number = 0; // of the next object
   #points = 0;
   #corners = 0;
+  #limits = readLimits([]);
+  #away = new Map(); // those that are put away, by name: Tracks, the one heard of last at the end
+  #departed = new Set(); // the names of those of them that made room
+  #forgotten = false; // whether there were more of these
 
   /** By name, the one heard of last at the end: Tracks. */
   objects = new Map();
 
   /**
-   * By name or number of the item: {name, n, time, parts, corners, box, drawn}. A part is {type, paths}, GeoJSON's type
+   * By name or number of the item: {name, n, time, parts, corners, box, drawn, faded}. A part is {type, paths}, GeoJSON's type
    * and its lists of positions, each as x, y, x, y (see `place`).
    */
   shapes = new Map();
@@ -107,13 +128,16 @@ export class Tracks {
   thinned = 0;
   gone = 0;
 
+  /** How many of the objects have faded. */
+  faded = 0;
+
   /** The object that moved last. */
   newest = null;
 
   /** Whether anything has left that may be on a canvas. */
   stale = false;
 
-  /** `onGone(track)` is called for an object that has left. */
+  /** `onGone(track)` is called for an object that has left, or is put away. */
   constructor(onGone) {
     this.#onGone = onGone;
   }
@@ -131,7 +155,10 @@ export class Tracks {
     for (const track of this.objects.values()) this.#onGone(track);
     this.objects.clear();
     this.shapes.clear();
-    this.#number = this.#points = this.#corners = this.positions = this.thinned = this.gone = 0;
+    this.#away.clear();
+    this.#departed.clear();
+    this.#forgotten = false;
+    this.#number = this.#points = this.#corners = this.positions = this.thinned = this.gone = this.faded = 0;
     this.newest = null;
     this.stale = true;
   }
@@ -144,20 +171,98 @@ export class Tracks {
     return box;
   }
 
+  // Silence
+
+  /** How long an object may be silent: see readLimits(). */
+  set limits(limits) {
+    this.#limits = limits;
+    // How long those were silent is not known any more.
+    this.gone += this.#departed.size;
+    this.#departed.clear();
+    this.#forgotten = false;
+  }
+
+  /** How many objects are not there because they were silent for too long, as {n, more}: `more` if it is the least. */
+  get silent() {
+    return { n: this.#away.size + this.#departed.size, more: this.#forgotten };
+  }
+
+  /** Makes it `now` on the map. Returns whether an object has faded, gone, or come back by it. */
+  age(now) {
+    const back = [...this.#away.values()].filter((track) => this.#stage(track, now) !== GONE);
+    for (const track of back) this.#show(track);
+    // They were silent for longer than the others.
+    if (back.length > 0) this.objects = new Map([...back.map((track) => [track.name, track]), ...this.objects]);
+    let changed = back.length > 0;
+    this.faded = 0;
+    for (const track of this.objects.values()) {
+      const before = track.stage;
+      track.stage = this.#stage(track, now);
+      if (track.stage === FADED) this.faded += 1;
+      if (track.stage === before) continue;
+      changed = true;
+      const shapes = this.shapes.get(track.name);
+      if (shapes) shapes.faded = track.stage === FADED;
+      if (track.stage === GONE) this.#putAway(track);
+    }
+    this.stale ||= changed;
+    return changed;
+  }
+
+  #stage(track, now) {
+    const shapes = this.shapes.get(track.name) ?? track.shapes;
+    return stage(now - Math.max(track.time, shapes?.time ?? -Infinity), this.#limits);
+  }
+
+  #putAway(track) {
+    this.objects.delete(track.name);
+    this.#away.set(track.name, track);
+    track.shapes = this.shapes.get(track.name) ?? null;
+    this.shapes.delete(track.name);
+    this.#onGone(track);
+  }
+
+  /** Takes a track back; the caller puts it among the objects. */
+  #show(track) {
+    this.#away.delete(track.name);
+    if (this.shapes.has(track.name)) this.#dropShapes(track);
+    else if (track.shapes) this.shapes.set(track.name, track.shapes);
+    track.shapes = null;
+    track.stage = FRESH;
+    track.drawn = 0;
+  }
+
+  /** The track that goes on with a position of this time; a new one if there is none, or if it had gone. */
+  #trackAt(name, time) {
+    this.#departed.delete(name);
+    const track = this.objects.get(name) ?? this.#away.get(name);
+    if (!track) return new Track(name, this.#number++);
+    if (this.#stage(track, time) === GONE) {
+      this.#drop(track);
+      this.#removeShapes(name);
+      return new Track(name, track.number);
+    }
+    if (this.#away.has(name)) this.#show(track);
+    return track;
+  }
+
+  // Room
+
   #addPoint(name, lat, lon, n, time) {
-    const track = this.objects.get(name) ?? new Track(name, this.#number++);
+    const track = this.#trackAt(name, time);
     this.objects.delete(name);
     this.objects.set(name, track);
     track.push(lat, lon, n, time);
     this.newest = track;
     this.#points += 1;
     if (track.length > MAX_TRACK) this.#thin(track);
-    if (this.objects.size > MAX_OBJECTS) this.#forget(this.objects.values().next().value);
-    if (this.#points > MAX_POINTS) this.#makeRoom();
+    if (this.objects.size + this.#away.size > MAX_OBJECTS) this.#forget(time);
+    if (this.#points > MAX_POINTS) this.#makeRoom(time);
   }
 
   /** Thins out the track heard of least recently of those that have at least half of their share: there is one. */
-  #makeRoom() {
+  #makeRoom(time) {
+    if (this.#away.size > 0) return this.#forget(time);
     const share = MAX_POINTS / this.objects.size / 2;
     for (const track of this.objects.values()) if (track.length > share) return this.#thin(track);
   }
@@ -168,12 +273,33 @@ export class Tracks {
     this.#points -= lost;
   }
 
-  #forget(track) {
-    this.objects.delete(track.name);
+  /** Drops what was heard of least recently: of those that are put away if there are any. */
+  #forget(time) {
+    const [track] = this.#away.size > 0 ? this.#away.values() : this.objects.values();
+    const silent = this.#away.has(track.name) || this.#stage(track, time) === GONE;
+    this.#drop(track);
+    if (!silent) {
+      this.gone += 1;
+      return;
+    }
+    this.#removeShapes(track.name);
+    this.#departed.add(track.name);
+    if (this.#departed.size <= MAX_DEPARTED) return;
+    this.#departed.delete(this.#departed.values().next().value);
+    this.#forgotten = true;
+  }
+
+  #drop(track) {
+    if (this.#away.delete(track.name)) this.#dropShapes(track);
+    if (this.objects.delete(track.name)) this.#onGone(track);
     this.#points -= track.length;
-    this.gone += 1;
     this.stale = true;
-    this.#onGone(track);
+  }
+
+  /** Those that were put away with it. */
+  #dropShapes(track) {
+    this.#corners -= track.shapes?.corners ?? 0;
+    track.shapes = null;
   }
 
   /** A record about an object replaces all that an earlier one drew of it. */
@@ -182,7 +308,7 @@ export class Tracks {
     let entry = this.shapes.get(key);
     if (entry?.n !== n || part === 0) {
       this.#removeShapes(key);
-      entry = { name, n, time, parts: [], corners: 0, box: new Box(), drawn: false };
+      entry = { name, n, time, parts: [], corners: 0, box: new Box(), drawn: false, faded: false };
       this.shapes.set(key, entry);
     }
     const { type, coordinates } = shape;
