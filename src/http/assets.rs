@@ -79,6 +79,7 @@ const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "plot/plot.js": JAVASCRIPT,
     "plot/points.js": JAVASCRIPT,
     "plot/series.js": JAVASCRIPT,
+    "recognise/course.js": JAVASCRIPT,
     "recognise/degrees.js": JAVASCRIPT,
     "recognise/fields.js": JAVASCRIPT,
     "recognise/found.js": JAVASCRIPT,

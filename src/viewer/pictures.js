@@ -43,9 +43,10 @@ export class Pictures {
   }
 
   #search(n, item) {
-    const { readings, places, reasons, latLon } = this.#recogniser.read(item.data, item.type);
+    const { readings, places, courses, reasons, latLon } = this.#recogniser.read(item.data, item.type);
     if (readings.length > 0) this.plot.add(n + 1, item.time, readings);
     if (places.length > 0) this.map.add(n, item, places);
+    if (courses.length > 0) this.map.turn(courses);
     for (const reason of reasons) this.#addReason(reason);
     if (latLon) {
       this.twoNumbersSeen = true;

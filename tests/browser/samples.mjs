@@ -43,10 +43,12 @@ const shownFor = (want) => `(() => {
   if (!document.getElementById('log-view').hidden && rows <= ${SCREEN} && seen.length !== rows) return undefined;
   const series = Object.fromEntries(plot.series.map(({ name, values }) => [name, [...values].filter(v => v != null)]));
   const objects = Object.fromEntries(map.objects.map(({ name, points }) => [name, points]));
+  const turned = map.objects.filter(({ course }) => course !== null);
+  const courses = Object.fromEntries(turned.map(({ name, course }) => [name, course]));
   const said = document.getElementById('kept').textContent;
   if (!Object.keys(reasons).every(reason => said.includes(reason))) return undefined;
   const tabs = ['plot', 'map'].filter(name => !document.getElementById('tab-' + name).hidden);
-  return { seen, rows, series, objects, shapes: map.shapes, reasons: Object.keys(reasons), tabs };
+  return { seen, rows, series, objects, courses, shapes: map.shapes, reasons: Object.keys(reasons), tabs };
 })()`;
 
 /** The rows that records make, where nothing in them is special; or undefined if the table must say it. */
@@ -96,7 +98,7 @@ async function check(page, key) {
   assert.ok(key in expected, 'expected.json does not say what it shows');
   const [file, ...args] = key.split(' ');
   const bytes = output(file);
-  const { series = {}, objects = {}, shapes = [], reasons = [], rows } = withoutMinusZero(expected[key]);
+  const { series = {}, objects = {}, courses = {}, shapes = [], reasons = [], rows } = withoutMinusZero(expected[key]);
   const want = rows ?? usualRows(bytes, args);
   assert.ok(want, 'expected.json must say what the rows are');
   const got = await shown(page, bytes, args, want.length);
@@ -112,6 +114,7 @@ async function check(page, key) {
     }
   }
   assert.deepEqual(got.objects, objects, 'objects');
+  assert.deepEqual(got.courses, courses, 'courses');
   assert.deepEqual(sorted(got.shapes), sorted(shapes), 'shapes');
   assert.deepEqual(got.reasons.sort(), reasons.sort(), 'reasons');
   const filled = [Object.keys(series).length > 0 && 'plot', Object.keys(objects).length + shapes.length > 0 && 'map'];

@@ -55,6 +55,12 @@ fn on_the_map_what_was_heard_of_least_recently_makes_room() {
 
 #[test]
 #[ignore = "needs node: tests/run"]
+fn records_say_where_objects_are_heading() {
+    passes("course.mjs");
+}
+
+#[test]
+#[ignore = "needs node: tests/run"]
 fn on_the_map_what_is_silent_for_too_long_fades_goes_and_comes_back() {
     passes("silence.mjs");
 }

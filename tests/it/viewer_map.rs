@@ -150,6 +150,44 @@ fn objects_that_fall_silent_fade_and_go_in_firefox() {
     objects_that_fall_silent_fade_and_go(Firefox);
 }
 
+fn an_arrow_shows_where_an_object_is_heading(browser: Browser) {
+    let records = [
+        r#"{"id":"east","lat":0,"lon":-30,"course":90}"#,
+        r#"{"id":"south-west","lat":1,"lon":0,"course":225}"#,
+        r#"{"id":"stands","lat":0,"lon":30,"course":90,"speed":0.1}"#,
+    ];
+    // In these directions, from its place: whether there is anything 11 px away.
+    let shape = "((name) => {
+        const [x, y] = ssePipe.map.objects.find(object => object.name === name).pixel;
+        const map = document.querySelector('.leaflet-container').getBoundingClientRect();
+        const canvas = document.querySelector('.leaflet-heads-pane canvas');
+        const box = canvas.getBoundingClientRect();
+        const scale = canvas.width / box.width;
+        return [0, 45, 90, 135, 180, 225, 270, 315].filter((course) => {
+            const [dx, dy] = [11 * Math.sin(course * Math.PI / 180), -11 * Math.cos(course * Math.PI / 180)];
+            const at = [map.left + x + dx - box.left, map.top + y + dy - box.top].map(px => Math.round(px * scale));
+            return canvas.getContext('2d').getImageData(...at, 1, 1).data[3] > 0;
+        }).join();
+    })";
+    // Its point, and the two corners behind it.
+    let shapes = format!(
+        "ssePipe.map.ready && ['east', 'south-west', 'stands'].map({shape}).join(' ') === '90,225,315 0,90,225 '"
+    );
+    shows(browser, &(records.join("\n") + "\n"), "/#map", &[&shapes]);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn an_arrow_shows_where_an_object_is_heading_in_chromium() {
+    an_arrow_shows_where_an_object_is_heading(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn an_arrow_shows_where_an_object_is_heading_in_firefox() {
+    an_arrow_shows_where_an_object_is_heading(Firefox);
+}
+
 #[test]
 #[ignore = "needs chromium: tests/run"]
 fn of_a_stream_that_has_ended_nothing_goes_any_more() {

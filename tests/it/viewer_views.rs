@@ -436,7 +436,7 @@ fn firefox_draws_the_map_without_asking_anybody_else() {
 #[test]
 #[ignore = "needs chromium: tests/run"]
 fn a_click_on_the_map_shows_the_record_as_text() {
-    let records = "{\"name\": \"<img src=x onerror=alert(1)>\", \"lat\": 10, \"lon\": 20, \"note\": \"here\"}\n";
+    let records = "{\"name\": \"<img src=x onerror=alert(1)>\", \"lat\": 10, \"lon\": 20, \"course\": 359.6, \"note\": \"here\"}\n";
     let click = "(() => {
         const [x, y] = ssePipe.map.objects[0].pixel;
         const map = document.querySelector('.leaflet-container');
@@ -447,7 +447,7 @@ fn a_click_on_the_map_shows_the_record_as_text() {
         return document.querySelector('.leaflet-popup .who') !== null;
     })()";
     let told = "document.querySelector('.leaflet-popup img') === null
-        && document.querySelector('.leaflet-popup .who').textContent + ' ' + document.querySelector('.leaflet-popup .where').textContent.split(' ·')[0]
+        && document.querySelector('.leaflet-popup .who').textContent + ' ' + document.querySelector('.leaflet-popup .where').textContent.split(' · ').slice(0, 2)
         + ' ' + document.querySelector('.leaflet-popup .text').textContent.includes('\"note\": \"here\"')
         + ' ' + /° N .*° E/.test(document.querySelector('.readout').textContent)";
     let steps = [
@@ -457,7 +457,7 @@ fn a_click_on_the_map_shows_the_record_as_text() {
         told,
     ];
     shows(Chromium, records, "/#map", &steps)
-        .assert_value("<img src=x onerror=alert(1)> 10.000000, 20.000000 true true");
+        .assert_value("<img src=x onerror=alert(1)> 10.000000, 20.000000,0° true true");
 }
 
 #[test]

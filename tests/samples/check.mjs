@@ -6,6 +6,7 @@
 //               {count, first, last, least, greatest}
 //     times     the records' own times (those of records with numbers in them; without a zone they are local)
 //     objects   the points of each track, [lat, lon], by the name of the object
+//     courses   the last course of each object that has one, in degrees, by its name
 //     shapes    [name, type] of each shape that is on the map in the end
 //     reasons   why something is not shown
 //     rows      what stands in the rows of the log, if that is not the records themselves
@@ -38,7 +39,7 @@ function records(bytes, args) {
 
 function picture(all) {
   const recogniser = new Recogniser();
-  const [series, times, objects, shapes, reasons] = [{}, [], {}, new Map(), new Set()];
+  const [series, times, objects, courses, shapes, reasons] = [{}, [], {}, new Map(), new Map(), new Set()];
   all.forEach(([type, text], n) => {
     const said = recogniser.read(text, type);
     for (const { device, time, values } of said.readings) {
@@ -49,15 +50,17 @@ function picture(all) {
       if (shape) shapes.set(`${object === "" ? n : object} ${part}`, [object, shape.type]);
       else (objects[object] ??= []).push([lat, lon]);
     }
+    for (const [object, course] of said.courses) courses.set(object, course);
     for (const reason of said.reasons) reasons.add(reason);
   });
-  return { series, times, objects, shapes: [...shapes.values()], reasons: [...reasons] };
+  for (const [object, course] of courses) if (course === null) courses.delete(object);
+  return { series, times, objects, courses: Object.fromEntries(courses), shapes: [...shapes.values()], reasons: [...reasons] };
 }
 
 let failed = 0;
 for (const key of keys) {
   const [file, ...args] = key.split(" ");
-  const want = { series: {}, times: [], objects: {}, shapes: [], reasons: [], ...expected[key] };
+  const want = { series: {}, times: [], objects: {}, courses: {}, shapes: [], reasons: [], ...expected[key] };
   delete want.why;
   delete want.rows; // tests/browser/samples.mjs looks at them
   want.times = want.times.map((time) => Date.parse(time));

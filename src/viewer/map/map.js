@@ -114,6 +114,7 @@ export class PositionMap {
         .map((track) => ({
           name: track.name,
           faded: track.stage === FADED,
+          course: track.course,
           points: points(track).map(({ lat, lon }) => [lat, lon]),
           pixel: this.#map && (({ x, y }) => [x, y])(this.#map.latLngToContainerPoint(head(track))),
         })),
@@ -142,6 +143,11 @@ export class PositionMap {
   add(n, item, positions) {
     this.#load();
     this.#tracks.add(n, item.time, positions);
+  }
+
+  /** Sets the courses of objects: see Recogniser.read(). */
+  turn(courses) {
+    this.#tracks.turn(courses);
   }
 
   clear() {
@@ -203,9 +209,11 @@ export class PositionMap {
 
   #label() {
     for (const track of this.#tracks.objects.values()) {
-      track.label?.getElement().classList.toggle("faded", track.stage === FADED);
-      if (track.label) track.label.setLatLng(head(track));
-      else if (track.name !== "" && this.#tracks.objects.size <= MAX_LABELS) {
+      if (track.label) {
+        track.label.getElement().classList.toggle("faded", track.stage === FADED);
+        track.label.options.offset = [track.course === null ? 3 : 9, 0]; // beside an arrow to the right, too
+        track.label.setLatLng(head(track));
+      } else if (track.name !== "" && this.#tracks.objects.size <= MAX_LABELS) {
         track.label = window.L.tooltip({
           permanent: true,
           direction: "right",
@@ -383,11 +391,12 @@ export class PositionMap {
         const away = Math.hypot(track.data[i * STRIDE] - x, track.data[i * STRIDE + 1] - y);
         if (away > distance) continue;
         distance = away;
-        best = { name: track.name, ...track.at(i) };
+        best = { name: track.name, ...track.at(i), course: i === track.length - 1 ? track.course : null };
       }
     }
     if (best) {
-      this.#popup([best.lat, best.lon], best.name, `${best.lat.toFixed(6)}, ${best.lon.toFixed(6)}`, best);
+      const heading = best.course === null ? "" : ` · ${Math.round(best.course) % 360}°`;
+      this.#popup([best.lat, best.lon], best.name, `${best.lat.toFixed(6)}, ${best.lon.toFixed(6)}${heading}`, best);
       return;
     }
     let area = Infinity;

@@ -11,6 +11,14 @@ const FAR = 20_000;
 /** Points of shapes that are nearer than this, in px, are drawn once. */
 const CELL = 4;
 
+/** The corners of an arrow around its place, in px to the right and ahead. */
+const ARROW = [
+  [0, 13],
+  [8, -9],
+  [0, -5],
+  [-8, -9],
+];
+
 /** How much of its colour is left of what has faded. */
 const FAINT = 0.4;
 
@@ -109,16 +117,22 @@ export class Paint {
   #drawHeads() {
     const { _ctx: ctx, _bounds: bounds } = this.#canvases.heads;
     const colours = palette();
-    Object.assign(ctx, { lineWidth: 3, strokeStyle: colour("paper") });
-    for (const { data, length, number, stage } of this.#tracks.objects.values()) {
+    Object.assign(ctx, { lineWidth: 3, lineJoin: "round", strokeStyle: colour("paper") });
+    for (const { data, length, number, stage, course } of this.#tracks.objects.values()) {
       const [x, y] = this.#at(data, (length - 1) * STRIDE);
       if (!bounds.contains([x, y])) continue;
       ctx.globalAlpha = stage === FADED ? FAINT : 1;
       ctx.fillStyle = colours[number % COLOURS];
       ctx.beginPath();
-      ctx.arc(x, y, 7, 0, 7);
-      ctx.fill();
-      ctx.stroke();
+      if (course === null) {
+        ctx.arc(x, y, 7, 0, 7);
+        ctx.fill();
+        ctx.stroke();
+      } else {
+        arrow(ctx, x, y, course);
+        ctx.stroke(); // around it: there is nothing to spare of its corners
+        ctx.fill();
+      }
     }
     ctx.globalAlpha = 1;
   }
@@ -224,6 +238,14 @@ export class Paint {
     points.forEach(({ x, y }, i) => (i === 0 ? ctx.moveTo(x, y) : ctx.lineTo(x, y)));
     ctx.closePath();
   }
+}
+
+/** The path of an arrow in this direction, in degrees from north: the projection keeps angles. */
+function arrow(ctx, x, y, course) {
+  const angle = (course * Math.PI) / 180;
+  const [sin, cos] = [Math.sin(angle), Math.cos(angle)];
+  for (const [right, ahead] of ARROW) ctx.lineTo(x + right * cos + ahead * sin, y + right * sin - ahead * cos);
+  ctx.closePath();
 }
 
 /** The colours of tracks. */

@@ -42,6 +42,9 @@ class Track {
   time = -Infinity;
   stage = FRESH;
 
+  /** Where it is heading, in degrees; null: not known. */
+  course = null;
+
   /** The shapes under its name while it is put away. */
   shapes = null;
 
@@ -148,6 +151,14 @@ export class Tracks {
       this.positions += 1;
       if (shape) this.#addShape(object, part, shape, n, time);
       else this.#addPoint(object, lat, lon, n, time);
+    }
+  }
+
+  /** Sets the courses of objects that are there: [[name, course]]. */
+  turn(courses) {
+    for (const [name, course] of courses) {
+      const track = this.objects.get(name) ?? this.#away.get(name);
+      if (track) track.course = course;
     }
   }
 

@@ -1,6 +1,7 @@
-// What named texts say, the cells of a table's row or the pairs of a line: numbers, and a position if two of them are
-// latitude and longitude.
+// What named texts say, the cells of a table's row or the pairs of a line: numbers, and a position, with a course perhaps,
+// if two of them are latitude and longitude.
 
+import { courseOf } from "./course.js";
 import { degrees } from "./degrees.js";
 import { quantity } from "./quantity.js";
 import { nameIn, role } from "./roles.js";
@@ -15,6 +16,7 @@ export function readFields(fields, found, { time = null, label = "", comma = fal
   let [rank, device, number] = [Infinity, "", ""];
   let [lat, lon, fix] = [null, null, false];
   const numbers = [];
+  const motion = { course: null, heading: null, speed: null };
   const wkt = [];
   for (const [name, text, known] of fields) {
     const is = role(name);
@@ -32,6 +34,7 @@ export function readFields(fields, found, { time = null, label = "", comma = fal
     const measured = known ?? quantity(text, comma);
     if (is.kind === "lat") lat ??= degrees(text, "NS") ?? plainNumber(measured);
     if (is.kind === "lon") lon ??= degrees(text, "EW") ?? plainNumber(measured);
+    if (Object.hasOwn(motion, is.kind)) motion[is.kind] ??= measured?.value ?? null;
     if (measured && is.kind !== "id") numbers.push([name, is.kind, measured]);
     else if (/^[A-Z]/i.test(text)) wkt.push(text);
     if (name === "mode" && Number(text) >= 2) fix = true;
@@ -41,7 +44,10 @@ export function readFields(fields, found, { time = null, label = "", comma = fal
   if (number !== "" && position) device = number;
   if (device === "") device = label;
   for (const text of wkt) readWkt(text, found, device);
-  if (position) found.addPosition(device, lat, lon, fix);
+  if (position) {
+    found.addPosition(device, lat, lon, fix);
+    found.addCourse(device, courseOf(motion));
+  }
   for (const [name, kind, { value, unit }] of numbers) {
     if (position && (kind === "lat" || kind === "lon")) continue;
     found.add(device, time, unit === "" ? name : `${name} (${unit})`, value);

@@ -1,4 +1,4 @@
-// What a record says, as it is gathered: readings of numbers, places on the map, and reasons why something that was
+// What a record says, as it is gathered: readings of numbers, places on the map, courses, and reasons why something that was
 // recognised can't be shown.
 
 import { geometryFault, parts } from "./geometry.js";
@@ -15,6 +15,7 @@ export class Found {
   #readings = new Map(); // by device
   #points = []; // {object, lat, lon, drawn}, where `drawn` says that it is a geometry's, not a moving object's
   #shapes = []; // {object, lat, lon, shape}
+  #courses = new Map(); // by object
   #reasons = new Set();
   #room = MAX_NUMBERS;
 
@@ -41,6 +42,11 @@ export class Found {
     else if (this.#hasRoom()) this.#points.push({ object, lat, lon: wrapped(lon), drawn: false });
   }
 
+  /** Adds the course of an object, in degrees, or null if it has none. Of several, the last counts. */
+  addCourse(object, course) {
+    if (course !== null || !this.#courses.has(object)) this.#courses.set(object, course);
+  }
+
   /** Adds a GeoJSON geometry; `system` is its coordinate reference system if that has no degrees. */
   addGeometry(object, geometry, system = "") {
     for (const part of parts(geometry)) {
@@ -62,6 +68,8 @@ export class Found {
   /** Names what has no name yet. */
   adopt(name) {
     for (const place of [...this.#points, ...this.#shapes]) if (place.object === "") place.object = name;
+    const course = this.#courses.get("");
+    if (this.#courses.delete("")) this.addCourse(name, course);
     const nameless = this.#readings.get("");
     if (!nameless) return;
     this.#readings.delete("");
@@ -78,7 +86,8 @@ export class Found {
       time: reading.time ?? time,
       values: [...reading.values],
     }));
-    return { readings, places: this.#places(), reasons: [...this.#reasons], latLon: null };
+    const courses = [...this.#courses];
+    return { readings, places: this.#places(), courses, reasons: [...this.#reasons], latLon: null };
   }
 
   #hasRoom() {

@@ -3,6 +3,7 @@
 //
 // Each object in it may have a name, which counts for all in it. What has none takes the name that stands beside it.
 
+import { courseOf } from "./course.js";
 import { degrees } from "./degrees.js";
 import { isGeometry, systemOf } from "./geometry.js";
 import { quantity } from "./quantity.js";
@@ -24,6 +25,7 @@ export function readJson(json, found, name = "", time = null) {
     device: name,
     object: name,
     time,
+    course: null, // that of an object counts for all in it
     listed: false, // somewhere in a list
     item: false, // a member of one
     depth: 0,
@@ -74,7 +76,7 @@ class Walk {
     for (let i = 0; i < list.length && this.#members > 0; i += 1) {
       this.#members -= 1;
       const path = join(scope.path, i);
-      this.value(list[i], { ...scope, path, listed: true, item: true, depth: scope.depth + 1, measured });
+      this.value(list[i], { ...scope, path, course: null, listed: true, item: true, depth: scope.depth + 1, measured });
     }
   }
 
@@ -99,6 +101,7 @@ class Walk {
     if (roles.position) {
       if (scope.object === "") this.#nameless = true;
       this.#found.addPosition(scope.object, roles.lat, roles.lon, object.mode >= 2);
+      this.#found.addCourse(scope.object, scope.course);
     }
     this.#inside(object, scope, roles);
   }
@@ -127,15 +130,20 @@ class Walk {
     const scope = { ...outer, depth: outer.depth + 1 };
     this.#roles(feature, scope);
     const roles = this.#roles(properties, scope);
-    if (isGeometry(feature.geometry)) this.#found.addGeometry(scope.object, feature.geometry, scope.system);
     // In a collection, nothing tells those without a name apart.
-    if (scope.object !== "" || !scope.listed) this.#inside(properties, scope, roles);
+    const apart = scope.object !== "" || !scope.listed;
+    if (isGeometry(feature.geometry)) {
+      this.#found.addGeometry(scope.object, feature.geometry, scope.system);
+      if (apart && feature.geometry.type === "Point") this.#found.addCourse(scope.object, scope.course);
+    }
+    if (apart) this.#inside(properties, scope, roles);
   }
 
-  /** The name, the time and the position of an object; the first two are also set in its scope. */
+  /** The name, the time and the position of an object; the first two, and its course, are also set in its scope. */
   #roles(object, scope) {
     const roles = { nameKey: null, timeKey: null, lat: null, lon: null, position: false };
     let [rank, name, number] = [Infinity, "", ""];
+    const motion = { course: null, heading: null, speed: null };
     for (const key of Object.keys(object)) {
       const found = role(key);
       if (found.kind === "") continue;
@@ -147,6 +155,7 @@ class Walk {
         else [roles.nameKey, rank, name] = [key, found.rank, candidate];
       } else if (found.kind === "lat") roles.lat ??= degrees(value, "NS");
       else if (found.kind === "lon") roles.lon ??= degrees(value, "EW");
+      else if (Object.hasOwn(motion, found.kind)) motion[found.kind] ??= value;
       else if (found.kind === "time" && roles.timeKey === null) {
         const time = timeOf(value);
         if (time === null) continue;
@@ -155,6 +164,7 @@ class Walk {
         if (!scope.listed) this.time ??= time;
       }
     }
+    if (motion.course !== null || motion.heading !== null) scope.course = courseOf(motion);
     roles.position = roles.lat !== null && roles.lon !== null;
     // A number as the ID of a whole record counts records, and names nothing, unless something is at a position.
     if (number !== "" && (roles.position || isGeometry(object))) name = number;

@@ -1,8 +1,10 @@
-// Sentences of NMEA 0183 that say where a receiver is: GGA, RMC and GLL, with their checksum.
+// Sentences of NMEA 0183 that say where a receiver is, GGA, RMC and GLL, or where it is heading, RMC and VTG, with their
+// checksum.
 
+import { courseOf } from "./course.js";
 import { inRange } from "./degrees.js";
 
-const SENTENCE = /^\$[A-Z]{2}(GGA|RMC|GLL),([^*]{0,120})\*([0-9A-F]{2})\s{0,4}$/i;
+const SENTENCE = /^\$[A-Z]{2}(GGA|RMC|GLL|VTG),([^*]{0,120})\*([0-9A-F]{2})\s{0,4}$/i;
 
 /** Whether a line is such a sentence; then adds what it says to `found`. Returns {time}, or null. */
 export function readNmea(line, found) {
@@ -24,12 +26,22 @@ export function readNmea(line, found) {
     if (cells[5] !== "V") place(cells, 0, found);
     return { time: null };
   }
+  if (type === "VTG") {
+    if (cells[1] === "T") turn(cells[0], cells[4], found);
+    return { time: null };
+  }
   const time = timeOf(cells[0], cells[8]);
   if (cells[1] === "A" && place(cells, 2, found)) {
     add(found, time, "speed (kn)", cells[6]);
     add(found, time, "course (°)", cells[7]);
+    turn(cells[7], cells[6], found);
   }
   return { time };
+}
+
+/** Adds the course; its cell is empty while the receiver stands still. */
+function turn(course, speed, found) {
+  found.addCourse("", courseOf({ course, speed }));
 }
 
 /** Adds the position whose four cells begin at `at`. */

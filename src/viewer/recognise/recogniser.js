@@ -4,7 +4,7 @@
 //     members.js, geometry.js         JSON: numbers and positions in it; GeoJSON
 //     table.js, pairs.js, fields.js   lines: columns with a heading; name=1; what their names say
 //     wkt.js, nmea.js, sbs.js         shapes and positions in lines
-//     quantity.js, time.js, degrees.js, roles.js    a number, a time, a coordinate, a name
+//     quantity.js, time.js, degrees.js, course.js, roles.js    a number, a time, a coordinate, a course, a name
 //     found.js                        gathers it
 //
 // Each part reads a text once, with bounded patterns: a record costs time in proportion to its length.
@@ -31,7 +31,7 @@ const MAX_LINE = 16 * 1024;
 /** So many types of events have headings of their own. */
 const MAX_TYPES = 64;
 
-const NOTHING = Object.freeze({ readings: [], places: [], reasons: [], latLon: null });
+const NOTHING = Object.freeze({ readings: [], places: [], courses: [], reasons: [], latLon: null });
 
 /** One word with a letter in it, Prometheus's labels included, and what follows it. */
 const LABELLED = /^([^\s"=,;|{}]{1,200}(?:\{[^{}]{0,2000}\})?)(?:\s{1,16}\|)?\s{1,64}(\S.{0,80})$/;
@@ -47,6 +47,8 @@ export class Recogniser {
    * - `places`: [{object, lat, lon, shape, part}]. `object` is the name of what is there, or "". Without a shape it is
    *   where the object is now; `shape` is a GeoJSON geometry (type and coordinates only, all checked, never a
    *   collection) that stands by itself: `part` counts the shapes of this object in the record.
+   * - `courses`: [[object, course]], in degrees, or null if the record says that it has none; also of objects without
+   *   a place in this record.
    * - `reasons`: why something that was recognised can't be shown, a sentence each.
    * - `latLon`: {lat, lon} of a line of two numbers that may be a position, if the person says so; or null.
    */
@@ -74,6 +76,7 @@ export class Recogniser {
     const here = position(line);
     if (here) {
       found.addPosition("", here.lat, here.lon);
+      found.addCourse("", null);
       return found.result(null);
     }
     const value = quantity(line);

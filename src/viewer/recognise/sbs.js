@@ -1,5 +1,6 @@
 // Lines in the BaseStation format of dump1090 and its kin (port 30003): what an aircraft says of itself.
 
+import { courseOf } from "./course.js";
 import { dateTime } from "./time.js";
 
 /** The numbers in a line, by their cells. */
@@ -18,6 +19,7 @@ export function readSbs(line, found) {
   const time = dateTime(`${cells[6]} ${cells[7]}`);
   const number = (i) => (/^-?\d{1,7}(?:\.\d{1,12})?$/.test(cells[i]) ? Number(cells[i]) : null);
   for (const [i, name] of NUMBERS) if (number(i) !== null) found.add(cells[4], time, name, number(i));
+  if (number(13) !== null) found.addCourse(cells[4], courseOf({ course: number(13), speed: number(12) }));
   if (number(14) !== null && number(15) !== null) found.addPosition(cells[4], number(14), number(15));
   return { time };
 }
