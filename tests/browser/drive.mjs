@@ -13,7 +13,7 @@
 //
 // Some steps are no expressions: `@tab` opens URL in another tab, where the steps go on; `@close` closes that tab and
 // goes back to the first; `@swap` goes on in the other of two tabs; `@crash` kills the other one's process, `@freeze` and
-// `@thaw` have Chromium freeze it and let it go on; `@hide` puts an empty tab in front of it, and `@show` takes that away again. `@dark` asks for
+// `@thaw` have Chromium freeze it and let it go on; `@hide` puts an empty tab in front of it, and `@show` takes that away again. `@phone` makes the window as small as a phone's; `@dark` asks for
 // dark colours (in Chromium); `@heap` comes to `heap BYTES`, after a collection of garbage (in Chromium); `@axe` fails where axe-core finds that people can't read or use what the page shows.
 //
 // Prints one line of JSON: {ok, value, values, console, requests, responses, network, ms: {start, page}, error},
@@ -169,6 +169,7 @@ const acts = {
   async '@thaw'() { await lifecycle('active'); },
   async '@close'() { await page.close(); page = first; await page.bringToFront(); },
   async '@hide'() { cover = await browser.newPage(); await cover.bringToFront(); },
+  async '@phone'() { await page.setViewport({ width: 390, height: 844 }); },
   async '@dark'() { await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'dark' }]); },
   async '@heap'() {
     const session = await page.createCDPSession();

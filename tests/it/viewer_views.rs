@@ -603,6 +603,23 @@ fn a_double_click_on_the_legend_shows_one_series_alone() {
     shows(Chromium, &records, "/#plot", &steps);
 }
 
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn on_a_phone_the_state_stands_beside_its_dot() {
+    let _places = busy();
+    let mut program = Program::start(&["--at-eof", "serve", "--retry", "100ms"]);
+    program.write("1\n");
+    program.close_input();
+    let beside = "(() => {
+        const [dot, again] = ['.dot', '#again'].map(one => document.querySelector(one).getBoundingClientRect());
+        const [line] = document.getElementById('state').getClientRects();
+        return innerWidth < 400 && again.width > 0
+            && (dot.right < line.left && dot.top > line.top && dot.bottom < line.bottom ? 'beside' : 'apart');
+    })()";
+    let report = report(open(Chromium, &program.url("/"), &["ssePipe.state === 'ended'", "@phone", beside]));
+    report.assert_value("beside");
+}
+
 /// What a person can see of a title.
 const TITLES: &str = "document.title + '|' + document.querySelector('h1').textContent";
 
