@@ -36,13 +36,17 @@ impl Replies<'_> {
 
     /// The head for a file of the built-in page, whose content of this length follows it.
     pub fn asset_head(&self, asset: &Asset, length: usize, policy: &str) -> Vec<u8> {
-        let fields = [
+        let mut fields = vec![
             ("Content-Type", asset.media_type),
             ("Content-Security-Policy", policy),
             ("Referrer-Policy", "no-referrer"), // the URL may carry the token
             ("Cache-Control", "no-cache"),
             ("Vary", "Accept"),
         ];
+        if asset.gzip {
+            // Whatever `Accept-Encoding` says: there is no other form, and every browser with this page reads it.
+            fields.push(("Content-Encoding", "gzip"));
+        }
         self.head(200, Length::Bytes(length as u64), &fields)
     }
 

@@ -39,6 +39,7 @@ mod tee;
 mod token;
 mod unix;
 mod viewer;
+mod viewer_background;
 mod viewer_connection;
 mod viewer_log;
 mod viewer_map;

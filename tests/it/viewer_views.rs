@@ -415,7 +415,7 @@ fn draws_the_map(browser: Browser) {
             .getImageData(Math.round((map.left + x + dx - box.left) * scale), Math.round((map.top + y - box.top) * scale), 1, 1).data[3];
         return alpha(0) === 255 && alpha(30) === 0;
     })()";
-    let whole = "document.querySelectorAll('.land').length === 1 && document.querySelectorAll('.graticule').length > 2
+    let whole = "ssePipe.map.background === '1:50m' && document.querySelectorAll('.graticule').length > 2
         && document.querySelector('.leaflet-tooltip').textContent === 'one' && !ssePipe.map.tiles && ssePipe.map.objects[0].points.length";
     let steps = ["ssePipe.map.ready && ssePipe.map.positions === 200", &track, head, &format!("String({whole})")];
     shows(browser, &records, "/#map", &steps).assert_value("200");

@@ -2,18 +2,19 @@
 // Natural Earth and a graticule, all of which come with the program. Tiles of OpenStreetMap are loaded only if the
 // person switches them on.
 //
-// The positions are kept in tracks.js, and drawn by paint.js.
+// The positions are kept in tracks.js, and drawn by paint.js; what is under them is drawn by background.js.
 
 import { make, makeButton, onColoursChange, setText } from "../dom.js";
 import { FrameScheduler } from "../frame-scheduler.js";
 import { assetUrl, library, RETRY_AFTER } from "../library.js";
 import { cut } from "../text/characters.js";
 import { unfolded } from "../text/rendering.js";
-import { land } from "./coastline.js";
+import { Background } from "./background.js";
 import { degrees, Graticule } from "./graticule.js";
 import { Paint } from "./paint.js";
 import { FADED, MapTime, readLimits } from "./silence.js";
 import { place, STRIDE, Tracks } from "./tracks.js";
+import { world } from "./world.js";
 
 /** The most objects that have their name beside them. */
 const MAX_LABELS = 40;
@@ -25,8 +26,9 @@ const NEAR = 14;
 const ZOOM = 12;
 const MAX_ZOOM = 19;
 
-/** At a nearer zoom than this, the coast of Natural Earth, 1:110 million, begins to be wrong. */
-const FADE = 6;
+/** Where the background is from, at first and when all of it is there. */
+const COARSE = "Coast: Natural Earth 1:110m";
+const FINE = "Coast: Natural Earth 1:50m · Cities: GeoNames";
 
 const TILES = "https://tile.openstreetmap.org/{z}/{x}/{y}.png";
 
@@ -48,6 +50,8 @@ export class PositionMap {
   #making = false;
   #loading = null; // a promise of the land and Leaflet
   #layers = {};
+  #background;
+  #sharpening = null; // a promise of a finer background
   #graticule;
   #mode = "fit"; // "fit": all in sight; "follow": the newest head in the middle; "free": where the person put it
   #fitted = false; // once since "fit" was chosen
@@ -106,6 +110,7 @@ export class PositionMap {
       gone,
       silent: silent.n,
       mode: this.#mode,
+      background: this.#background?.scale,
       tiles: this.#layers.tiles !== undefined && this.#map.hasLayer(this.#layers.tiles),
       shapes: [...shapes.values()].flatMap(({ name, parts }) => parts.map(({ type }) => [name, type])),
       bounds: this.#map && (({ _southWest: a, _northEast: b }) => [a.lat, a.lng, b.lat, b.lng])(this.#map.getBounds()),
@@ -250,16 +255,26 @@ export class PositionMap {
       });
   }
 
-  /** The land and Leaflet. They are requested with the first position, because the program may end soon. */
+  /** The coarse land and Leaflet. They are requested with the first position, because the program may end soon. */
   #load() {
     if (!this.#loading) {
-      this.#loading = Promise.all([
-        fetch(assetUrl("vendor/land.json")).then((answer) => answer.json()),
-        library("leaflet"),
-      ]);
+      this.#loading = Promise.all([data("land"), library("leaflet")]);
       this.#loading.catch(() => setTimeout(() => (this.#loading = null), RETRY_AFTER));
     }
     return this.#loading;
+  }
+
+  /** The map is there at once, and gets its finer background later; without the program it keeps the coarse one. */
+  async #sharpen() {
+    if (this.#sharpening) return;
+    this.#sharpening = Promise.all([data("countries"), data("cities")]);
+    try {
+      const [topology, cities] = await this.#sharpening;
+      this.#background.sharpen(world(topology), cities);
+      this.#layers.attribution.removeAttribution(COARSE).addAttribution(FINE);
+    } catch {
+      setTimeout(() => (this.#sharpening = null), RETRY_AFTER);
+    }
   }
 
   async #make() {
@@ -290,37 +305,32 @@ export class PositionMap {
     L.control.scale({ position: "bottomright", imperial: false, maxWidth: 120 }).addTo(map);
     this.#layers.attribution = L.control
       .attribution({ position: "bottomright", prefix: false })
-      .addAttribution("Coast: Natural Earth 1:110m")
+      .addAttribution(COARSE)
       .addTo(map);
     for (const [name, zIndex] of [
       ["land", 210],
       ["graticule", 220],
+      ["names", 230],
       ["shapes", 400],
       ["tracks", 410],
       ["heads", 420],
     ]) {
       map.createPane(name).style.zIndex = String(zIndex);
     }
-    map.getPane("land").style.pointerEvents = "none";
-    map.getPane("graticule").style.pointerEvents = "none";
-    // Three worlds side by side: a wide screen shows more than one.
-    const shape = { type: "MultiPolygon", coordinates: [-360, 0, 360].flatMap((shift) => land(topology, shift)) };
-    this.#layers.land = L.geoJSON(shape, {
-      interactive: false,
-      style: { className: "land", weight: 1, renderer: L.svg({ pane: "land", padding: 0.5 }), pane: "land" },
-    }).addTo(map);
+    for (const name of ["land", "graticule", "names"]) map.getPane(name).style.pointerEvents = "none";
+    this.#background = new Background(map, world(topology));
     this.#graticule = new Graticule(map);
     this.#map = map;
     this.#paint = new Paint(map, this.#tracks);
     this.#addListeners(map);
     this.#graticule.draw();
+    this.#sharpen();
   }
 
   #addListeners(map) {
     map.on("moveend", () => {
       this.#graticule.draw();
-      const near = Math.floor((map.getZoom() - FADE) / 1.25);
-      this.#place.dataset.near = String(Math.min(Math.max(near, 0), 3));
+      this.#sharpen();
     });
     map.on("mousemove", ({ latlng }) => this.#read(latlng));
     map.on("mouseout", () => this.#read(null));
@@ -426,6 +436,11 @@ export class PositionMap {
       .setContent(content)
       .openOn(this.#map);
   }
+}
+
+/** A file of the map's data. */
+function data(name) {
+  return fetch(assetUrl(`vendor/${name}.json`)).then((answer) => answer.json());
 }
 
 /** Where an object is now. */

@@ -1,0 +1,235 @@
+//! What the built-in page's map shows under the data: coasts, borders and names, which come with the program.
+
+use super::viewer_views::{pixels, shows};
+use crate::support::browser::Browser::{self, Chromium, Firefox};
+use crate::support::browser::{open, report};
+use crate::support::places::busy;
+use crate::support::process::Process;
+use crate::support::program::Program;
+use std::process::Command;
+use std::time::Duration;
+
+/// A map of 1024 by 768 px with nothing but the background, by the page's own modules; then `BODY`, which has `map`,
+/// `coarse`, `sharpen()` and `canvas(pane)`, and comes to what is found.
+const ALONE: &str = "(window.alone = {}, Promise.all(
+    ['map/background.js', 'map/world.js', 'library.js'].map((name) => import('./viewer/' + name)),
+).then(async ([{ Background }, { world }, { library }]) => {
+    await library('leaflet');
+    const data = (name) => fetch('viewer/vendor/' + name + '.json').then((answer) => answer.json());
+    const [land, countries, cities] = await Promise.all(['land', 'countries', 'cities'].map(data));
+    const place = document.createElement('div');
+    Object.assign(place.style, { position: 'fixed', left: '0', top: '0', width: '1024px', height: '768px', zIndex: '9' });
+    document.body.append(place);
+    const map = window.L.map(place, { zoomSnap: 0.25, fadeAnimation: false }).setView([25, 0], 2);
+    for (const pane of ['land', 'names']) map.createPane(pane);
+    const background = new Background(map, world(land));
+    const sharpen = () => background.sharpen(world(countries), cities);
+    const canvas = (pane) => place.querySelector(`.leaflet-${pane}-pane canvas`);
+    BODY
+}).then((found) => (alone.found = found), (error) => (alone.found = error.stack)), true)";
+
+fn alone(browser: Browser, body: &str) -> String {
+    let _places = busy();
+    let program = Program::start(&[]);
+    let steps = ["ssePipe.state === 'live'", &ALONE.replace("BODY", body), "alone.found"];
+    let report = report(open(browser, &program.url("/"), &steps));
+    report.assert_no_complaint();
+    report.strings("values").last().copied().unwrap_or_default().to_owned()
+}
+
+/// Where there is nothing but sea, or nothing but land: latitude and longitude from and to, along a row or a column of
+/// pixels. All of them cross the antimeridian, or lie at it or at a pole. And from how near they can be told from what is
+/// around.
+const PLAIN: &str = "[
+    ['sea', [40, 150], [40, 230], 1],
+    ['sea', [-60, 100], [-60, 280], 1],
+    ['sea', [76, 165], [76, 225], 2],
+    ['sea', [48, 180], [20, 180], 1],
+    ['sea', [-24, 180], [-76, 180], 1],
+    ['sea', [-24, 179.99], [-76, 179.99], 1],
+    ['land', [67.4, 176], [67.4, 183], 4],
+    ['land', [67.6, 180], [67.2, 180], 6],
+    ['land', [71.2, 179.2], [71.2, 181.5], 6],
+    ['land', [-84.9, 172], [-84.9, 188], 3],
+    ['land', [-84.85, 180], [-85, 180], 6],
+    ['land', [-82, 20], [-82, 140], 1],
+    ['land', [-75, 100], [-85, 100], 1],
+]";
+
+fn leaves_no_streaks(browser: Browser) {
+    let body = format!(
+        "const faults = [];
+        let looked = 0;
+        const ground = document.createElement('canvas').getContext('2d');
+        ground.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--land');
+        ground.fillRect(0, 0, 1, 1);
+        const colour = ground.getImageData(0, 0, 1, 1).data.slice(0, 3);
+        const check = (scale) => {{
+            const {{ width, height }} = canvas('land');
+            const {{ data }} = canvas('land').getContext('2d').getImageData(0, 0, width, height);
+            const box = canvas('land').getBoundingClientRect();
+            const ratio = width / box.width;
+            for (const [want, from, to, least] of {PLAIN}) {{
+                // In each world that can be seen.
+                for (const turn of [-720, -360, 0, 360, 720]) {{
+                    if (map.getZoom() < least) continue;
+                    const [a, b] = [from, to].map(([lat, lon]) => map.latLngToContainerPoint([lat, lon + turn]));
+                    const steps = Math.min(Math.ceil(a.distanceTo(b)), 30000);
+                    for (let i = 0; i <= steps; i += 1) {{
+                        const x = Math.round((a.x + ((b.x - a.x) * i) / steps - box.left) * ratio);
+                        const y = Math.round((a.y + ((b.y - a.y) * i) / steps - box.top) * ratio);
+                        if (x < 0 || y < 0 || x >= width || y >= height) continue;
+                        looked += 1;
+                        const at = (y * width + x) * 4;
+                        const found = data[at + 3] === 0 ? 'sea' : colour.every((c, n) => Math.abs(c - data[at + n]) < 4) ? 'land' : 'a line';
+                        if (found === want) continue;
+                        faults.push(`${{scale}}, zoom ${{map.getZoom()}} at ${{map.getCenter()}}: ${{found}} in the ${{want}} from ${{from}} to ${{to}}, at px ${{x}} ${{y}}`);
+                        break;
+                    }}
+                }}
+            }}
+        }};
+        const round = (scale) => {{
+            for (const zoom of [1, 1.25, 2, 3.5, 5, 6.75, 8]) {{
+                for (const [lat, lon] of [[0, 180], [0, -179.9], [0, 0], [67.4, 179.9], [71.2, 180], [-70, 180], [-84.8, -180], [-82, 100], [-84, 540]]) {{
+                    map.setView([lat, lon], zoom, {{ animate: false }});
+                    check(scale);
+                }}
+            }}
+        }};
+        round('1:110m');
+        sharpen();
+        round('1:50m');
+        return faults.length > 0 ? faults.length + ' faults\\n' + faults.slice(0, 30).join('\\n') : looked > 100000 ? 'none' : looked + ' pixels';"
+    );
+    assert_eq!(alone(browser, &body), "none");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_leaves_no_streaks_at_the_antimeridian_and_the_poles() {
+    leaves_no_streaks(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_leaves_no_streaks_at_the_antimeridian_and_the_poles() {
+    leaves_no_streaks(Firefox);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn names_of_countries_and_of_large_cities_do_not_cover_each_other() {
+    // Each name with its box in px, as it is written on the canvas.
+    let body = "const written = [];
+        const write = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+            written.push({ text, left: x, right: x + this.measureText(text).width, top: y - 6, bottom: y + 6 });
+            write.call(this, text, x, y);
+        };
+        sharpen();
+        const faults = [];
+        const views = [
+            [2, [20, 0], ['Brazil', 'Canada', 'China'], ['Luxembourg', 'Paris']],
+            [5, [50, 10], ['Germany', 'Poland', 'Berlin', 'London'], ['Vatican', 'Leipzig']],
+            [7, [40, -4], ['Spain', 'Madrid', 'Valladolid'], ['Luxembourg']],
+            [5, [-17, 180], ['Suva'], []],
+            [11, [52.5, 13.4], ['Berlin'], []],
+            [12, [41.9, 12.5], ['Rome'], ['Italy', 'Vatican']],
+        ];
+        for (const [zoom, centre, wanted, unwanted] of views) {
+            written.length = 0;
+            map.setView(centre, zoom, { animate: false });
+            const seen = written.map(({ text }) => text);
+            for (const name of wanted) if (!seen.includes(name)) faults.push(`no ${name} at zoom ${zoom}: ${seen}`);
+            for (const name of unwanted) if (seen.includes(name)) faults.push(`${name} at zoom ${zoom}`);
+            written.forEach((a, i) => written.slice(0, i).forEach((b) => {
+                if (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom) faults.push(`${a.text} over ${b.text} at zoom ${zoom}`);
+            }));
+        }
+        return faults.join('\\n') || 'none';";
+    assert_eq!(alone(Chromium, body), "none");
+}
+
+/// What the page asks for below `viewer/vendor/`, so far.
+const DATA: &str = "performance.getEntriesByType('resource').map(({ name }) => /vendor\\/(.*)\\.json$/.exec(name)?.[1])
+    .filter(Boolean).toSorted().join(' ')";
+
+fn sharpens_what_it_opened_with(browser: Browser) {
+    // The ship is in the middle of the longest border that is a parallel.
+    let records = "{\"id\":\"west\",\"lat\":52,\"lon\":-125}\n{\"id\":\"east\",\"lat\":46,\"lon\":-95}\n{\"id\":\"here\",\"lat\":49,\"lon\":-110}\n";
+    let land = "new Set([-1, 0, 1].map((dy) => {
+        const [x, y] = ssePipe.map.objects[2].pixel;
+        const canvas = document.querySelector('.leaflet-land-pane canvas');
+        const [box, map] = [canvas, document.querySelector('.leaflet-container')].map((element) => element.getBoundingClientRect());
+        const ratio = canvas.width / box.width;
+        const at = [map.left + x - box.left, map.top + y - box.top + dy].map((px) => Math.round(px * ratio));
+        return canvas.getContext('2d').getImageData(...at, 1, 1).data.join();
+    }))";
+    let coarse = format!("ssePipe.map?.positions === 3 && {DATA} === 'land' && 'coarse'");
+    let names = "(() => {
+        const canvas = document.querySelector('.leaflet-names-pane canvas');
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        return data.some((value, i) => i % 4 === 3 && value > 0);
+    })()";
+    let over = "['names', 'shapes', 'tracks', 'heads'].map((name) => Number(getComputedStyle(document.querySelector(`.leaflet-${name}-pane`)).zIndex))
+        .every((z, i, all) => i === 0 || z > all[0])";
+    let said = "document.querySelector('.leaflet-control-attribution').textContent";
+    let steps = [
+        "ssePipe.rows === 3",
+        &coarse,
+        // The answer is held until the test has seen the coarse map.
+        "(() => {
+            const get = window.fetch;
+            const going = new Promise((resolve) => (window.go = resolve));
+            window.fetch = (...request) => going.then(() => get(...request));
+            document.getElementById('tab-map').click();
+            return true;
+        })()",
+        "ssePipe.map?.ready && ssePipe.map.background",
+        said,
+        &format!("{land}.size === 1 && {} > 9999", pixels(".leaflet-land-pane", "land")),
+        "(go(), ssePipe.map.background === '1:50m')",
+        &format!("{DATA} === 'cities countries land'"),
+        &format!("{land}.size > 1"),
+        names,
+        over,
+        said,
+    ];
+    let report = shows(browser, records, "/#log", &steps);
+    report.assert_value("Coast: Natural Earth 1:50m · Cities: GeoNames");
+    assert_eq!(report.strings("values")[1..3], ["1:110m", "Coast: Natural Earth 1:110m"], "{report}");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_opens_the_map_with_coarse_coasts_and_sharpens_them() {
+    sharpens_what_it_opened_with(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_opens_the_map_with_coarse_coasts_and_sharpens_them() {
+    sharpens_what_it_opened_with(Firefox);
+}
+
+#[test]
+#[ignore = "needs curl: tests/run"]
+fn the_map_s_data_is_sent_compressed() {
+    let program = Program::start(&[]);
+    for (name, start) in
+        [("land", "{\"type\":\"Topology\""), ("countries", "{\"type\":\"Topology\""), ("cities", "[[\"")]
+    {
+        let path = format!("/viewer/vendor/{name}.json");
+        let client = program.get(&path, "Accept-Encoding: gzip\r\n");
+        assert_eq!(client.field("Content-Encoding").as_deref(), Some("gzip"), "{client:?}");
+        assert_eq!(client.field("Content-Type").as_deref(), Some("application/json"), "{client:?}");
+        let mut command = Command::new("curl");
+        command.args(["-sf", "--compressed", &program.url(&path)]);
+        let text = Process::start(command, Duration::from_secs(20)).finish().stdout;
+        let sent: usize = client.field("Content-Length").and_then(|length| length.parse().ok()).expect("has a length");
+        assert!(text.starts_with(start) && text.len() > 2 * sent, "{name}: {sent} of {} bytes", text.len());
+    }
+    let client = program.get("/viewer/vendor/leaflet.js", "Accept-Encoding: gzip\r\n");
+    assert_eq!(client.field("Content-Encoding"), None, "{client:?}");
+}
