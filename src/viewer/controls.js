@@ -20,7 +20,11 @@ export class Controls {
   #types = new Set(); // the event types that came, in the order in which they came
   #chosen = new Set(); // the types that the log is limited to
   #chips = ""; // the types for which there are chips
+  #typed = ""; // the filter as it was last read
+  #error = ""; // what is wrong with it
   #terms = []; // those of the filter as it was valid the last time
+  #last = []; // those before
+  #refused = null; // {expressions, why}: they were tried, and took too long
   #wrapping = false; // whether long rows are wrapped
   #marking = false; // whether what the filter finds is marked only, and nothing hidden
 
@@ -38,6 +42,7 @@ export class Controls {
     $("mark").addEventListener("click", () => this.#toggleMarking());
     $("wrap").addEventListener("click", () => this.#toggleWrapping());
     views.log.onLevel = (level) => this.#toggleLevel(level);
+    views.log.expressions.onRefuse = (terms, why) => this.#refuse(terms, why);
     document.addEventListener("keydown", (event) => this.#key(event));
   }
 
@@ -57,13 +62,33 @@ export class Controls {
     $("mark").setAttribute("aria-pressed", String(this.#marking));
     $("wrap").setAttribute("aria-pressed", String(this.#wrapping));
     this.#views.log.wrap(this.#wrapping);
-    const { terms, error } = readFilter($("filter").value);
-    if (!error) this.#terms = terms; // with an error in it, the last one stays
-    $("filter").setAttribute("aria-invalid", String(error !== ""));
-    setText($("filter-error"), error && `${error}: the last filter stays`);
-    this.#views.log.mark(this.#terms.flatMap(({ not, expression }) => (not || !expression ? [] : [expression])));
+    if ($("filter").value !== this.#typed) this.#read();
+    $("filter").setAttribute("aria-invalid", String(this.#error !== ""));
+    const stays = this.#terms.length > 0 ? "the last filter stays" : "nothing is filtered";
+    setText($("filter-error"), this.#error && `${this.#error}: ${stays}`);
+    this.#views.log.mark(this.#terms);
     this.#views.log.filter(this.test);
     this.#onChange();
+  }
+
+  /** Reads the filter; with an error in it, the last one stays. */
+  #read() {
+    this.#typed = $("filter").value;
+    const { terms, error } = readFilter(this.#typed);
+    const again = this.#refused !== null && typedIn(terms) === this.#refused.expressions;
+    this.#error = again ? this.#refused.why : error;
+    if (this.#error) return;
+    [this.#last, this.#terms, this.#refused] = [this.#terms, terms, null];
+  }
+
+  /** An expression among these terms takes too long: the last filter is back. */
+  #refuse(terms, why) {
+    if (terms !== this.#terms) return;
+    const expressions = typedIn(terms);
+    this.#error = why;
+    this.#refused = { expressions, why };
+    this.#terms = typedIn(this.#last) === expressions ? [] : this.#last;
+    this.#refilter();
   }
 
   /** Limits the log to a level, by a term of the filter, or takes that back. */
@@ -190,6 +215,11 @@ export class Controls {
     }
     event.preventDefault();
   }
+}
+
+/** The regular expressions among terms, as a text. */
+function typedIn(terms) {
+  return terms.flatMap(({ typed, expression }) => (typed ? [expression] : [])).join(" ");
 }
 
 /** A part of the address as a text; as it is, if it is not encoded as it should be. */

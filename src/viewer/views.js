@@ -48,6 +48,7 @@ export class Views {
   }
 
   async #load(now) {
+    this.log.expressions.start();
     document.head.append($("later").content); // requests all modules of plot and map at once
     const { Pictures } = await import("./pictures.js");
     this.#pictures = new Pictures(this.#items, {

@@ -349,6 +349,84 @@ fn firefox_marks_and_hides_nothing() {
     marks_and_hides_nothing(Firefox);
 }
 
+/// An expression that would take for ever, from the address or typed, is refused; the page stays alive meanwhile, and the
+/// last filter stays.
+fn refuses_an_expression_that_takes_for_ever(browser: Browser) {
+    let _places = busy();
+    let mut program = Program::start(&["--at-eof", "serve"]);
+    program.write(format!("{}!\nplain\nother\n", "a".repeat(60)));
+    let error = "document.getElementById('filter-error').textContent";
+    let refused = |stays: &str| came_to(error, &format!("This takes more than 2 seconds on one record: {stays}"));
+    let aaa = format!("{}!", "a".repeat(60));
+    let rows = |want: &str| came_to(&format!("{SEEN}.join()"), want);
+    let all = rows(&format!("{aaa},plain,other"));
+    let valid = format!("{error} === '' && document.getElementById('filter').getAttribute('aria-invalid') === 'false'");
+    // What is marked is another text than what is searched: here it ends in an arrow.
+    let steps = [
+        WATCH_FRAMES,
+        &format!("{} && {all} && frames_.n > 30", refused("nothing is filtered")),
+        &filter("plain"),
+        &format!("{valid} && {}", rows("plain")),
+        &filter("/(a+)+$/"),
+        "location.hash === '#log&filter=%2F(a%2B)%2B%24%2F'",
+        &format!("{} && {}", refused("the last filter stays"), rows("plain")),
+        // Not tried once more with another word after it; tried again after another.
+        &format!("{} && {}", filter("/(a+)+$/ plain"), refused("the last filter stays")),
+        &filter("/^pl(a+)+in$/"),
+        &format!("{valid} && {} && {}", rows("plain"), came_to(MARKED, "plain")),
+        &press("m"),
+        &filter("/(\\w+)+$/ !/(\\w|a)+!$/"),
+        &format!("{} && {all} && {}", refused("the last filter stays"), came_to(MARKED, "plain")),
+        &press("m"),
+        &filter("/^(x+)+$/"),
+        &format!("{valid} && {}", rows("")),
+        "'the next record'",
+        &format!("{} && ssePipe.rows === 1", refused("the last filter stays")),
+        &filter("next"),
+        "ssePipe.rows === 1 && frames_.n > 200",
+    ];
+    let mut page = open(browser, &program.url("/#log&filter=/(a%2B)%2B$/"), &steps);
+    page.wait_for(&format!("reached {}", steps.len() - 3));
+    program.write(format!("{}! next\n", "x".repeat(60)));
+    report(page).assert_no_complaint();
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_refuses_an_expression_that_takes_for_ever() {
+    refuses_an_expression_that_takes_for_ever(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_refuses_an_expression_that_takes_for_ever() {
+    refuses_an_expression_that_takes_for_ever(Firefox);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn expressions_still_work_after_the_program_has_gone() {
+    let _places = busy();
+    let mut program = Program::start(&["--at-eof", "exit"]);
+    let loaded = "performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/matcher.js'))";
+    let steps = [
+        &format!("ssePipe.rows === 2 && {loaded}"),
+        // It has answered, so it has all its files.
+        &filter("/^b/"),
+        &came_to(MARKED, "b"),
+        "ssePipe.state === 'reconnecting'",
+        &filter("/^a.*e$/"),
+        &came_to(&format!("{SEEN}.join()"), "apple"),
+        &came_to(MARKED, "apple"),
+    ];
+    let mut page = open(Chromium, &program.url("/"), &steps);
+    program.write("apple\nbanana\n");
+    page.wait_for("reached 3");
+    program.close_input();
+    program.end();
+    report(page);
+}
+
 fn has_its_filter_in_the_address(browser: Browser) {
     let _places = busy();
     let mut program = Program::start(&["--at-eof", "serve"]);
@@ -777,6 +855,12 @@ fn ten_thousand_events_a_second_don_t_freeze_the_log() {
 #[ignore = "needs chromium: tests/run"]
 fn ten_thousand_events_a_second_don_t_freeze_the_log_that_wraps_and_marks() {
     survives_a_flood("/#log&filter=y%20/lat/%20!level:debug&mark&wrap");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn ten_thousand_events_a_second_don_t_freeze_the_log_that_an_expression_filters() {
+    survives_a_flood("/#log&filter=/y.*yy\"/&wrap");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 // Which items the log shows: those for which every term of the filter holds, and that have one of the chosen event
-// types. Pure data.
+// types. Pure data, also used by the worker that runs expressions.
 //
 //     text              the text is in it, in upper or lower case
 //     "two words"       the same; what stands in quotes may have blanks in it, or begin with `!` or `/`
@@ -14,6 +14,13 @@ export const UNNAMED = "message";
 
 /** A filter is read up to this length: the address may have any. */
 export const MAX_FILTER = 1_000;
+
+/** At most this many matches of an expression are marked in one text. */
+const MAX_MARKS = 500;
+
+/** So many items, of about so many characters, are tested by the worker at a time. */
+const BATCH = 2_000;
+const BATCH_TEXT = 1_000_000;
 
 /** Slashes and quotes have a meaning only if a blank or nothing follows: `/var/log` and `"level":"warn"` are texts. */
 const TERM = /(!?)(?:\/((?:\\.|[^\\])+?)\/([dgimsuvy]*)(?!\S)|"([^"]+)"(?!\S)|"([^"]*)$|(\S+))/gs;
@@ -50,8 +57,8 @@ export function levelOf(text) {
 }
 
 /**
- * The terms of a filter, {not, expression} or {not, level}, from what was typed; or what is wrong with it, as `error`.
- * Each expression finds all matches, as a mark needs them.
+ * The terms of a filter, {not, expression, typed} or {not, level}, from what was typed; or what is wrong with it, as
+ * `error`. Each expression finds all matches, as a mark needs them; if it was typed as one, nobody knows how long it takes.
  */
 export function readFilter(typed) {
   const terms = [];
@@ -69,7 +76,7 @@ export function readFilter(typed) {
         expression === undefined
           ? new RegExp(literal.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"), "gi")
           : new RegExp(new RegExp(expression, flags), `${flags.replace(/[gy]/g, "")}g`);
-      terms.push({ not: not !== "", expression: made });
+      terms.push({ not: not !== "", expression: made, typed: expression !== undefined });
     }
   } catch (error) {
     return { terms: [], error: error.message };
@@ -77,19 +84,42 @@ export function readFilter(typed) {
   return { terms, error: "" };
 }
 
-/** A test for items, from terms and the chosen types (none: all); null if everything passes. */
+/**
+ * A test for items, from terms and the chosen types (none: all); null if everything passes. What `passes(item)` passes
+ * if also the terms `typed` hold, which only a worker may find out; `terms` are all.
+ */
 export function makeTest(terms, types) {
   if (terms.length === 0 && types.size === 0) return null;
-  return (item) => {
+  const typed = terms.filter((term) => term.typed);
+  const others = terms.filter((term) => !term.typed);
+  const passes = (item) => {
     if (types.size > 0 && (item.notice || !types.has(item.type || UNNAMED))) return false;
-    if (terms.length === 0) return true;
-    const data = withoutSequences(item.data);
-    return terms.every(({ not, expression, level }) => {
-      if (level) return (!item.notice && levelOf(item.data) === level) !== not;
-      const found = matches(expression, data) || matches(expression, item.type) || matches(expression, item.id);
-      return found !== not;
-    });
+    return others.length === 0 || holds(others, item);
   };
+  return { passes, typed, terms };
+}
+
+/** Whether all terms hold for an item. */
+export function holds(terms, item) {
+  const data = withoutSequences(item.data);
+  return terms.every(({ not, expression, level }) => {
+    if (level) return (!item.notice && levelOf(item.data) === level) !== not;
+    const found = matches(expression, data) || matches(expression, item.type) || matches(expression, item.id);
+    return found !== not;
+  });
+}
+
+/** Where expressions match in a text, as [from, to], by their beginnings. */
+export function finds(expressions, text) {
+  const all = [];
+  for (const expression of expressions) {
+    let n = 0;
+    for (const match of text.matchAll(expression)) {
+      if (match[0] !== "") all.push([match.index, match.index + match[0].length]);
+      if ((n += 1) === MAX_MARKS) break;
+    }
+  }
+  return all.sort((a, b) => a[0] - b[0]);
 }
 
 /** Whether it matches; with `g` it would go on where it stopped the last time. */
@@ -100,7 +130,7 @@ function matches(expression, text) {
 
 /**
  * The numbers of the items that pass a filter, in order. They are searched in pieces, so that 200,000 items don't block
- * the page: until all are searched, it has what was found so far.
+ * the page: until all are searched, it has what was found so far. With an expression in the filter, a worker searches.
  */
 export class FilteredItems {
   #items;
@@ -108,9 +138,15 @@ export class FilteredItems {
   #found = []; // the numbers, if there is a test
   #head = 0; // those before it have left the buffer
   #next = 0; // the number of the first item that is not tested yet
+  #asking = false; // whether the worker searches
+  #expressions;
+  #onAnswer;
 
-  constructor(items) {
+  /** `onAnswer()` is called when the worker has searched some items. */
+  constructor(items, expressions, onAnswer) {
     this.#items = items;
+    this.#expressions = expressions;
+    this.#onAnswer = onAnswer;
   }
 
   get length() {
@@ -127,23 +163,36 @@ export class FilteredItems {
     return !this.#test || this.#next >= this.#items.end;
   }
 
+  /** Whether the worker is to answer before it can go on. */
+  get asking() {
+    return this.#asking;
+  }
+
   filter(test) {
     this.#test = test;
+    this.#asking = false;
     this.#found = [];
     this.#head = 0;
     this.#next = this.#items.first;
   }
 
-  /** Tests what is not tested yet, for at most this many ms. */
+  /** Tests what is not tested yet, for at most this many ms, or has the worker test it. */
   advance(ms) {
     if (!this.#test) return;
-    this.#next = Math.max(this.#next, this.#items.first);
+    const { passes, typed } = this.#test;
     const deadline = performance.now() + ms;
-    while (this.#next < this.#items.end) {
-      const end = Math.min(this.#next + 500, this.#items.end);
-      for (; this.#next < end; this.#next += 1) {
-        if (this.#test(this.#items.get(this.#next))) this.#found.push(this.#next);
+    while (!this.#asking && this.#next < this.#items.end) {
+      this.#next = Math.max(this.#next, this.#items.first);
+      const end = Math.min(this.#next + (typed.length > 0 ? BATCH : 500), this.#items.end);
+      const passed = [];
+      let text = 0;
+      for (; this.#next < end && text < BATCH_TEXT; this.#next += 1) {
+        if (!passes(this.#items.get(this.#next))) continue;
+        passed.push(this.#next);
+        if (typed.length > 0) text += this.#items.get(this.#next).data.length;
       }
+      if (typed.length > 0 && passed.length > 0) this.#ask(passed);
+      else this.#found.push(...passed);
       if (performance.now() > deadline) break;
     }
     while (this.#head < this.#found.length && this.#found[this.#head] < this.#items.first) this.#head += 1;
@@ -151,6 +200,22 @@ export class FilteredItems {
       this.#found = this.#found.slice(this.#head);
       this.#head = 0;
     }
+  }
+
+  /** Has the worker test those that have passed; until then they count as not tested. */
+  #ask(passed) {
+    const test = this.#test;
+    const end = this.#next;
+    [this.#next] = passed;
+    this.#asking = true;
+    const request = { test: test.typed, items: passed.map((n) => this.#items.get(n)) };
+    this.#expressions.ask(test.terms, request, (answers) => {
+      if (test !== this.#test) return;
+      this.#found.push(...passed.filter((_, i) => answers[i]));
+      this.#next = answers.length < passed.length ? passed[answers.length] : end;
+      this.#asking = false;
+      this.#onAnswer();
+    });
   }
 
   /** The number of the item in this row. */

@@ -6,7 +6,9 @@
 
 import { make } from "../dom.js";
 import { FrameScheduler } from "../frame-scheduler.js";
+import { Expressions } from "./expressions.js";
 import { FilteredItems } from "./filter.js";
+import { Marks } from "./marks.js";
 import { fillRow, makeRow } from "./row.js";
 
 /** Rows that exist above and below those in sight. */
@@ -37,7 +39,8 @@ export class Log {
   #heights = null; // how much higher than one line the rows are, while they are wrapped
   #remeasure = false; // whether the rows in sight may have got other heights
   #room; // how much of a record a row shows, if not as usual
-  #marks = []; // the expressions whose matches are marked
+  #expressions = new Expressions();
+  #marks = new Marks(this.#expressions);
   #scheduler = new FrameScheduler(() => this.#draw());
 
   /** Called with a level if the person wants only records of it. */
@@ -47,7 +50,10 @@ export class Log {
   constructor(scroller, items, onChange) {
     this.#scroller = scroller;
     this.#items = items;
-    this.#filtered = new FilteredItems(items);
+    this.#filtered = new FilteredItems(items, this.#expressions, () => {
+      this.#filtered.advance(TEST_TIME);
+      this.changed();
+    });
     this.#onChange = onChange;
     this.#sheet = make("div", "sheet");
     scroller.append(this.#sheet);
@@ -92,11 +98,15 @@ export class Log {
     this.changed();
   }
 
-  /** Marks what these expressions find in the rows. */
-  mark(expressions) {
-    if (expressions.length === 0 && this.#marks.length === 0) return;
-    this.#marks = expressions;
+  /** Marks what these terms find in the rows. */
+  mark(terms) {
+    if (!this.#marks.set(terms)) return;
     for (const [n, element] of this.#rows) this.#fill(element, n);
+  }
+
+  /** What runs the expressions of the filter. */
+  get expressions() {
+    return this.#expressions;
   }
 
   /** Wraps long rows, or not. */
@@ -165,7 +175,7 @@ export class Log {
     if (this.#scroller.clientHeight === 0 || this.#grabbed) return;
     const start = performance.now();
     this.#filtered.advance(TEST_TIME);
-    if (!this.#filtered.complete) this.changed();
+    if (!this.#filtered.complete && !this.#filtered.asking) this.changed();
     // The first rows never wait: if the empty log was slow, it was because of the browser's first layout.
     if (this.#sticky && this.#rows.size > 0 && this.#scheduler.tooEarly) return;
     this.#layOut();
@@ -279,7 +289,7 @@ export class Log {
     fillRow(element, n, this.#items.get(n), {
       current: n === this.#current,
       open: this.#open.has(n),
-      marks: this.#marks,
+      mark: (part) => this.#marks.put(part),
       room: this.#room,
       onResize: () => this.changed(),
     });

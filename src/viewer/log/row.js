@@ -6,7 +6,7 @@ import { make, makeButton } from "../dom.js";
 import { withoutSequences } from "../text/ansi.js";
 import { cut, visible, wholeCharacters } from "../text/characters.js";
 import { levelOf } from "./filter.js";
-import { mark, oneLine, unfolded } from "../text/rendering.js";
+import { oneLine, unfolded } from "../text/rendering.js";
 
 /** An unfolded record shows this much at first, and this much more with each press: megabytes make a browser slow. */
 const FIRST_PART = 20_000;
@@ -31,11 +31,11 @@ export function makeRow() {
 }
 
 /**
- * Shows an item, the one with the number `n`, and marks what the expressions `marks` find in it. Its line has at most
- * `room` characters, or as many as a screen is wide. `onResize()` is called an unfolded row has become
+ * Shows an item, the one with the number `n`. Its line has at most `room` characters, or as many as a screen is wide.
+ * `mark()` is given each element whose text is to be marked; `onResize()` is called when an unfolded row has become
  * higher.
  */
-export function fillRow(element, n, item, { current, open, marks, room, onResize }) {
+export function fillRow(element, n, item, { current, open, mark, room, onResize }) {
   const [line] = element.children;
   const [level, fold, time, id, type, data] = line.children;
   element.dataset.n = n;
@@ -50,11 +50,11 @@ export function fillRow(element, n, item, { current, open, marks, room, onResize
   element.dataset.type = cut(item.type, MAX_TITLE);
   element.dataset.id = cut(item.id, MAX_TITLE);
   data.replaceChildren(oneLine(item.data, room));
-  mark(data, marks);
+  mark(data);
   while (element.children.length > 1) element.lastChild.remove();
   fold.setAttribute("aria-expanded", String(open));
   element.classList.toggle("open", open);
-  if (open) element.append(makeDetail(item, marks, onResize));
+  if (open) element.append(makeDetail(item, mark, onResize));
 }
 
 function showLevel(element, level) {
@@ -65,7 +65,7 @@ function showLevel(element, level) {
 }
 
 /** What is under the line of an unfolded row. */
-function makeDetail(item, marks, onResize) {
+function makeDetail(item, mark, onResize) {
   const detail = make("div", "detail");
   const facts = make("div", "facts");
   const fact = (name, value) => {
@@ -91,7 +91,7 @@ function makeDetail(item, marks, onResize) {
   const all = whole ? item.data : withoutSequences(item.data);
   let shown = wholeCharacters(all, FIRST_PART);
   text.append(whole ? unfolded(all) : visible(all.slice(0, shown)));
-  mark(text, marks);
+  mark(text);
   detail.append(facts, text);
   if (shown < all.length) {
     const more = makeButton("more");

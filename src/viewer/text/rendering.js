@@ -11,9 +11,6 @@ import { layOut, looksLikeJson, parseJson } from "./json.js";
 /** A row shows at most this many characters of a record; a screen is not wider. */
 const LINE = 600;
 
-/** At most this many matches of an expression are marked in one text. */
-const MAX_MARKS = 500;
-
 const TOKEN = /"(?:[^"\\]|\\.)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\b(?:true|false|null)\b|[{}[\],:]/g;
 
 /** Sequences of a terminal may take this much of a record's beginning before that is a row. */
@@ -33,45 +30,6 @@ export function oneLine(text, room = LINE) {
 /** A record over all the lines that it needs. */
 export function unfolded(text) {
   return parseJson(text) === undefined ? plain(text) : coloured(layOut(text));
-}
-
-/** Puts marks around what the expressions, each with the flag `g`, find in the text that an element shows. */
-export function mark(element, expressions) {
-  if (expressions.length === 0) return;
-  const nodes = [];
-  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) nodes.push(walker.currentNode);
-  const found = expressions.flatMap((expression) => matches(element.textContent, expression));
-  found.sort((a, b) => a[0] - b[0]);
-  let at = 0; // where the node begins in the text
-  let next = 0; // of the matches
-  for (let node of nodes) {
-    const end = at + node.length;
-    while (next < found.length && found[next][0] < end) {
-      const [from, to] = [Math.max(found[next][0], at), Math.min(found[next][1], end)];
-      if (from < to) {
-        const piece = from > at ? node.splitText(from - at) : node;
-        if (to < end) node = piece.splitText(to - from);
-        const marked = make("mark");
-        piece.replaceWith(marked);
-        marked.append(piece);
-        at = to;
-      }
-      if (found[next][1] > end) break; // it goes on in the next node
-      next += 1;
-    }
-    at = end;
-  }
-}
-
-/** Where an expression matches, as [from, to]. */
-function matches(text, expression) {
-  const all = [];
-  for (const match of text.matchAll(expression)) {
-    if (match[0] !== "") all.push([match.index, match.index + match[0].length]);
-    if (all.length === MAX_MARKS) break;
-  }
-  return all;
 }
 
 function coloured(text) {
