@@ -10,6 +10,7 @@ use crate::support::servers::Redis;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::spawn;
@@ -190,20 +191,43 @@ fn with_a_store_a_redis_stream_goes_on_after_a_kill_without_loss_or_repeat() {
 }
 
 #[test]
-fn the_unit_of_the_journal_is_one_that_systemd_takes() {
+fn systemd_accepts_the_units() {
     let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {
         return eprintln!("not tried: there is no systemd-analyze");
     };
     assert!(version.status.success());
     let folder = Folder::new();
-    let unit = read("examples/journal.service");
-    // The script would have to be installed.
-    let unit = unit.replace("/usr/local/bin/sse-pipe-journal", at("examples/journal.sh").to_str().expect("is text"));
-    let path = folder.0.join("journal.service");
-    std::fs::write(&path, unit).expect("can be written");
-    let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output().expect("it is there");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !told.contains("journal.service:"), "{told}");
+    for name in ["journal.service", "vmstat.service"] {
+        let unit = read(&format!("examples/{name}"));
+        // The script would have to be installed.
+        let script = at("examples/journal.sh");
+        let unit = unit.replace("/usr/local/bin/sse-pipe-journal", script.to_str().expect("is text"));
+        let path = folder.0.join(name);
+        std::fs::write(&path, unit).expect("can be written");
+        let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output();
+        let output = output.expect("it is there");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !stderr.contains(&format!("{name}:")), "{stderr}");
+    }
+}
+
+#[test]
+fn the_pipe_of_a_unit_ends_with_its_producer() {
+    let unit = read("examples/vmstat.service");
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("there is one");
+    let pipe = command.strip_prefix("/bin/sh -c '").and_then(|rest| rest.strip_suffix('\'')).expect("is a pipe");
+    // `vmstat -n 1` is `head -n 1` here: it ends when it has printed a line.
+    let folder = Folder::new();
+    symlink("/usr/bin/head", folder.0.join("vmstat")).expect("the folder is ours");
+    let binaries = Path::new(BINARY).parent().expect("is in a folder");
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("{pipe} --port 0")]);
+    command.env("PATH", format!("{}:{}", folder.0.display(), binaries.display()));
+    let mut program = Program::start_command(command, Stdio::piped());
+    let mut client = program.stream();
+    program.write("figures\n");
+    assert_eq!(client.rest(), (vec!["figures".to_owned()], End::Proper));
+    assert_eq!(program.end().code(), Some(0));
 }
 
 #[test]
