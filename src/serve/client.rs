@@ -5,6 +5,7 @@ use super::files::Visit;
 use super::socket::{Peer, Socket};
 use crate::http::connection::{Connection, MAX_SLICES};
 use crate::log::Log;
+use rustix::io::Errno;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,8 @@ impl Client {
                 {
                     return Some((0, Err(ErrorKind::Interrupted.into())));
                 }
+                // The bytes can be read all the same.
+                Some(Err(error)) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => log.refuse_files(),
                 Some(result) => return Some((range.len, result)),
                 None => log.refuse_files(),
             }

@@ -1,7 +1,8 @@
 /*
- * A sandbox that refuses one system call with EPERM, as container runtimes do (seccomp(2)):
+ * A sandbox that refuses one system call with EPERM, as container runtimes do (seccomp(2)), or a disk that can't be sent
+ * from (EIO):
  *
- *   refuse sendfile|memfd_create COMMAND [ARGUMENT]...
+ *   refuse sendfile|memfd_create|broken-sendfile COMMAND [ARGUMENT]...
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -17,11 +18,12 @@ int main(int argc, char **argv)
 {
 	if (argc < 3)
 		return 2;
-	unsigned call = strcmp(argv[1], "sendfile") == 0 ? SYS_sendfile : SYS_memfd_create;
+	unsigned call = strstr(argv[1], "sendfile") ? SYS_sendfile : SYS_memfd_create;
+	unsigned error = strncmp(argv[1], "broken", 6) == 0 ? EIO : EPERM;
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog filter = { sizeof code / sizeof *code, code };

@@ -6,7 +6,7 @@
 
 use crate::support::client::{Client, DEADLINE, Event};
 use crate::support::files::Folder;
-use crate::support::linux::{self, LYING_KERNEL, in_own_mounts};
+use crate::support::linux::{self, LYING_KERNEL, REFUSE, in_own_mounts};
 use crate::support::places::{alone, busy};
 use crate::support::program::{BINARY, Program, run};
 use crate::support::random::Random;
@@ -611,6 +611,58 @@ fn writes_that_fail_or_come_short_leave_nothing_but_gaps() {
         program.end();
         goes_on(&store, &given);
     }
+}
+
+#[test]
+fn what_the_disk_cannot_read_any_more_is_a_gap_and_all_else_is_served() {
+    const RECORDS: usize = 20_000; // 4 MiB: some blocks of 256 KiB
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let path = folder.0.join("input");
+    let records: String = (0..RECORDS).map(|n| format!("{n:0>9} {}\n", "x".repeat(170))).collect();
+    write(&path, &records).expect("can be written");
+    let (code, _, errors) = run(
+        &["--port", "0", "--at-eof", "exit", "--store", &store, "--buffer", "64MiB"],
+        File::open(&path).expect("is there"),
+    );
+    assert_eq!(code, Some(0), "{errors}");
+    let bad = read(file(&store, ".chunks")).expect("can be read").len() / 2;
+    let mut command = Command::new(&*REFUSE);
+    command.args([
+        "broken-sendfile",
+        BINARY,
+        "--port",
+        "0",
+        "--store",
+        &store,
+        "--buffer",
+        "64MiB",
+        "--at-eof",
+        "serve",
+    ]);
+    command.env("LD_PRELOAD", &*LYING_KERNEL).env("SSE_PIPE_TEST_PREAD", format!("{} {bad}", Errno::IO.raw_os_error()));
+    let program = Program::start_command(command, Stdio::null());
+    for path in ["/events", "/events?times=event"] {
+        let (mut client, mut next, mut missed) = (program.stream_with(path, ""), 0, 0);
+        while next < RECORDS {
+            let event = client.next_event().expect("it goes on");
+            if event.event == "read-at" {
+                continue;
+            }
+            for notice in client.comments.drain(..) {
+                let number = notice.strip_suffix(" events missed").and_then(|number| number.parse::<usize>().ok());
+                missed += number.unwrap_or_else(|| panic!("a number is known: {notice}"));
+                next += missed;
+            }
+            assert_eq!(event.data[..9].parse(), Ok(next));
+            next += 1;
+        }
+        assert!(missed > 0 && missed < RECORDS / 2, "{missed} missed");
+    }
+    program.signal("TERM");
+    let ended = program.end();
+    let reports: Vec<_> = ended.told.iter().filter(|line| line.contains("records are lost")).collect();
+    assert!(reports.len() == 1 && reports[0].contains(".chunks: from byte "), "{:?}", ended.told);
 }
 
 /// The long form: SSE_PIPE_STORE_MIB=2048.
