@@ -221,6 +221,8 @@ fn how_long_objects_may_be_silent_is_set_in_the_address_and_nonsense_there_is_re
     let steps = [
         // Short times, by the real clock.
         &says("1 object · 1 position · 1 faded, silent for over 0.2 s", "~a1"),
+        "document.querySelector('.leaflet-tooltip.label.faded') !== null",
+        "@axe",
         "location.hash = '#map&fade=0.2s&keep=0.4s', true",
         &says("0 objects · 1 position · 1 object gone, silent for over 0.4 s", ""),
         &show("log"),

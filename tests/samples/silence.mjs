@@ -120,6 +120,20 @@ assert.deepEqual([tracks.gone, tracks.silent], [602, { n: 10_000, more: true }])
 tracks.age(13_000 * HOUR);
 assert.deepEqual([tracks.objects.size, tracks.silent], [0, { n: 11_000, more: true }]);
 
+// So do the shapes of what has gone: those that are there stay.
+tracks.clear();
+const long = { type: "LineString", coordinates: Array.from({ length: 100_000 }, (_, i) => [i % 180, i % 90]) };
+for (const name of ["a", "b", "c", "d"]) {
+  move(name, 0);
+  move(name, 0, long);
+}
+tracks.age(2 * HOUR);
+move("", 2 * HOUR, long);
+move("", 2 * HOUR, long);
+assert.deepEqual([tracks.shapes.size, tracks.silent.n, tracks.gone], [2, 4, 0]);
+for (let i = 0; i < 4; i += 1) move("", 2 * HOUR, long);
+assert.deepEqual([tracks.shapes.size, tracks.silent.n, tracks.gone], [4, 4, 2]);
+
 // And points: of what has gone, none is kept before others are thinned out.
 tracks.clear();
 for (let i = 0; i < 49; i += 1) for (let k = 0; k < 4_000; k += 1) move(`o${i}`, 0);

@@ -330,6 +330,10 @@ export class Tracks {
     entry.drawn = false;
     this.#corners += corners;
     while (this.shapes.size > MAX_SHAPES || this.#corners > MAX_CORNERS) {
+      if (this.#away.size > 0) {
+        this.#forget(time); // with its shapes, which count among the corners
+        continue;
+      }
       this.#removeShapes(this.shapes.keys().next().value);
       this.gone += 1;
     }
