@@ -25,9 +25,9 @@ export class Views {
   #latLon = false; // whether the person says that two numbers are a position
 
   /**
-   * `items` is the buffer. `now()` is the server's time, or null if time doesn't go on in plot and map; `onRows()` is called
-   * when the log's rows have changed, `onShow()` when another view is shown. `logWords` has `words`, what the person
-   * chose in the log, as words for the address.
+   * `items` is the buffer. `now()` is the server's time, or null if time doesn't go on in plot and map; `onRows()` is
+   * called when the log's rows have changed, `onShow()` when another view is shown. `logWords` has `words`, what the
+   * person chose in the log, as words for the address.
    */
   constructor(items, { now, onRows, onShow, logWords }) {
     this.#items = items;

@@ -119,6 +119,11 @@ for (let i = 0; i < 12_000; i += 1) move(`last${i}`, 3 * HOUR + 1 + i * HOUR);
 assert.deepEqual([tracks.gone, tracks.silent], [602, { n: 10_000, more: true }]);
 tracks.age(13_000 * HOUR);
 assert.deepEqual([tracks.objects.size, tracks.silent], [0, { n: 11_000, more: true }]);
+tracks.limits = readLimits(["fade=1s"]);
+assert.equal(tracks.silent.n, 11_000);
+tracks.limits = readLimits(["keep=2h"]);
+assert.deepEqual([tracks.gone, tracks.silent], [10_602, { n: 1_000, more: false }], "it is not known how long they were silent");
+tracks.limits = readLimits([]);
 
 // So do the shapes of what has gone: those that are there stay.
 tracks.clear();

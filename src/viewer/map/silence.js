@@ -1,4 +1,4 @@
-// How long an object on the map may be silent before it fades, and before it goes; and what time it is on the map. Pure.
+// How long an object on the map may be silent before it fades, and before it goes; and what time it is there. Pure.
 
 /** What silence makes of an object. */
 export const FRESH = 0;

@@ -121,12 +121,12 @@ export class Tracks {
   objects = new Map();
 
   /**
-   * By name or number of the item: {name, n, time, parts, corners, box, drawn, faded}. A part is {type, paths}, GeoJSON's type
-   * and its lists of positions, each as x, y, x, y (see `place`).
+   * By name or number of the item: {name, n, time, parts, corners, box, drawn, faded}. A part is {type, paths},
+   * GeoJSON's type and its lists of positions, each as x, y, x, y (see `place`).
    */
   shapes = new Map();
 
-  /** How many positions came; how many of them were thinned out; how many objects had to go. */
+  /** How many positions came; how many of them were thinned out; how many objects had to make room. */
   positions = 0;
   thinned = 0;
   gone = 0;
@@ -186,8 +186,10 @@ export class Tracks {
 
   /** How long an object may be silent: see readLimits(). */
   set limits(limits) {
+    const same = limits.keep.ms === this.#limits.keep.ms;
     this.#limits = limits;
-    // How long those were silent is not known any more.
+    if (same) return;
+    // How long those were silent is not known any more: they made room.
     this.gone += this.#departed.size;
     this.#departed.clear();
     this.#forgotten = false;
@@ -198,7 +200,7 @@ export class Tracks {
     return { n: this.#away.size + this.#departed.size, more: this.#forgotten };
   }
 
-  /** Makes it `now` on the map. Returns whether an object has faded, gone, or come back by it. */
+  /** Has it be `now` on the map. Returns whether an object has faded, gone, or come back by it. */
   age(now) {
     const back = [...this.#away.values()].filter((track) => this.#stage(track, now) !== GONE);
     for (const track of back) this.#show(track);

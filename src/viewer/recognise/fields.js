@@ -1,5 +1,5 @@
-// What named texts say, the cells of a table's row or the pairs of a line: numbers, and a position, with a course perhaps,
-// if two of them are latitude and longitude.
+// What named texts say, the cells of a table's row or the pairs of a line: numbers, and a position if two of them are
+// latitude and longitude, with a course perhaps.
 
 import { courseOf } from "./course.js";
 import { degrees } from "./degrees.js";

@@ -1,5 +1,5 @@
-// What a record says, as it is gathered: readings of numbers, places on the map, courses, and reasons why something that was
-// recognised can't be shown.
+// What a record says, as it is gathered: readings of numbers, places on the map, courses, and reasons why something
+// that was recognised can't be shown.
 
 import { geometryFault, parts } from "./geometry.js";
 import { inRange, wrapped } from "./degrees.js";

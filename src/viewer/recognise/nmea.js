@@ -1,5 +1,5 @@
-// Sentences of NMEA 0183 that say where a receiver is, GGA, RMC and GLL, or where it is heading, RMC and VTG, with their
-// checksum.
+// Sentences of NMEA 0183 that say where a receiver is, GGA, RMC and GLL, or where it is heading, RMC and VTG, with
+// their checksum.
 
 import { courseOf } from "./course.js";
 import { inRange } from "./degrees.js";

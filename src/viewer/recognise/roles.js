@@ -20,10 +20,11 @@ const MAX_NAME = 200;
 const LATITUDE = new Set(["lat", "latitude"]);
 const LONGITUDE = new Set(["lon", "lng", "long", "longitude"]);
 const TIME = /(?:^|[_.@\s-])(?:time|timestamp|ts|date|datetime|now|zeit)(?:_utc)?$|[a-z]Timestamp$/i;
-/** Over ground, from true north, with the unit at their end perhaps; and where the bow points. */
-const COURSE = /^(?:course|courseoverground|cog|track|truetrack)(?:deg(?:rees)?|\(?°\)?)?$/;
-const HEADING = /^(?:true)?(?:heading|hdg)(?:deg(?:rees)?|\(?°\)?)?$|^bearing(?:deg(?:rees)?|\(?°\)?)?$/;
-const SPEED = /^(?:speed|speedoverground|sog|groundspeed|gs|spd|velocity|vel)(?:\(?(?:kn|kts?|knots|kmh|km\/h|kph|mph|mps|m\/s)\)?)?$/;
+/** Over ground, from true north; and where the bow points. A unit may stand at their end. */
+const COURSE = new Set(["course", "courseoverground", "cog", "track", "truetrack"]);
+const HEADING = new Set(["heading", "trueheading", "hdg", "truehdg", "bearing"]);
+const SPEED = new Set(["speed", "speedoverground", "sog", "groundspeed", "gs", "spd", "velocity", "vel"]);
+const UNIT = /\(?(?:°|deg(?:rees)?|kn|kts?|knots|km\/?h|kph|mph|mps|m\/s)\)?$/;
 const IDENTIFIER = /(?:^|[\s_.-])(?:p?id|P?ID)$|[a-z](?:Id|ID)$/;
 
 /** As many names are remembered. */
@@ -31,8 +32,9 @@ const MAX_KNOWN = 4096;
 const known = new Map();
 
 /**
- * The role of a name: {kind, rank, number}. `kind` is "name", "lat", "lon", "time", "course", "heading", "speed", "id" (an
- * identifier that isn't the name of an object: not a measurement) or ""; the least `rank` among names counts, `number` says if a number will do.
+ * The role of a name: {kind, rank, number}. `kind` is "name", "lat", "lon", "time", "course", "heading", "speed", "id"
+ * (an identifier that isn't the name of an object: not a measurement) or ""; the least `rank` among names counts,
+ * `number` says if a number will do.
  */
 export function role(key) {
   let found = known.get(key);
@@ -58,8 +60,9 @@ function find(key) {
   if (LATITUDE.has(simple)) return kind("lat");
   if (LONGITUDE.has(simple)) return kind("lon");
   if (TIME.test(text)) return kind("time");
-  if (COURSE.test(simple)) return kind("course");
-  if (HEADING.test(simple)) return kind("heading");
-  if (SPEED.test(simple)) return kind("speed");
+  const bare = simple.replace(UNIT, "");
+  if (COURSE.has(bare)) return kind("course");
+  if (HEADING.has(bare)) return kind("heading");
+  if (SPEED.has(bare)) return kind("speed");
   return kind(IDENTIFIER.test(text) ? "id" : "");
 }
