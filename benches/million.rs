@@ -60,6 +60,7 @@ impl Crowd {
             tail: None,
             page: CustomPage::None,
             title: None,
+            tiles: None,
             metrics: false,
         };
         let config = EncoderConfig { event: None, ids: Some(run), max_record: 1 << 20, buffer: 1 << 30 };

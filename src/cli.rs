@@ -144,8 +144,16 @@ pub struct Cli {
     pub page: Option<PathBuf>,
 
     /// Set the title of the built-in page
-    #[arg(long, value_name = "TEXT", value_parser = title, help_heading = PAGE)]
+    #[arg(long, value_name = "TEXT", help_heading = PAGE)]
     pub title: Option<String>,
+
+    /// Load the map's streets from this tile server, as in https://tiles.example/{z}/{x}/{y}.png
+    #[arg(long, value_name = "URL", help_heading = PAGE)]
+    pub tiles: Option<String>,
+
+    /// Set the text by which the map credits that server
+    #[arg(long, value_name = "TEXT", help_heading = PAGE)]
+    pub tiles_credit: Option<String>,
 
     /// Open the page in your browser
     #[arg(long, help_heading = PAGE)]
@@ -367,18 +375,6 @@ fn history(text: &str) -> Result<u64, String> {
 
 fn pointer(text: &str) -> Result<Pointer, String> {
     Pointer::parse(text).map_err(str::to_owned)
-}
-
-/// The longest `--title`, in bytes.
-const LONGEST_TITLE: usize = 1000;
-
-fn title(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("a title is not empty".to_owned()),
-        text if text.chars().any(char::is_control) => Err("a title is one line, without control characters".to_owned()),
-        text if text.len() > LONGEST_TITLE => Err(format!("a title is at most {LONGEST_TITLE} bytes long")),
-        text => Ok(text.to_owned()),
-    }
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -5,6 +5,7 @@ use crate::cli::{self, Cli};
 use crate::feed::pace::Pace;
 use crate::http::access::{Hosts, Origin, Origins};
 use crate::http::service::{CustomPage, Service};
+use crate::http::tiles::Tiles;
 use crate::http::token::Token;
 use crate::input::records::Terminator;
 use crate::input::source::{Format, Pointers};
@@ -29,6 +30,9 @@ const LEAST_BUFFER: u64 = 4 << 10;
 /// The largest `--buffer`, on any machine. Where an address has fewer bits it is smaller: an event's length, which may be
 /// seven times its record's, must not overflow.
 const LARGEST_BUFFER: u64 = if usize::BITS < 64 { (usize::MAX / 16) as u64 } else { 1 << 46 };
+
+/// The longest text for the page, in bytes.
+const LONGEST_TEXT: usize = 1000;
 
 /// A token's file is read so far; it is one line.
 const MAX_TOKEN_FILE: u64 = 4 << 10;
@@ -203,7 +207,8 @@ fn service(cli: &Cli, binds: &[Bind]) -> Result<(Service, Option<PathBuf>)> {
         ids: !cli.no_id,
         tail: cli.tail,
         page,
-        title: cli.title.clone(),
+        title: page_text("--title", cli.title.as_deref())?,
+        tiles: tiles(cli.tiles.as_deref(), page_text("--tiles-credit", cli.tiles_credit.as_deref())?)?,
         metrics: cli.metrics,
     };
     Ok((service, exposed_token_file))
@@ -283,6 +288,29 @@ fn origins(texts: &[String]) -> Result<Origins> {
         }
     }
     Ok(origins)
+}
+
+/// A text that the page shows, without the blanks around it.
+fn page_text(flag: &str, text: Option<&str>) -> Result<Option<String>> {
+    let Some(text) = text else { return Ok(None) };
+    let shown = sanitize(text);
+    let text = text.trim();
+    ensure!(!text.is_empty(), "{flag} '{shown}': it is empty; omit {flag} for the default");
+    ensure!(!text.chars().any(char::is_control), "{flag} '{shown}': it is one line, without control characters");
+    ensure!(text.len() <= LONGEST_TEXT, "{flag} '{shown}': it is at most {LONGEST_TEXT} bytes long");
+    Ok(Some(text.to_owned()))
+}
+
+fn tiles(template: Option<&str>, credit: Option<String>) -> Result<Option<Tiles>> {
+    let Some(template) = template else {
+        ensure!(credit.is_none(), "--tiles-credit without --tiles: it credits the server that --tiles names");
+        return Ok(None);
+    };
+    let help = "a tile server is given as in https://tiles.example/{z}/{x}/{y}.png";
+    match Tiles::parse(template, &credit.unwrap_or_default()) {
+        Ok(tiles) => Ok(Some(tiles)),
+        Err(why) => bail!("--tiles '{}': {}; {help}", sanitize(template), sanitize(&why)),
+    }
 }
 
 /// The token of `--token-file` or else of `SSE_PIPE_TOKEN`; and its file, if others can read it.
@@ -407,6 +435,9 @@ mod tests {
             ("--retry 5s", |c| c.delivery.retry == (Duration::from_secs(5), Duration::from_secs(5))),
             ("--tee --open", |c| c.input.tee && c.open),
             ("--title Box", |c| c.service.title.as_deref() == Some("Box")),
+            ("--tiles http://a/{z}/{x}/{y} --tiles-credit Me", |c| {
+                c.service.tiles == Tiles::parse("http://a/{z}/{x}/{y}", "Me").ok() && c.service.tiles.is_some()
+            }),
             ("--page /", |c| c.service.page == CustomPage::Folder && c.page.as_deref() == Some(Path::new("/"))),
             ("-q", |c| c.verbosity == Verbosity::Quiet),
             ("-v", |c| c.verbosity == Verbosity::Verbose),
@@ -435,6 +466,7 @@ mod tests {
             ("--format json --null", "--null with --format json"),
             ("--format sse --data-from /a", "--data-from with --format sse"),
             ("--no-id --id-from /a", "--no-id with --id-from"),
+            ("--tiles http://a/{z}/{x}", "--tiles 'http://a/{z}/{x}': it has no {y}"),
             ("--token-file /no/such/file", "--token-file '/no/such/file'"),
         ] {
             let error = config(args).err().unwrap_or_else(|| panic!("{args} is taken")).to_string();

@@ -148,6 +148,7 @@ impl Play {
             tail,
             page: CustomPage::File,
             title: None,
+            tiles: None,
             metrics: false,
         };
         let memory = Arc::new(Memory::new(2048)); // more than is published at a time

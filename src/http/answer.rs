@@ -118,15 +118,15 @@ fn resource(
         }
         _ => answer,
     };
-    let policy = assets::content_security_policy(&service.origins);
+    let policy = assets::content_security_policy(&service.origins, service.tiles.as_ref());
     let asset = |asset: Asset| {
         let content = if request.method == Method::Head { &[] } else { asset.content };
         Answer::Asset(replies.asset_head(&asset, asset.content.len(), &policy), content)
     };
-    let index = || match &service.title {
-        None => asset(assets::INDEX),
-        Some(title) => {
-            let html = assets::titled_index(title);
+    let index = || match (&service.title, &service.tiles) {
+        (None, None) => asset(assets::INDEX),
+        (title, tiles) => {
+            let html = assets::index(title.as_deref(), tiles.as_ref());
             let mut bytes = replies.asset_head(&assets::INDEX, html.len(), &policy);
             if request.method != Method::Head {
                 bytes.extend_from_slice(html.as_bytes());

@@ -1,6 +1,7 @@
 //! The built-in page, whose files are part of the binary.
 
 use super::access::Origins;
+use super::tiles::Tiles;
 
 /// A file of the built-in page.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,26 +18,42 @@ pub struct Asset {
 pub const INDEX: Asset =
     Asset { media_type: "text/html; charset=utf-8", content: include_bytes!("../viewer/index.html"), gzip: false };
 
-/// Nothing but our own files, and no script that stands in the page (W3C Content Security Policy Level 3); and the
-/// images of the one map that a person may switch on. Who may frame the page follows.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' https://tile.openstreetmap.org; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
-    frame-ancestors";
+/// The origin of the tiles that `index.html` names.
+const OPENSTREETMAP: &str = "https://tile.openstreetmap.org";
 
-/// The page's policy: those that may read may also frame it.
-pub fn content_security_policy(origins: &Origins) -> String {
-    format!("{CONTENT_SECURITY_POLICY} {}", origins.frame_ancestors())
+/// The page's policy (W3C Content Security Policy Level 3): nothing but our own files, and no script that stands in the
+/// page; and the images of the one map that a person may switch on. Those that may read may also frame the page.
+pub fn content_security_policy(origins: &Origins, tiles: Option<&Tiles>) -> String {
+    let images = tiles.map_or_else(|| OPENSTREETMAP.to_owned(), |tiles| tiles.origin.to_string());
+    let frames = origins.frame_ancestors();
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {images}; connect-src 'self'; \
+         worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {frames}"
+    )
 }
 
-/// The page with a title of the person's own, as its title and heading.
-pub fn titled_index(title: &str) -> String {
-    let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let html = std::str::from_utf8(INDEX.content).expect("the page is UTF-8");
-    html.replacen("<title>sse-pipe<", &format!("<title>{title}<"), 1).replacen(
-        "<span>sse-pipe<",
-        &format!("<span class=\"own\">{title}<"),
-        1,
-    )
+/// The page with what is the person's own: its title, which is also its heading, and the map's tile server.
+pub fn index(title: Option<&str>, tiles: Option<&Tiles>) -> String {
+    let mut html = std::str::from_utf8(INDEX.content).expect("the page is UTF-8").to_owned();
+    // The title comes last: it is the person's, and may have any of these texts in it.
+    if let Some(tiles) = tiles {
+        for (name, text) in [("tiles", &tiles.template), ("tiles-credit", &tiles.credit)] {
+            let before = format!("<meta name=\"{name}\" content=\"");
+            let start = html.find(&before).expect("the page has it") + before.len();
+            let length = html[start..].find('"').expect("it ends");
+            html.replace_range(start..start + length, &escape(text));
+        }
+    }
+    if let Some(title) = title.map(escape) {
+        html = html.replacen("<title>sse-pipe<", &format!("<title>{title}<"), 1);
+        html = html.replacen("<span>sse-pipe<", &format!("<span class=\"own\">{title}<"), 1);
+    }
+    html
+}
+
+/// Text for HTML, also for the value of an attribute in double quotes.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 const CSS: &str = "text/css; charset=utf-8";
@@ -142,12 +159,33 @@ mod tests {
 
     #[test]
     fn a_title_is_text_at_both_its_places() {
-        let page = titled_index("a </title><b>&amp;");
+        let page = index(Some("a </title><b>&amp;\""), None);
         let plain = std::str::from_utf8(INDEX.content).expect("is UTF-8");
-        let text = "a &lt;/title&gt;&lt;b&gt;&amp;amp;";
+        let text = "a &lt;/title&gt;&lt;b&gt;&amp;amp;&quot;";
         assert!(page.contains(&format!("<title>{text}</title>")), "{page}");
         assert!(page.contains(&format!("<span class=\"own\">{text}</span>")), "{page}");
         assert_eq!(page.len(), plain.len() + 2 * (text.len() - "sse-pipe".len()) + " class=\"own\"".len());
+    }
+
+    #[test]
+    fn a_tile_server_and_its_credit_are_text_in_the_page_and_its_policy() {
+        let plain = std::str::from_utf8(INDEX.content).expect("is UTF-8");
+        assert!(plain.contains(&format!("<meta name=\"tiles\" content=\"{OPENSTREETMAP}/{{z}}/{{x}}/{{y}}.png\">")));
+        let tiles =
+            Tiles::parse("http://a.example:81/{z}/{x}/{y}?a=1&b='", "\"><script>&<title>sse-pipe<").expect("is one");
+        // A title that looks like a piece of the page changes nothing else.
+        let page = index(Some("<meta name=\"tiles\" content=\""), Some(&tiles));
+        assert!(
+            page.contains("<meta name=\"tiles\" content=\"http://a.example:81/{z}/{x}/{y}?a=1&amp;b='\">"),
+            "{page}"
+        );
+        let credit = "&quot;&gt;&lt;script&gt;&amp;&lt;title&gt;sse-pipe&lt;";
+        assert!(page.contains(&format!("<meta name=\"tiles-credit\" content=\"{credit}\">")), "{page}");
+        assert!(page.contains("<title>&lt;meta name=&quot;tiles&quot; content=&quot;</title>"), "{page}");
+        for (tiles, origin) in [(Some(&tiles), "http://a.example:81"), (None, OPENSTREETMAP)] {
+            let policy = content_security_policy(&Origins::default(), tiles);
+            assert!(policy.contains(&format!("; img-src 'self' {origin}; ")), "{policy}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! HTTP, pure: what a request gets, and a connection's life as a value. Nothing here names a socket, a file, a clock or a
 //! thread.
 //!
-//! `answer` decides which room answers a request: `stream` (the event stream), `assets` (the built-in page), `file` (the
-//! user's own page), `metrics`, `replies` (everything short). `access` and `token` say who may read, `service` is what
+//! `answer` decides which room answers a request: `stream` (the event stream), `assets` (the built-in page; `tiles`: its map's
+//! tile server), `file` (the user's own page), `metrics`, `replies` (everything short). `access` and `token` say who may read, `service` is what
 //! they all know. `connection` drives all of it, from the first byte of a request to the close.
 
 pub mod access;
@@ -14,4 +14,5 @@ pub mod metrics;
 pub mod replies;
 pub mod service;
 pub mod stream;
+pub mod tiles;
 pub mod token;

@@ -2,6 +2,7 @@
 
 use super::access::{Hosts, Origins};
 use super::metrics::Gauges;
+use super::tiles::Tiles;
 use super::token::Token;
 use crate::counters::Counters;
 use crate::log::Log;
@@ -24,6 +25,8 @@ pub struct Service {
     pub page: CustomPage,
     /// The built-in page's title, if it has one of its own.
     pub title: Option<String>,
+    /// The tile server of its map, if that is one of the user's own.
+    pub tiles: Option<Tiles>,
     /// Whether there is `/metrics`.
     pub metrics: bool,
 }

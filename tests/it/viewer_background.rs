@@ -3,10 +3,15 @@
 use super::viewer_views::{pixels, shows};
 use crate::support::browser::Browser::{self, Chromium, Firefox};
 use crate::support::browser::{open, report};
+use crate::support::client::DEADLINE;
 use crate::support::places::busy;
 use crate::support::process::Process;
 use crate::support::program::Program;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::spawn;
 use std::time::Duration;
 
 /// A map of 1024 by 768 px with nothing but the background, by the page's own modules; then `BODY`, which has `map`,
@@ -232,4 +237,80 @@ fn the_map_s_data_is_sent_compressed() {
     }
     let client = program.get("/viewer/vendor/leaflet.js", "Accept-Encoding: gzip\r\n");
     assert_eq!(client.field("Content-Encoding"), None, "{client:?}");
+}
+
+/// A tile server that answers every request with the same picture, and says what was requested.
+fn tile_server() -> (SocketAddr, Receiver<String>) {
+    const PICTURE: &str = "<svg xmlns='http://www.w3.org/2000/svg' width='256' height='256'><rect width='256' height='256' fill='red'/></svg>";
+    let listener = TcpListener::bind("127.0.0.1:0").expect("can listen");
+    let address = listener.local_addr().expect("has one");
+    let (requested, requests) = channel();
+    spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            socket.set_read_timeout(Some(DEADLINE)).expect("can be set");
+            let mut lines = BufReader::new(&socket).lines().map_while(Result::ok);
+            let Some(line) = lines.next() else { continue };
+            lines.find(String::is_empty); // the end of the head
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: image/svg+xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                PICTURE.len()
+            );
+            let _ = socket.write_all((head + PICTURE).as_bytes());
+            if requested.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    (address, requests)
+}
+
+fn asks_its_tile_server_once_streets_is_pressed(browser: Browser) {
+    let _places = busy();
+    let (address, requests) = tile_server();
+    let template = format!("http://{address}/a/{{z}}/{{x}}/{{y}}.svg?key='&quot;");
+    let credit = "<b>Me</b> & \"you\"";
+    let mut program = Program::start(&["--at-eof", "serve", "--tiles", &template, "--tiles-credit", credit]);
+    let policy = program.get("/viewer", "").field("Content-Security-Policy").expect("has one");
+    assert!(policy.contains(&format!("; img-src 'self' http://{address}; ")), "{policy}");
+    program.write("{\"lat\":-0.01,\"lon\":0.01}\n");
+    program.close_input();
+    let said = "document.querySelector('.leaflet-control-attribution').textContent";
+    let press =
+        "[...document.querySelectorAll('.map-tools button')].find((button) => button.textContent === 'Streets')";
+    let shown = "['.leaflet-land-pane', '.leaflet-names-pane'].map((pane) => getComputedStyle(document.querySelector(pane)).display).join()";
+    let steps = [
+        "ssePipe.map?.background === '1:50m'",
+        &format!(
+            "!{said}.includes('Me') && {shown} === 'block,block' && document.querySelectorAll('.leaflet-tile').length === 0"
+        ),
+        &format!("{press}.title"),
+        &format!("{press}.click(), ssePipe.map.tiles"),
+        "[...document.querySelectorAll('.leaflet-tile-loaded')].filter((tile) => tile.naturalWidth === 256).length >= 4",
+        &format!("document.querySelector('.leaflet-control-attribution b') === null && {shown} === 'none,none'"),
+        said,
+    ];
+    let report = report(open(browser, &program.url("/#map"), &steps));
+    report.assert_no_complaint();
+    report.assert_value(&format!("Coast: Natural Earth 1:50m · Cities: GeoNames, {credit}"));
+    let title = format!("Load map tiles from {address}, which then learns where you look");
+    assert_eq!(report.strings("values")[0], title, "{report}");
+    let own = program.url("/");
+    let tiles = format!("http://{address}/a/12/20");
+    let others: Vec<_> = report.asked(browser).into_iter().filter(|url| !url.starts_with(&own)).collect();
+    assert!(others.len() >= 4 && others.iter().all(|url| url.starts_with(&tiles)), "{others:#?}");
+    let requests: Vec<String> = requests.try_iter().collect();
+    let middle = "GET /a/12/2048/2048.svg?key=%27&quot; HTTP/1.1";
+    assert!(requests.iter().any(|line| line.replace('\'', "%27") == middle), "{requests:#?}");
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_asks_its_tile_server_once_streets_is_pressed() {
+    asks_its_tile_server_once_streets_is_pressed(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_asks_its_tile_server_once_streets_is_pressed() {
+    asks_its_tile_server_once_streets_is_pressed(Firefox);
 }

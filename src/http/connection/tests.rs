@@ -47,6 +47,7 @@ impl Play {
                 tail: None,
                 page: CustomPage::File,
                 title: None,
+                tiles: None,
                 metrics: false,
             },
             phase: Phase::Live,

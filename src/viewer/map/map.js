@@ -1,6 +1,6 @@
 // The map: a track and a head for each object whose positions the records carry, drawn by Leaflet over the land of
-// Natural Earth and a graticule, all of which come with the program. Tiles of OpenStreetMap are loaded only if the
-// person switches them on.
+// Natural Earth and a graticule, all of which come with the program. Tiles of OpenStreetMap, or of the server that
+// --tiles names, are loaded only if the person switches them on.
 //
 // The positions are kept in tracks.js, and drawn by paint.js; what is under them is drawn by background.js.
 
@@ -29,8 +29,6 @@ const MAX_ZOOM = 19;
 /** Where the background is from, at first and when all of it is there. */
 const COARSE = "Coast: Natural Earth 1:110m";
 const FINE = "Coast: Natural Earth 1:50m · Cities: GeoNames";
-
-const TILES = "https://tile.openstreetmap.org/{z}/{x}/{y}.png";
 
 const number = new Intl.NumberFormat("en");
 
@@ -80,7 +78,7 @@ export class PositionMap {
     };
     this.#buttons.fit.title = "All positions in sight";
     this.#buttons.follow.title = "The newest position in the middle";
-    this.#buttons.tiles.title = "Load map tiles from OpenStreetMap, which then learns where you look";
+    this.#buttons.tiles.title = `Load map tiles from ${new URL(setting("tiles")).host}, which then learns where you look`;
     this.#fault.setAttribute("role", "status");
     tools.append(this.#count, this.#fault, ...Object.values(this.#buttons));
     this.#readout.setAttribute("aria-live", "off");
@@ -367,9 +365,9 @@ export class PositionMap {
     const { L } = window;
     if (!this.#map) return;
     // OpenStreetMap's rules for its tiles require a referrer, which the page sends to nobody else.
-    this.#layers.tiles ??= L.tileLayer(TILES, {
+    this.#layers.tiles ??= L.tileLayer(setting("tiles"), {
       maxZoom: MAX_ZOOM,
-      attribution: "© OpenStreetMap contributors",
+      attribution: make("span", "", setting("tiles-credit")).innerHTML, // Leaflet takes a text as markup
       referrerPolicy: "strict-origin",
     });
     const on = !this.#map.hasLayer(this.#layers.tiles);
@@ -436,6 +434,11 @@ export class PositionMap {
       .setContent(content)
       .openOn(this.#map);
   }
+}
+
+/** What the page's head says, because the person may have set it. */
+function setting(name) {
+  return document.querySelector(`meta[name="${name}"]`).content;
 }
 
 /** A file of the map's data. */
