@@ -64,3 +64,9 @@ fn records_say_where_objects_are_heading() {
 fn on_the_map_what_is_silent_for_too_long_fades_goes_and_comes_back() {
     passes("silence.mjs");
 }
+
+#[test]
+#[ignore = "needs node: tests/run"]
+fn ranges_set_by_hand_are_round_can_be_written_and_read_and_have_ticks() {
+    passes("range.mjs");
+}

@@ -298,6 +298,169 @@ fn a_drag_zooms_the_plot_and_a_button_leads_back() {
     shows(Chromium, &records, "/#plot", &steps).assert_value("live");
 }
 
+/// A drag along an axis, `x` or `y`, from one part of its length to another; both are counted from the low end. Or taps, if
+/// they are the same.
+fn drag(axis: &str, from: f64, to: f64) -> String {
+    format!(
+        "(() => {{
+            const axis = document.querySelector('.hand.{axis}');
+            const {{ left, bottom, width, height }} = axis.getBoundingClientRect();
+            const at = (type, part) => axis.dispatchEvent(new PointerEvent(type, {{
+                bubbles: true, isPrimary: true, button: 0, buttons: 1,
+                clientX: left + width * ('{axis}' === 'x' ? part : 0.5),
+                clientY: bottom - height * ('{axis}' === 'y' ? part : 0.5),
+            }}));
+            at('pointerdown', {from}); at('pointermove', ({from} + {to}) / 2); at('pointermove', {to});
+            const said = document.querySelector('.brush')?.textContent ?? '';
+            at('pointerup', {to});
+            return said || 'a tap';
+        }})()"
+    )
+}
+
+/// A key on an axis.
+fn key_on(axis: &str, key: &str) -> String {
+    format!(
+        "(() => {{
+            const axis = document.querySelector('.hand.{axis}');
+            axis.focus();
+            return !document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true, cancelable: true }}));
+        }})()"
+    )
+}
+
+/// The ranges of the plot's axes, the x-axis first, and the address.
+fn ranges(want: &str) -> String {
+    format!("JSON.stringify([ssePipe.plot.x, ...ssePipe.plot.y]) + location.hash === {}", json!(want))
+}
+
+/// Which marks say that points are outside, and what stands under the legend.
+fn says(beyond: &str, note: &str) -> String {
+    format!(
+        "[...document.querySelectorAll('.beyond:not([hidden])')].map(mark => mark.textContent).join() === '{beyond}'
+            && document.querySelector('#plot-view .note').textContent === {}",
+        json!(note)
+    )
+}
+
+const RELOAD: &str = "window.before = true, location.reload(), true";
+
+fn takes_ranges_by_hand(browser: Browser) {
+    let _places = busy();
+    let mut program = Program::start(&["--at-eof", "serve"]);
+    // 0 to 99, and one that stands out.
+    program
+        .write((1..=100).map(|n| format!("{{\"a b\":{}}}\n", if n == 50 { 250 } else { n - 1 })).collect::<String>());
+    let hidden = |text: &str| format!("{}.hidden", button(text));
+    let first = ranges("[[1,100],[0,270]]#plot&order");
+    let middle = ranges("[[1,100],[54,216]]#plot&order&y.a%20b=54..216");
+    let steps = [
+        &format!("{first} && {} && {}", says("", ""), hidden("Auto range")),
+        // What is said while the axis is held, and afterwards.
+        &format!("{} === '54 – 216'", drag("y", 0.2, 0.8)),
+        &format!("{middle} && {} && !{}", says("↑ more above,↓ more below", ""), hidden("Auto range")),
+        RELOAD,
+        &format!("window.before === undefined && {middle} && {}", says("↑ more above,↓ more below", "")),
+        // Beyond the upper end: so a range gets wider.
+        &format!("{} && true", drag("y", 0.5, 1.5)),
+        &format!("{} && {}", ranges("[[1,100],[135,297]]#plot&order&y.a%20b=135..297"), says("↓ more below", "")),
+        &drag("y", 0.5, 0.5),
+        &drag("y", 0.5, 0.5),
+        &format!("{first} && {}", says("", "")),
+        // Keys.
+        &key_on("y", "ArrowUp"),
+        &ranges("[[1,100],[27,297]]#plot&order&y.a%20b=27..297"),
+        &key_on("y", "+"),
+        &ranges("[[1,100],[54,270]]#plot&order&y.a%20b=54..270"),
+        &key_on("y", "-"),
+        &ranges("[[1,100],[27,297]]#plot&order&y.a%20b=27..297"),
+        &key_on("y", "0"),
+        &first,
+        // The x-axis, and from there with the button.
+        &drag("x", 0.25, 0.5),
+        &format!(
+            "{} && {} && {}",
+            "ssePipe.plot.x.map(Math.round).join() === '26,51' && /^#plot&order&x=[\\d.]+$/.test(location.hash)",
+            says("", "There are more points before and after this part of the x-axis."),
+            "document.querySelector('[aria-label=Window] [aria-pressed=true]') === null"
+        ),
+        RELOAD,
+        "window.before === undefined && ssePipe.plot.x.map(Math.round).join() === '26,51'",
+        &key_on("x", "ArrowRight"),
+        "ssePipe.plot.x.map(Math.round).join() === '28,53'",
+        &format!("{}.click(), true", button("Back to live")),
+        &format!("{first} && {}", hidden("Back to live")),
+        // Whatever comes, the range stays.
+        "location.hash = '#plot&order&y=0..200&x=1..90', true",
+        &format!(
+            "{} && {}",
+            ranges("[[1,90],[0,200]]#plot&order&y=0..200&x=1..90"),
+            says("↑ more above", "There are more points after this part of the x-axis.")
+        ),
+        &format!("{}.click(), true", button("Back to live")),
+        &ranges("[[1,100],[0,200]]#plot&order&y=0..200"),
+        &format!("{} && ssePipe.plot.x[1] === 101", ranges("[[1,101],[0,200]]#plot&order&y=0..200")),
+        &says("↑ more above,↓ more below", ""),
+        &format!("{}.click(), true", button("Auto range")),
+        "ssePipe.plot.y[0][0] < -70 && location.hash === '#plot&order'",
+    ];
+    let mut page = open(browser, &program.url("/#plot&order"), &steps);
+    page.wait_for(&format!("reached {}", steps.len() - 4));
+    program.write("{\"a b\":-70}\n");
+    report(page).assert_no_complaint();
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn chromium_takes_ranges_by_hand() {
+    takes_ranges_by_hand(Chromium);
+}
+
+#[test]
+#[ignore = "needs firefox: tests/run"]
+fn firefox_takes_ranges_by_hand() {
+    takes_ranges_by_hand(Firefox);
+}
+
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn ranges_in_the_address_are_for_their_charts_and_say_what_is_wrong_with_them() {
+    let records: String = (1..=40).map(|n| format!("{{\"a\":{n},\"b\":{}}}\n", n * 1000)).collect();
+    let go = |hash: &str| format!("location.hash = {}, true", json!(hash));
+    let wrong =
+        |word: &str| says("", &format!("“{word}” in the address is not a range such as 0..100: it is ignored."));
+    let automatic = "ssePipe.plot.x.join() === '1,40' && ssePipe.plot.y[0][0] === 0 && ssePipe.plot.y[0][1] > 40";
+    let mut steps = vec![
+        // Apart, each has its own; one for the chart of both is not theirs.
+        ranges("[[1,40],[0,43.12],[-5,5000]]#plot&y=1..2&y.b=-5..5000"),
+        // In one chart, it is the other way round.
+        format!("{}.click(), true", button("One")),
+        ranges("[[1,40],[1,2]]#plot&y=1..2&y.b=-5..5000"),
+        go("#plot&only=b&y.b=-5..5000"),
+        format!("ssePipe.plot.y.join() === '-5,5000' && {}", says("↑ more above", "")),
+        // A logarithmic axis begins above 0, or has no place for a range at all.
+        go("#plot&only=a&y=-3..20&logarithmic"),
+        ranges("[[1,40],[1,20]]#plot&only=a&y=-3..20&logarithmic"),
+        says("↑ more above", "A logarithmic axis begins above 0: not where the range does."),
+        go("#plot&only=a&y=-3..0&logarithmic"),
+        ranges("[[1,40],[1,100]]#plot&only=a&y=-3..0&logarithmic"),
+        go("#plot&only=a&y=5..7&logarithmic"),
+        ranges("[[1,40],[5,7]]#plot&only=a&y=5..7&logarithmic"),
+        drag("y", 0.0, 1.5),
+        "ssePipe.plot.y[0].join() === '5,8.28' && location.hash.endsWith('&y.a=5..8.28')".to_owned(),
+    ];
+    for word in
+        ["y=", "y=5", "y=7..5", "y=<b>..2", "x=0..1e99", "y.b=1..1", "y.%E0%A4%A=2..1", "y=NaN..1", "y=0..1e999"]
+    {
+        let encoded = word.replace('<', "%3C").replace('>', "%3E");
+        steps.push(go(&format!("#plot&only=a&{word}")));
+        steps.push(format!("{automatic} && ({} || {})", wrong(word), wrong(&encoded)));
+    }
+    // It says so until a range is set.
+    steps.extend([key_on("y", "+"), says("↑ more above,↓ more below", "")]);
+    shows(Chromium, &records, "/#plot&y=1..2&y.b=-5..5000", &steps.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
 #[test]
 #[ignore = "needs chromium: tests/run"]
 fn the_map_has_a_track_for_each_object_whose_positions_records_carry() {

@@ -5,10 +5,10 @@
 export const ANY_STEP = [Infinity];
 
 /** A range is at least this wide, as a part of its greatest value: a double has 16 digits, six are left for ticks. */
-const LEAST_WIDTH = 1e-9;
+export const LEAST_WIDTH = 1e-9;
 
 /** The difference of two values up to this is still a number. */
-const GREATEST = 8.9e307;
+export const GREATEST = 8.9e307;
 
 /** The range of values with some room around them; a single value is in the middle. */
 export function wideRange(least, greatest) {
@@ -32,14 +32,18 @@ export function logRange(least, greatest) {
   return [10 ** from, to === 308 ? GREATEST : 10 ** to];
 }
 
-/** About `n` powers of ten from `min` to `max` at most; with 2 and 5 of each if there is room. */
+/**
+ * About `n` powers of ten from `min` to `max` at most; with 2 and 5 of each if there is room; round numbers if there are
+ * hardly any of these.
+ */
 export function logTicks(min, max, n) {
-  const [from, to] = [Math.ceil(Math.log10(min) - 1e-9), Math.floor(Math.log10(max) + 1e-9)];
+  const [from, to] = [min, max].map((end) => Math.floor(Math.log10(end) + 1e-9));
   const step = Math.max(1, Math.ceil((to - from) / n));
   const between = (to - from + 1) * 3 <= n + 2 ? [1, 2, 5] : [1];
   const ticks = [];
   for (let power = from; power <= to; power += step) ticks.push(...between.map((m) => Number(`${m}e${power}`)));
-  return ticks.filter((tick) => tick <= max);
+  const within = ticks.filter((tick) => tick >= min * (1 - 1e-9) && tick <= max);
+  return within.length > 1 ? within : numberTicks(min, max, n);
 }
 
 /** A value as it is drawn. */

@@ -4,7 +4,9 @@
 
 import { colour, make } from "../dom.js";
 import { cut } from "../text/characters.js";
-import { ANY_STEP, formatValue, logRange, logTicks, numberLabels, numberTicks, timeLabels, timeTicks, wideRange } from "./axes.js";
+import { ANY_STEP, formatValue, logTicks, numberLabels, numberTicks, timeLabels, timeTicks } from "./axes.js";
+import { takeHold } from "./hand.js";
+import { isRange, rangeOf, rounded } from "./range.js";
 
 /** Names are cut to this in titles and in the legend. */
 export const MAX_LABEL = 40;
@@ -24,10 +26,12 @@ const FEW = 40;
 /**
  * Makes a chart in `area` for the series with these names, without data yet. `colourOf(name)` names the colour of a
  * series; `inOrder` has records in order instead of their times along the x-axis, which only the last of the charts
- * shows; `logarithmic` has all values above 0 on a logarithmic axis. `room` is what newRoom() made for all of them. `onZoom(zoomed)` and `onPoint(row)` report what the person does
- * in it; the row is null outside.
+ * shows; `logarithmic` has all values above 0 on a logarithmic axis. `room` is what newRoom() made for all of them.
+ * `yRange()` is the range of its y-axis if a person set one. `onRange(axis, range)`, `onHold(held)` (see hand.js) and
+ * `onPoint(row)` report what the person does in it; the row is null outside.
  */
-export function makeChart(area, names, { width, height, inOrder, logarithmic, last, room, colourOf, onZoom, onPoint }) {
+export function makeChart(area, names, options) {
+  const { width, height, inOrder, logarithmic, last, room, colourOf, yRange, onRange, onHold, onPoint } = options;
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   const axis = {
     font,
@@ -37,7 +41,12 @@ export function makeChart(area, names, { width, height, inOrder, logarithmic, la
     incrs: ANY_STEP,
   };
   const title = make("div", "chart-title");
-  const options = {
+  const beyond = [make("div", "beyond above", "↑ more above"), make("div", "beyond below", "↓ more below")];
+  const inWords = {
+    x: (range) => (inOrder ? numberLabels(range) : timeLabels(range).map((time) => time.replace("\n", " "))).join(" – "),
+    y: (range) => numberLabels(range).join(" – "),
+  };
+  const setup = {
     width,
     height,
     ms: 1,
@@ -47,7 +56,7 @@ export function makeChart(area, names, { width, height, inOrder, logarithmic, la
       x: { time: false, auto: false },
       y: {
         distr: logarithmic ? 3 : 1,
-        range: (_, least, greatest) => (logarithmic ? logRange : wideRange)(least, greatest),
+        range: (_, least, greatest) => rangeOf(yRange(), least, greatest, logarithmic),
       },
     },
     series: [
@@ -83,9 +92,23 @@ export function makeChart(area, names, { width, height, inOrder, logarithmic, la
         values: (_, ticks) => (logarithmic ? ticks.map(formatValue) : numberLabels(ticks)),
       },
     ],
-    cursor: { sync: { key: "plot" }, drag: { x: true, y: false }, points: { size: 7 }, dataIdx: nearest },
+    cursor: {
+      sync: { key: "plot" },
+      drag: { x: true, y: false, setScale: false },
+      points: { size: 7 },
+      dataIdx: nearest,
+      bind: { dblclick: () => null },
+    },
     hooks: {
-      setSelect: [(chart) => chart.select.width > 0 && onZoom(true)],
+      setSelect: [
+        (chart) => {
+          const { left, width } = chart.select;
+          if (width === 0) return;
+          const range = rounded([left, left + width].map((place) => chart.posToVal(place, "x")));
+          chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          if (isRange(range, "x")) onRange("x", range);
+        },
+      ],
       setCursor: [(chart) => onPoint(chart.cursor.idx ?? null)],
       ready: [
         (chart) => {
@@ -93,12 +116,30 @@ export function makeChart(area, names, { width, height, inOrder, logarithmic, la
             title.append(swatch(colourOf(names[0])), cut(names[0], MAX_LABEL));
             chart.over.append(title);
           }
-          chart.over.addEventListener("dblclick", () => onZoom(false));
+          chart.over.append(...beyond);
+          showBeyond(chart, [false, false]);
+          chart.over.addEventListener("dblclick", () => onRange("x", null));
+          const elements = [...chart.root.querySelectorAll(".u-axis")];
+          for (const axis of last ? ["x", "y"] : ["y"]) {
+            const whose = names.length === 1 ? ` of ${cut(names[0], MAX_LABEL)}` : "";
+            takeHold(chart, elements.shift(), axis, {
+              name: axis === "x" ? "x-axis" : `y-axis${whose}`,
+              logarithmic: logarithmic && axis === "y",
+              label: inWords[axis],
+              onHold,
+              onRange: (range) => onRange(axis, range),
+            });
+          }
         },
       ],
     },
   };
-  return new window.uPlot(options, [[], ...names.map(() => [])], area);
+  return new window.uPlot(setup, [[], ...names.map(() => [])], area);
+}
+
+/** Says whether there are points above and below what a chart has a place for. */
+export function showBeyond(chart, beyond) {
+  chart.over.querySelectorAll(".beyond").forEach((element, i) => (element.hidden = !beyond[i]));
 }
 
 /** Labels along the x-axis, without the last if it would be cut. */

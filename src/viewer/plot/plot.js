@@ -8,9 +8,11 @@ import { FrameScheduler } from "../frame-scheduler.js";
 import { library } from "../library.js";
 import { cut } from "../text/characters.js";
 import { formatValue } from "./axes.js";
-import { makeChart, MAX_LABEL, newRoom, swatch } from "./chart.js";
+import { makeChart, MAX_LABEL, newRoom, showBeyond, swatch } from "./chart.js";
 import { differ, toShow } from "./facts.js";
-import { align, ARRIVAL, ORDER, OWN } from "./points.js";
+import { HELP } from "./hand.js";
+import { align, ARRIVAL, ORDER, OWN, within } from "./points.js";
+import { outside, readRange } from "./range.js";
 import { MAX_REFUSED, nameOf, Series } from "./series.js";
 
 /** The least height of a strip, in px. */
@@ -81,12 +83,17 @@ export class Plot {
   #axis = "arrival"; // the one that is drawn
   #choices = {};
   #joining;
-  #zoomed = false;
+  #xRange = null; // as the person set it
+  #yRanges = new Map(); // by the name of the series, or "" for a chart with several
+  #wrong = ""; // what is wrong with a range in the address
+  #beside = ""; // on which sides of the x-axis's range there are points
+  #held = false; // whether the person holds an axis
   #cursor = null; // the place under the pointer, among those drawn
   #drawn = { xs: [], columns: new Map() };
   #scheduler = new FrameScheduler(() => this.#draw());
   #now;
   #back;
+  #automatic;
   #onChoice;
 
   /**
@@ -99,28 +106,30 @@ export class Plot {
     this.#legend.setAttribute("role", "group");
     this.#legend.setAttribute("aria-label", "Series");
     this.#choices = {
-      window: choice("Window", WINDOWS, (window) => this.#choose(() => (this.#window = window))),
+      window: choice("Window", WINDOWS, (window) => this.#choose(() => this.#setX(() => (this.#window = window)))),
       layout: choice("Charts", LAYOUTS, (layout) => this.#choose(() => (this.#layout = layout))),
-      along: choice("Along the x-axis", AXES, (along) => this.#choose(() => (this.#along = along))),
+      along: choice("Along the x-axis", AXES, (along) => this.#choose(() => this.#setX(() => (this.#along = along)))),
     };
     this.#joining = makeButton("small", "Join devices", () => this.#choose(() => (this.#join = !this.#join)));
     this.#joining.title = "One line for what all devices name alike";
     this.#logButton = makeButton("small", "Log axis", () => this.#choose(() => (this.#logarithmic = !this.#logarithmic)));
     this.#logButton.title = "Logarithmic y-axis: values of 0 and less are not drawn";
-    this.#back = makeButton("small", "Back to live", () => this.#zoom(false));
-    this.#back.hidden = this.#joining.hidden = true;
+    this.#back = makeButton("small", "Back to live", () => this.#setRange("x", [], null));
+    this.#automatic = makeButton("small", "Auto range", () => this.#choose(() => this.#yRanges.clear()));
+    this.#automatic.title = "Give back the ranges of the y-axes";
+    this.#joining.hidden = true;
     const tools = make("div", "plot-tools");
-    tools.append(...Object.values(this.#choices).map(({ group }) => group), this.#logButton, this.#joining, this.#back);
+    tools.append(...Object.values(this.#choices).map(({ group }) => group), this.#logButton, this.#joining, this.#automatic, this.#back);
     this.#more = makeButton("small more", "", () => {
       this.#open = !this.#open;
       this.#showLegend(true);
     });
-    this.#side.append(tools, this.#legend, this.#more, this.#note);
+    this.#side.append(tools, this.#legend, this.#more, this.#note, make("p", "note", HELP));
     element.append(this.#area, this.#side);
     new ResizeObserver(() => this.changed()).observe(this.#area);
     onColoursChange(() => {
       this.#madeFor = "";
-      this.#zoom(false);
+      this.changed();
     });
     this.#showChoices(MINUTE);
   }
@@ -170,8 +179,9 @@ export class Plot {
     this.#devices.clear();
     this.#readings = this.#timed = 0;
     this.#colours.clear();
+    this.#xRange = null;
     this.#forgetLegend();
-    this.#zoom(false);
+    this.changed();
   }
 
   /** To be called when numbers have come, when time has gone on, or when the plot has come into sight. */
@@ -183,8 +193,10 @@ export class Plot {
 
   /** What the person chose, as words for the address. */
   get words() {
-    const only = this.#only === null ? "" : `only=${encodeURIComponent(this.#only.replace(/\p{Cs}/gu, "\ufffd"))}`;
+    const only = this.#only === null ? "" : `only=${encode(this.#only)}`;
     const words = [this.#along ?? "", this.#join ? "joined" : "", this.#logarithmic ? "logarithmic" : "", only];
+    if (this.#xRange) words.push(`x=${this.#xRange.join("..")}`);
+    for (const [name, range] of this.#yRanges) words.push(`y${name && `.${encode(name)}`}=${range.join("..")}`);
     return words.filter((word) => word !== "");
   }
 
@@ -193,15 +205,57 @@ export class Plot {
     this.#join = words.includes("joined");
     this.#logarithmic = words.includes("logarithmic");
     this.#only = decode(words.find((word) => word.startsWith("only="))?.slice("only=".length));
+    this.#readRanges(words);
     this.#forgetLegend();
-    this.#zoom(false);
+    this.changed();
+  }
+
+  #readRanges(words) {
+    this.#xRange = null;
+    this.#yRanges.clear();
+    this.#wrong = "";
+    for (const word of words) {
+      const [, axis, name, text] = /^([xy])(?:\.([^=]*))?=(.*)$/s.exec(word) ?? [];
+      if (axis === undefined) continue;
+      const range = readRange(text, axis);
+      if (!range) this.#wrong = `“${cut(word, MAX_LABEL)}” in the address is not a range such as 0..100: it is ignored.`;
+      else if (axis === "x") this.#xRange = range;
+      else this.#yRanges.set(decode(name) ?? "", range);
+    }
+  }
+
+  /** Sets the range of the x-axis, or of the y-axis of the chart of these series; null gives it back. */
+  #setRange(axis, names, range) {
+    this.#choose(() => {
+      this.#wrong = "";
+      if (axis === "x") {
+        this.#xRange = range;
+        if (range) this.#along = this.#axis; // it is one on this axis
+      } else if (range) {
+        this.#yRanges.set(names.length === 1 ? names[0] : "", range);
+      } else {
+        this.#yRanges.delete(names[0]);
+        if (this.#charts.length === 1) this.#yRanges.delete("");
+      }
+    });
+  }
+
+  /** The range of the y-axis of a chart of these series, if the person set one. */
+  #yRange(names) {
+    const own = names.length === 1 ? this.#yRanges.get(names[0]) : undefined;
+    return own ?? (this.#charts.length <= 1 ? this.#yRanges.get("") : undefined);
+  }
+
+  #setX(set) {
+    this.#xRange = null;
+    set();
   }
 
   #choose(set) {
     const join = this.#join;
     set();
     if (this.#join !== join) this.#forgetLegend();
-    this.#zoom(false);
+    this.changed();
     this.#onChoice();
   }
 
@@ -244,7 +298,7 @@ export class Plot {
   async #draw() {
     const { clientWidth: width, clientHeight: height } = this.#area;
     if (width === 0 || height === 0 || !this.filled) return;
-    if (this.#scheduler.tooEarly) return;
+    if (this.#held || this.#scheduler.tooEarly) return;
     try {
       await library("uplot");
     } catch (error) {
@@ -254,13 +308,8 @@ export class Plot {
     const start = performance.now();
     const names = this.#shown;
     this.#showLegend();
-    if (this.#zoomed) {
-      this.#resize(height);
-      return;
-    }
     const { axis, window } = this.#bestView(names);
     this.#axis = axis;
-    this.#showChoices(window);
     const facts = names.map((name) => this.#series.facts(name));
     const apart = this.#layout === "each" || (this.#layout === "auto" && names.length > 1 && differ(facts));
     const groups = names.length === 0 ? [] : apart ? names.map((name) => [name]) : [names];
@@ -275,7 +324,11 @@ export class Plot {
         chart.setData([xs, ...group.map((name) => this.#drawn.columns.get(name))], false);
         chart.setScale("x", { min: edges[0], max: edges[1] });
       });
+      const { min, max } = chart.scales.y;
+      const shown = group.map((name) => this.#drawn.columns.get(name));
+      showBeyond(chart, this.#yRange(group) ? outside(shown, xs, edges, [min, max]) : [false, false]);
     });
+    this.#showChoices(window);
     if (this.#room.values !== before) for (const chart of this.#charts) chart.redraw(false, true);
     this.#scheduler.done(start);
   }
@@ -287,6 +340,7 @@ export class Plot {
     const ends = points.map((one) => one.along(by).xs).filter((xs) => xs.length > 0);
     const first = Math.min(...ends.map((xs) => xs[0]));
     const last = Math.max(...ends.map((xs) => xs.at(-1)));
+    if (this.#xRange) return this.#inRange(points, AXIS[axis]);
     if (ends.length === 0) return { ...align(points.map(() => ({ xs: [], ys: [] }))), edges: [0, 1] };
     // Time goes on at the right edge as long as there is something to see.
     const ended = this.#window === null && this.#now() === null;
@@ -299,6 +353,16 @@ export class Plot {
     if (axis !== "order") return { ...aligned, edges: end > begin ? [begin, end] : [begin - 500, begin + 500] };
     const [least, greatest] = [xs[0] ?? 0, xs.at(-1) ?? 1];
     return { ...aligned, edges: greatest > least ? [least, greatest] : [least - 1, least + 1] };
+  }
+
+  /** The points of the part of the x-axis that the person set. */
+  #inRange(points, axis) {
+    const [from, to] = this.#xRange;
+    const all = points.map((one) => one.along(axis));
+    const before = all.some(({ xs }) => xs[0] < from);
+    const after = all.some(({ xs }) => xs.at(-1) > to);
+    this.#beside = [before ? "before" : "", after ? "after" : ""].filter((side) => side !== "").join(" and ");
+    return { ...align(all.map((one) => within(one, from, to))), edges: this.#xRange };
   }
 
   /** Makes new charts if they must show something else than before, and gives all their size. */
@@ -319,7 +383,9 @@ export class Plot {
           last: i === groups.length - 1,
           room: this.#room,
           colourOf: (name) => this.#colourOf(name),
-          onZoom: (zoomed) => this.#zoom(zoomed),
+          yRange: () => this.#yRange(names),
+          onRange: (axis, range) => this.#setRange(axis, names, range),
+          onHold: (held) => this.#hold(held),
           onPoint: (at) => this.#point(at),
         }),
       );
@@ -345,23 +411,28 @@ export class Plot {
     return this.#colours.get(name);
   }
 
-  #zoom(zoomed) {
-    this.#zoomed = zoomed;
-    this.#back.hidden = !zoomed;
-    this.changed();
+  /** While the person holds an axis, what it measures must not change. */
+  #hold(held) {
+    this.#held = held;
+    if (!held) this.changed();
   }
 
   // Beside the charts
 
   #showChoices(window) {
-    this.#choices.window.show(window);
+    this.#choices.window.show(this.#xRange ? null : window);
     this.#choices.layout.show(this.#layout);
     this.#choices.along.show(this.#axis);
     this.#choices.along.offer("own", this.#timed > 0);
     this.#logButton.setAttribute("aria-pressed", String(this.#logarithmic));
     this.#joining.hidden = this.#devices.size < 2;
     this.#joining.setAttribute("aria-pressed", String(this.#join));
-    const notes = [];
+    this.#back.hidden = this.#xRange === null;
+    this.#automatic.hidden = this.#yRanges.size === 0;
+    const notes = this.#wrong === "" ? [] : [this.#wrong];
+    const below = [...this.#yRanges.values()].some(([from]) => from <= 0);
+    if (this.#logarithmic && below) notes.push("A logarithmic axis begins above 0: not where the range does.");
+    if (this.#xRange && this.#beside) notes.push(`There are more points ${this.#beside} this part of the x-axis.`);
     if (this.#axis === "own" && this.#timed < this.#readings) {
       notes.push(`${number.format(this.#readings - this.#timed)} readings without a time of their own are not drawn.`);
     }
@@ -498,6 +569,11 @@ function decode(part) {
   } catch {
     return null;
   }
+}
+
+/** A name as a part of the address, where no lone surrogate can be. */
+function encode(name) {
+  return encodeURIComponent(name.replace(/\p{Cs}/gu, "\ufffd"));
 }
 
 /** Takes the values of 0 and less out of a column. */

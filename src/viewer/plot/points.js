@@ -86,6 +86,14 @@ export class Points {
   }
 }
 
+/** The points from one x to another, and one more on either side, so that a line goes on to the edge. */
+export function within({ xs, ys }, from, to) {
+  const first = xs.findIndex((x) => x >= from);
+  const last = xs.findLastIndex((x) => x <= to);
+  const [begin, end] = [first === -1 ? xs.length - 1 : first - 1, last + 2];
+  return { xs: xs.slice(Math.max(begin, 0), end), ys: ys.slice(Math.max(begin, 0), end) };
+}
+
 /** The most cells of a table, about, whose rows and columns both grow with the number of series. */
 const MAX_CELLS = 600_000;
 
