@@ -300,7 +300,7 @@ fn one_line(error: &clap::Error) -> String {
     // No value begins with a hyphen, and there are no operands that `--` could bring.
     let useless = |line: &str| line.is_empty() || line.starts_with("For more") || line.starts_with("tip: to pass");
     let lines = lines.filter(|line| !useless(line)).map(sanitize);
-    lines.collect::<Vec<_>>().join("; ")
+    lines.collect::<Vec<_>>().join("; ").replace(":; ", ": ")
 }
 
 /// A time beyond this can't be meant, and sums of times must not overflow.
@@ -339,7 +339,7 @@ fn time_range(text: &str) -> Result<(Duration, Duration), String> {
     let (shortest, longest) = text.split_once('-').unwrap_or((text, text));
     let range = (time(shortest.trim())?, time(longest.trim())?);
     if range.0 < Duration::from_millis(1) {
-        return Err("at least 1ms, or browsers would call without a pause".to_owned());
+        return Err("at least 1ms, or browsers would reconnect without a pause".to_owned());
     }
     if range.0 <= range.1 { Ok(range) } else { Err("the range begins with the shorter time: 1s-3s".to_owned()) }
 }

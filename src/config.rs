@@ -115,10 +115,14 @@ impl Config {
     /// What `cli` means; an error names the option, the value and what would do.
     pub fn new(cli: Cli) -> Result<Config> {
         if let Some(operand) = cli.operands.first() {
-            let operand = sanitize(&operand.to_string_lossy());
-            bail!(
-                "unexpected operand '{operand}': sse-pipe reads standard input, as in: {operand} | sse-pipe --port 6502"
-            );
+            let typed: Vec<_> = cli.operands.iter().map(|operand| operand.to_string_lossy()).collect();
+            let (shown, typed) = (sanitize(&typed[0]), sanitize(&typed.join(" ")));
+            let pipe = match shown.parse::<u16>() {
+                Ok(port) => format!("PROGRAM | sse-pipe --port {port}"),
+                Err(_) if Path::new(operand).is_file() => format!("tail -F {shown} | sse-pipe"),
+                Err(_) => format!("{typed} | sse-pipe"),
+            };
+            bail!("unexpected operand '{shown}': sse-pipe reads standard input, as in: {pipe}");
         }
         let listen = listen(&cli)?;
         let delivery = delivery(&cli)?;
@@ -251,10 +255,7 @@ fn bind(text: &str) -> Result<Bind> {
     let name = !text.is_empty() && !text.contains([':', '/', ' ']);
     let ip = text.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
     let shown = sanitize(text);
-    ensure!(
-        name || ip,
-        "--bind '{shown}': an address is an IP, a host name or unix:PATH; for the port there is --port"
-    );
+    ensure!(name || ip, "--bind '{shown}': an address is an IP, a host name or unix:PATH; set the port with --port");
     Ok(Bind::Host(text.to_ascii_lowercase()))
 }
 
@@ -262,7 +263,7 @@ fn field_value(flag: &str, text: Option<&str>) -> Result<Option<FieldValue>> {
     let Some(text) = text else { return Ok(None) };
     match FieldValue::new(text) {
         Some(value) => Ok(Some(value)),
-        None if text.is_empty() => bail!("{flag} '': an event type is not empty; omit {flag} for the default one"),
+        None if text.is_empty() => bail!("{flag} '': an event type must not be empty; omit {flag} for the default one"),
         None => bail!("{flag} '{}': an event type is one line, without a line break", sanitize(text)),
     }
 }
@@ -315,10 +316,10 @@ fn tiles(template: Option<&str>, credit: Option<String>) -> Result<Option<Tiles>
 
 /// The token of `--token-file` or else of `SSE_PIPE_TOKEN`; and its file, if others can read it.
 fn token(file: Option<&Path>) -> Result<(Option<Token>, Option<PathBuf>)> {
-    const WANTED: &str = "a token is one line of letters, digits and -._~+/, with = at its end";
+    const WANTED: &str = "a token is one line of letters, digits and -._~+/, and = at its end only";
     let Some(path) = file else {
         let Some(text) = std::env::var_os("SSE_PIPE_TOKEN") else { return Ok((None, None)) };
-        ensure!(!text.is_empty(), "SSE_PIPE_TOKEN is empty: {WANTED}; unset it to ask for none");
+        ensure!(!text.is_empty(), "SSE_PIPE_TOKEN is empty: {WANTED}; unset it to require none");
         // It is not shown: it may be right but for a blank.
         let Some(token) = text.to_str().and_then(Token::new) else { bail!("SSE_PIPE_TOKEN: {WANTED}") };
         return Ok((Some(token), None));
@@ -352,7 +353,7 @@ fn hosts(allowed: &[String], binds: &[Bind], origins: &Origins, has_token: bool)
         match Authority::parse(name) {
             Some(Authority { host, port: None }) => names.push(host),
             _ => {
-                let help = "a name is one such as app.example, without scheme, port and path";
+                let help = "a host is a name such as app.example, without scheme, port or path";
                 bail!("--allow-host '{}': {help}", sanitize(name))
             }
         }

@@ -196,18 +196,18 @@ fn announce(config: &Config, addresses: &[Address], capacity: Capacity, room: Ca
     }
     if let Some(path) = &config.exposed_token_file {
         let path = sanitize(&path.to_string_lossy());
-        report.error(format_args!("--token-file {path}: others can read it; chmod 600 {path} would help"));
+        report.error(format_args!("--token-file {path}: others can read it; try chmod 600 {path}"));
     }
     if let Some(path) = config.page.as_deref()
         && let Some(why) = files::what_is_missing(path, config.service.page)
     {
         let path = sanitize(&path.to_string_lossy());
-        report.error(format_args!("--page {path}: {why}; it is looked for again whenever it is asked for"));
+        report.error(format_args!("--page {path}: {why}; it is looked for again at each request"));
     }
     match (std::io::stdin().is_terminal(), config.input.tee) {
         (true, _) => {
-            report.say("nothing is piped in; each line you type is an event, Ctrl-D ends");
-            report.say("use it in a pipe: ping localhost | sse-pipe (options: sse-pipe -h)");
+            report.say("nothing is piped in: each line you type goes to every client, until Ctrl-D");
+            report.say("it sends what a program prints: ping localhost | sse-pipe (options: sse-pipe -h)");
         }
         // What is typed, or what the next program of the pipe prints, would be on the same screen: no status line.
         (false, true) => {}

@@ -138,7 +138,7 @@ fn resource(
     let name = percent_decode_str(path).decode_utf8_lossy();
     match (request.method, name.as_ref()) {
         (Method::Options, _) => Answer::Whole(replies.preflight()),
-        (Method::Other, _) => text(405, &[("Allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS\n"),
+        (Method::Other, _) => text(405, &[("Allow", "GET, HEAD, OPTIONS")], "only GET, HEAD and OPTIONS are allowed\n"),
         (_, "/events") => stream("/events"),
         (_, "/") if wanted(&request.accept) != Wanted::Html => stream("/"),
         (_, "/metrics") if service.metrics => {
@@ -165,5 +165,5 @@ pub(super) fn not_here(why: &str, service: &Service) -> String {
     let metrics = if service.metrics { ", /metrics" } else { "" };
     let files = if service.page == CustomPage::Folder { ", and the files of --page" } else { "" };
     let paths = "/events (the stream), / (the stream or the page, by Accept), /viewer (the page)";
-    format!("not here{why}; there are {paths}{metrics}{files}\n")
+    format!("not found{why}; there are {paths}{metrics}{files}\n")
 }

@@ -44,8 +44,7 @@ impl Encoding {
         self.first.extend_from_slice(&bytes[..bytes.len().min(FIRST - self.first.len())]);
         let name = utf_16(&self.first);
         self.decided = name.is_some() || self.first.len() >= LEAST;
-        let hint =
-            |name| format!("standard input is UTF-16, not UTF-8; iconv -f {name} -t utf-8 before sse-pipe helps");
+        let hint = |name| format!("standard input is UTF-16, not UTF-8; put iconv -f {name} -t utf-8 before sse-pipe");
         name.map(hint)
     }
 }

@@ -202,7 +202,7 @@ impl EventSink {
         self.counters.incomplete.fetch_add(1, Ordering::Relaxed);
         if !std::mem::replace(told, true) {
             let number = self.draft.next();
-            self.report.say(format_args!("record {number} {}; it is sent without (reported once, counted)", what()));
+            self.report.say(format_args!("record {number} {} (reported once, then counted)", what()));
         }
     }
 
@@ -250,14 +250,14 @@ impl EventSink {
             && let Some(number) = self.publisher.repeated_id()
         {
             self.repeat_reported = true;
-            let what = "has an ID that an earlier one has, too; a client that resumes there gets some events twice";
+            let what = "has the ID of an earlier record; a client that resumes there gets some events twice";
             self.report.say(format_args!("record {number} {what} (reported once)"));
         }
         if !self.overflow_reported && self.publisher.has_overflowed() {
             self.overflow_reported = true;
             if !self.counters.has_joined() {
-                let what = "the buffer is full before a first client has joined: the oldest events go";
-                self.report.say(format_args!("{what} (--buffer holds more, --wait 1 waits)"));
+                let what = "the buffer is full and no client has joined yet: the oldest events are dropped";
+                self.report.say(format_args!("{what} (--buffer can be larger; --wait 1 waits for a client)"));
             }
         }
     }

@@ -149,10 +149,14 @@ impl Json {
         if let Some(nth) = missing {
             sink.incomplete(told, || match (found, asked[nth]) {
                 (Ok(_), Some(pointer)) => {
-                    let what = ["an event type", "an ID", "data"][nth];
-                    format!("has nothing at '{}' that can be {what}", sanitize(&pointer.to_string()))
+                    let (what, so) = [
+                        ("an event type", "gets the default"),
+                        ("an ID", "gets the default"),
+                        ("data", "is sent whole"),
+                    ][nth];
+                    format!("has nothing at '{}' that can be {what}; it {so}", sanitize(&pointer.to_string()))
                 }
-                _ => "is no JSON".to_owned(),
+                _ => "is not JSON; it is sent whole, with the defaults".to_owned(),
             });
         }
         let parts = Parts {
@@ -200,7 +204,9 @@ impl EventStream {
                 // An empty one takes the ID back, and so it is passed on.
                 if id.as_ref().is_some_and(|id| !id.is_empty() && !own_ids::can_come_back(id)) {
                     id = None;
-                    sink.incomplete(told, || "has an ID that no client could bring back".to_owned());
+                    sink.incomplete(told, || {
+                        "has an ID that no client could send back; it is sent without one".to_owned()
+                    });
                 }
                 sink.parts(Parts { event: event.as_deref(), data, id: id.as_deref() });
             }

@@ -244,7 +244,7 @@ fn explain_unix(path: &Path, error: &io::Error) -> anyhow::Error {
             Ok(metadata) if metadata.file_type().is_socket() => {
                 anyhow!("cannot listen on unix:{shown}: another program already listens there")
             }
-            _ => anyhow!("cannot listen on unix:{shown}: there is a file that is not a socket"),
+            _ => anyhow!("cannot listen on unix:{shown}: there is a file of this name, and it is not a socket"),
         },
         _ => anyhow!("cannot listen on unix:{shown}: {error}"),
     }
@@ -262,7 +262,9 @@ fn explain(address: SocketAddr, error: &io::Error) -> anyhow::Error {
             ("address in use", " (another sse-pipe? choose another port with --port; 0 takes a free one)")
         }
         ErrorKind::AddrNotAvailable => ("no such address on this machine", " (see --bind)"),
-        ErrorKind::PermissionDenied => ("permission denied", " (ports from 1024 on need none: see --port)"),
+        ErrorKind::PermissionDenied => {
+            ("permission denied", " (ports below 1024 need privileges; choose another port with --port)")
+        }
         _ => return anyhow!("cannot listen on {address}: {error}"),
     };
     anyhow!("cannot listen on {address}: {what}{help}")

@@ -19,7 +19,7 @@ pub fn joined(shared: &Shared, peer: Option<&Peer>, returning: bool, missed: Mis
         let came = if returning { "reconnected" } else { "joined" };
         let missed = match missed {
             Missed::Nothing => String::new(),
-            Missed::Records(n) => format!(" and has missed {n} events"),
+            Missed::Records(n) => format!(" and missed {n} events"),
             Missed::Unknown => " with an ID that is unknown here".to_owned(),
             Missed::Ambiguous => " with an ID that was given more than once".to_owned(),
         };
@@ -82,7 +82,7 @@ pub fn refused(report: &Report, refusal: &Refusal) {
         }
         Refusal::Embedded => report.say_once(
             "embedded",
-            "refused what a page of another site embeds (an image, a script, a frame), because the page could not read it; it may use EventSource or fetch, if --cors-origin allows its origin",
+            "refused what a page of another site embeds (an image, a script, a frame), because the page could not read it; EventSource and fetch work, if --cors-origin allows its origin",
         ),
         Refusal::Token => report.say_once("token", "refused a request without the token; the URL on the listening line contains it"),
     }
@@ -91,6 +91,6 @@ pub fn refused(report: &Report, refusal: &Refusal) {
 /// A name from outside as it is shown, and as the value of an option; a long one is cut.
 fn shown(name: &str) -> (String, String) {
     let shown = sanitize(name);
-    let value = if shown == name { shown.clone() } else { "with the whole of it".to_owned() };
+    let value = if shown == name { shown.clone() } else { "with its full name".to_owned() };
     (shown, value)
 }

@@ -306,7 +306,7 @@ fn clients_that_are_stopped_are_dropped_and_those_that_go_on_in_time_get_everyth
         }
     }
     for _ in &frozen {
-        program.wait_for("dropped: it took nothing for --stall");
+        program.wait_for("dropped: it read nothing for --stall");
     }
     frozen.iter().for_each(|curl| curl.signal("CONT"));
     for curl in frozen {
@@ -327,9 +327,9 @@ fn clients_that_are_stopped_are_dropped_and_those_that_go_on_in_time_get_everyth
 fn what_a_dropped_client_has_not_read_does_not_stay_in_the_kernel() {
     type Case = (&'static str, &'static [&'static str], &'static str);
     let cases: [Case; 4] = [
-        ("stalled", &["--stall", "1s", "--pace", "input"], "dropped: it took nothing for --stall"),
+        ("stalled", &["--stall", "1s", "--pace", "input"], "dropped: it read nothing for --stall"),
         ("behind", &["--buffer", "1MiB", "--max-record", "64KiB"], "dropped: it fell behind what --buffer holds"),
-        ("talks", &["--pace", "input"], "dropped: it sends without end"),
+        ("talks", &["--pace", "input"], "dropped: it does not stop sending"),
         ("a file", &["--stall", "1s", "--page"], ""),
     ];
     for (name, args, why) in cases {

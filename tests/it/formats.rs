@@ -72,10 +72,16 @@ fn json_records_bring_type_id_and_data() {
 fn what_a_record_lacks_has_its_default_and_is_told_once_and_counted() {
     let args = &["--event-from", "/type", "--id-from", "/id", "--data-from", "/data", "-e", "other"];
     for (record, event, data, id, why) in [
-        (r#"{"type":"x","id":1}"#, "x", r#"{"type":"x","id":1}"#, "1", "nothing at '/data' that can be data"),
+        (
+            r#"{"type":"x","id":1}"#,
+            "x",
+            r#"{"type":"x","id":1}"#,
+            "1",
+            "nothing at '/data' that can be data; it is sent whole",
+        ),
         (r#"{"type":"x","id":1,"data":null}"#, "x", r#"{"type":"x","id":1,"data":null}"#, "1", "'/data'"),
         (r#"{"type":"","id":"","data":""}"#, "other", "", "RUN-1", "'/type'"),
-        (r#"{"type":"x","data":1}"#, "x", "1", "RUN-1", "nothing at '/id' that can be an ID"),
+        (r#"{"type":"x","data":1}"#, "x", "1", "RUN-1", "nothing at '/id' that can be an ID; it gets the default"),
         (r#"{"type":"x","data":1,"id":""}"#, "x", "1", "RUN-1", "'/id'"),
         (r#"{"type":"x","data":1,"id":null}"#, "x", "1", "RUN-1", "'/id'"),
         (r#"{"type":"x","data":1,"id":"a\u0000b"}"#, "x", "1", "RUN-1", "'/id'"),
@@ -89,13 +95,25 @@ fn what_a_record_lacks_has_its_default_and_is_told_once_and_counted() {
         (r#"{"type":null,"data":1,"id":"k"}"#, "other", "1", "k", "'/type'"),
         ("[]", "other", "[]", "RUN-1", "'/type'"),
         ("7", "other", "7", "RUN-1", "'/type'"),
-        (r#"{"type":"x","data":1,"id":"k"} x"#, "other", r#"{"type":"x","data":1,"id":"k"} x"#, "RUN-1", "is no JSON"),
-        (r#"{"type":"x","data":1,"id":"k""#, "other", r#"{"type":"x","data":1,"id":"k""#, "RUN-1", "is no JSON"),
-        ("type=x", "other", "type=x", "RUN-1", "is no JSON"),
-        ("", "other", "", "RUN-1", "is no JSON"),
+        (
+            r#"{"type":"x","data":1,"id":"k"} x"#,
+            "other",
+            r#"{"type":"x","data":1,"id":"k"} x"#,
+            "RUN-1",
+            "is not JSON; it is sent whole, with",
+        ),
+        (
+            r#"{"type":"x","data":1,"id":"k""#,
+            "other",
+            r#"{"type":"x","data":1,"id":"k""#,
+            "RUN-1",
+            "is not JSON; it is sent whole, with",
+        ),
+        ("type=x", "other", "type=x", "RUN-1", "is not JSON; it is sent whole, with"),
+        ("", "other", "", "RUN-1", "is not JSON; it is sent whole, with"),
     ] {
         let (chunks, mut told, status) = sent(args, format!("{record}\n{record}\n{record}\n"));
-        told.retain(|line| !line.contains(" has an ID that an earlier one has, too"));
+        told.retain(|line| !line.contains(" has the ID of an earlier record"));
         let want = format!("event: {event}\ndata: {data}\nid: {id}\n\n");
         assert_eq!(without_run(&chunks[0]), want, "{record:?}");
         assert_eq!(chunks.len(), 3, "nothing is lost: {record:?}");
@@ -209,8 +227,8 @@ fn an_input_that_is_something_else_gets_one_line_that_says_what_takes_it() {
         (&["-f", "sse"], b"one\n", "like plain lines; --format lines"),
         (&["-f", "sse"], b"{\n  \"a\": 1\n}\n", "like JSON over several lines; --format json"),
         (&["--event-from", "/a"], b"{\n  \"a\": 1\n}\n", "the lines of one JSON text; --format json"),
-        (&[], &utf_16, "is UTF-16, not UTF-8; iconv -f utf-16 -t utf-8"),
-        (&["-f", "sse"], &utf_16, "is UTF-16, not UTF-8; iconv -f utf-16 -t utf-8"),
+        (&[], &utf_16, "is UTF-16, not UTF-8; put iconv -f utf-16 -t utf-8"),
+        (&["-f", "sse"], &utf_16, "is UTF-16, not UTF-8; put iconv -f utf-16 -t utf-8"),
     ] {
         let (_, told, status) = sent(args, input);
         let hints = told.iter().filter(|line| line.contains(hint)).count();

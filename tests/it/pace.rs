@@ -203,7 +203,7 @@ fn a_lone_client_that_stalls_holds_the_producer_for_the_stall_time_and_no_longer
     let stalled = stream(&program);
     let start = Instant::now();
     let feeder = feed(program.take_stdin(), 50_000_000);
-    program.wait_for("dropped: it took nothing for --stall");
+    program.wait_for("dropped: it read nothing for --stall");
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
     let fed = feeder.join().expect("no panic");
     assert!(fed - start >= Duration::from_secs(1), "it was held: {:?}", fed - start);

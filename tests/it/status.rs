@@ -254,7 +254,7 @@ fn a_status_line_goes_into_the_background_with_ctrl_z_and_comes_back_with_fg() {
 
 /// What it says if standard input is a terminal.
 const ALONE: [&str; 2] = [
-    "sse-pipe: nothing is piped in; each line you type is an event, Ctrl-D ends",
+    "sse-pipe: nothing is piped in: each line you type goes to every client, until Ctrl-D",
     "sse-pipe: use it in a pipe: ping localhost | sse-pipe (options: sse-pipe -h)",
 ];
 

@@ -119,8 +119,8 @@ fn what_is_in_use_or_no_socket_is_left_alone_and_named() {
     for (path, text) in [
         (&live, "another program already listens there"),
         (&full, "another program already listens there"),
-        (&file, "there is a file that is not a socket"),
-        (&link, "there is a file that is not a socket"),
+        (&file, "there is a file of this name, and it is not a socket"),
+        (&link, "there is a file of this name, and it is not a socket"),
         (&folder.join("missing/s.sock"), "No such file"),
         (&long, "SUN_LEN"),
     ] {
