@@ -1,11 +1,11 @@
 //! `--open`: the page in the person's browser.
 //!
-//! What opens an address is found by the `open` crate; it runs next to us, in a process group of its own (Ctrl-C is for
-//! the pipe, not for a browser that it started), without our standard streams, and waited for, so that it leaves no
-//! zombie. Nothing here is ever waited for by the program itself.
+//! The `open` crate finds the program that opens an address. It runs in its own process group (Ctrl-C is for the pipe,
+//! not for a browser that it started) and without our standard streams. A thread waits for it, so that it leaves no
+//! zombie; the program itself never waits here.
 //!
-//! Everybody on the machine can read the arguments of a process. So an address that carries the token is not one of them:
-//! the browser opens a file that only its user can read, and that leads there.
+//! Everybody on the machine can read the arguments of a process. So an address with the token is never an argument: the
+//! browser opens a file that only its user can read, and that leads there.
 
 use crate::report::Report;
 use crate::sanitize::sanitize;
@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// A browser has this long to read the file: one that must be started first, on a slow machine. It is shorter than people
-/// wait for a page without looking at the terminal.
+/// The browser has this long to read the file, even if it must be started first, on a slow machine. People wait longer
+/// than this for a page before they look at the terminal.
 const HANDOVER_TIME: Duration = Duration::from_secs(20);
-/// What a shell answers if there is no such program (POSIX, 2.8.2).
+/// A shell's exit status if there is no such program (POSIX, 2.8.2).
 const NO_SUCH_PROGRAM: i32 = 127;
 
 /// What to open.
@@ -38,11 +38,11 @@ pub struct Page {
 }
 
 /// Opens `page`. If that fails, or if `has_come` says after a while that no client has connected, the terminal says so,
-/// and everything else goes on. The browser gets the soft limit on open files that we had at the start, `files`; `None`:
-/// none.
+/// and everything else continues. The browser gets the soft limit on open files that we had at the start, `files`;
+/// `None`: none.
 ///
-/// What is returned must live as long as the program does: with it goes the file that leads to the page, if it is still
-/// there.
+/// Keep what is returned as long as the program runs: dropping it removes the file that leads to the page, if it is
+/// still there.
 pub fn open(
     page: Page,
     files: Option<u64>,
@@ -107,11 +107,11 @@ fn open_target(target: &OsStr, files: Option<u64>) -> Result<(), String> {
     Err(why)
 }
 
-/// `command` as it is run: without what is ours.
+/// `command` as it is run, without what belongs to this program.
 ///
-/// The limit is set by a shell between us and the command. To set our own back for a moment would fail the threads that
-/// open files meanwhile, to set the child's once it runs would be a race, and to do it between fork and exec needs unsafe
-/// code. Nothing is put into the shell's script: number, program and arguments are its parameters.
+/// A shell between us and the command sets the limit. Lowering our own for a moment would make threads fail that open
+/// files then; setting the child's once it runs would be a race; setting it between fork and exec needs unsafe code.
+/// Nothing is inserted into the shell's script: number, program and arguments are its parameters.
 fn beside_us(command: &Command, files: Option<u64>) -> Command {
     const SCRIPT: &str = r#"ulimit -S -n "$0"; exec "$@""#;
     let mut shell = Command::new("/bin/sh");
@@ -135,7 +135,7 @@ pub struct Handover {
 }
 
 impl Handover {
-    /// In the user's folder for short-lived files, or else in everybody's; never a file that already exists.
+    /// In the user's folder for short-lived files, or else in the shared one; never a file that already exists.
     fn new(url: &str) -> io::Result<Handover> {
         let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
         let name = format!("sse-pipe-{:016x}.html", RandomState::new().hash_one(std::process::id()));

@@ -1,4 +1,4 @@
-//! What was typed: the options as clap reads them, one line of help each. What they mean together is `config`'s.
+//! What was typed: the options as clap reads them, one line of help each. `config` decides what they mean together.
 
 use crate::feed::pace::Pace;
 use crate::input::json::Pointer;
@@ -204,7 +204,7 @@ pub struct Cli {
     #[arg(short = 'V', long, action = ArgAction::Version, help_heading = DIAGNOSTICS)]
     version: Option<bool>,
 
-    /// What was typed besides the options; always an error.
+    /// What was typed apart from the options; always an error.
     #[arg(hide = true)]
     pub operands: Vec<OsString>,
 }
@@ -273,12 +273,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
 
 /// Prints what is wrong with the command line, and where to find help. Returns the exit status.
 pub fn usage_error(why: &str) -> ExitCode {
-    // If standard error is closed, the exit status has to do.
+    // If standard error is closed, only the exit status is left.
     let _ = writeln!(std::io::stderr(), "sse-pipe: {why} (see sse-pipe --help)");
     ExitCode::from(2)
 }
 
-/// clap's command, for the man page's test.
+/// clap's command, for the test of the man page.
 pub fn command() -> clap::Command {
     Cli::command()
 }
@@ -292,20 +292,20 @@ fn short_help() -> clap::Command {
     command().about(None).help_template("{before-help}{all-args}{after-help}").after_help(MORE).mut_args(first)
 }
 
-/// What clap says of an error, without its heading and its usage, on one line.
+/// What clap says about an error, without its heading and its usage, on one line.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    // No value begins with a hyphen, and there are no operands that `--` could bring.
+    // No value begins with a hyphen, and there are no operands, which `--` would allow.
     let useless = |line: &str| line.is_empty() || line.starts_with("For more") || line.starts_with("tip: to pass");
     let lines = lines.filter(|line| !useless(line)).map(sanitize);
     lines.collect::<Vec<_>>().join("; ").replace(":; ", ": ")
 }
 
-/// A time beyond this can't be meant, and sums of times must not overflow.
+/// A longer time is a mistake, and sums of times must not overflow.
 const LONGEST_TIME: Duration = Duration::from_secs(24 * 3600);
-/// Heartbeats more often than this would do nothing but heat.
+/// More frequent heartbeats would only heat the processor.
 const LEAST_HEARTBEAT: Duration = Duration::from_millis(10);
 /// The shortest `--stall`.
 const LEAST_STALL: Duration = Duration::from_millis(100);

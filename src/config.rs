@@ -1,5 +1,5 @@
-//! What the options mean, checked: every invalid value is refused here, by name and with what would do; and grouped into
-//! what the parts of the program take.
+//! What the options mean, checked and grouped by the parts of the program that use them. Every invalid value is refused
+//! here; the error names it and says what is valid.
 
 use crate::cli::{self, Cli};
 use crate::feed::pace::Pace;
@@ -23,18 +23,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Default of `--max-record`, where the buffer has room for it.
+/// Default of `--max-record`, if the buffer has room for it.
 const MAX_RECORD: u64 = 16 << 20;
 /// The least `--buffer`: some short events and their index.
 const LEAST_BUFFER: u64 = 4 << 10;
-/// The largest `--buffer`, on any machine. Where an address has fewer bits it is smaller: an event's length, which may be
-/// seven times its record's, must not overflow.
+/// The largest `--buffer`, on any machine. It is smaller on 32-bit machines: an event may be seven times as long as its
+/// record, and that length must not overflow.
 const LARGEST_BUFFER: u64 = if usize::BITS < 64 { (usize::MAX / 16) as u64 } else { 1 << 46 };
 
 /// The longest text for the page, in bytes.
 const LONGEST_TEXT: usize = 1000;
 
-/// A token's file is read so far; it is one line.
+/// No more than this is read of a token's file: it is one line.
 const MAX_TOKEN_FILE: u64 = 4 << 10;
 
 /// How the program runs.
@@ -54,7 +54,7 @@ pub struct Config {
     pub delivery: Delivery,
     /// Where the log outlives the program.
     pub store: Option<Options>,
-    /// Whether only the last ID of the store is wanted.
+    /// Whether to print the last ID of the store and exit.
     pub last_id: bool,
     /// What is done at the end of the input.
     pub at_eof: AtEof,
@@ -80,7 +80,7 @@ pub struct Listen {
 pub struct Input {
     /// What standard input is.
     pub format: Format,
-    /// Event type of every event that brings none.
+    /// Event type of every event that doesn't have its own.
     pub event: Option<FieldValue>,
     /// Event type of a last event.
     pub end_event: Option<FieldValue>,
@@ -112,7 +112,7 @@ pub struct Delivery {
 }
 
 impl Config {
-    /// What `cli` means; an error names the option, the value and what would do.
+    /// What `cli` means. An error names the option and the value, and says what is valid.
     pub fn new(cli: Cli) -> Result<Config> {
         if let Some(operand) = cli.operands.first() {
             let typed: Vec<_> = cli.operands.iter().map(|operand| operand.to_string_lossy()).collect();
@@ -320,7 +320,7 @@ fn token(file: Option<&Path>) -> Result<(Option<Token>, Option<PathBuf>)> {
     let Some(path) = file else {
         let Some(text) = std::env::var_os("SSE_PIPE_TOKEN") else { return Ok((None, None)) };
         ensure!(!text.is_empty(), "SSE_PIPE_TOKEN is empty: {WANTED}; unset it to require none");
-        // It is not shown: it may be right but for a blank.
+        // The value is not shown: it may be the right token with one blank too many.
         let Some(token) = text.to_str().and_then(Token::new) else { bail!("SSE_PIPE_TOKEN: {WANTED}") };
         return Ok((Some(token), None));
     };

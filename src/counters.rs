@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Counters {
     /// Records that were skipped (behaviour 1.4).
     pub skipped: AtomicU64,
-    /// Records that were sent without something that was asked of them (behaviour 3.2).
+    /// Records that were sent without a part that an option asked for (behaviour 3.2).
     pub incomplete: AtomicU64,
     /// How often the incoming event stream said that events are missing.
     pub lost_upstream: AtomicU64,

@@ -5,10 +5,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// The kernel's table of open files has room for this many from the start, at 8 bytes each.
 const TABLE_SIZE: usize = 16 * 1024;
 
-/// Beyond `--max-clients` this many connections are accepted, one after the other, to be told to come again later.
+/// Beyond `--max-clients` this many more connections are accepted, and each is asked to come again later.
 const TURNED_AWAY: usize = 64;
-/// Files that the program may have open beside clients, its listeners and those of each worker: standard ones, polls,
-/// wakers, the pipe of the signals, and some to spare.
+/// Files that the program may have open, apart from clients, listeners and those of each worker: the standard streams,
+/// polls, wakers, the pipe for signals, and some to spare.
 const OWN_FILES: usize = 16;
 /// Files that the log may have open: its segments.
 const SEGMENTS: usize = 20;
@@ -25,14 +25,14 @@ const FILES_OF_WORKER: usize = 2;
 pub struct Capacity {
     /// Those that are served.
     pub clients: usize,
-    /// Those beyond, that are told to come again later.
+    /// Those beyond, which are asked to come again later.
     pub turned_away: usize,
     /// Whether there are files for the segments of the log too.
     pub segments: bool,
 }
 
 impl Capacity {
-    /// What a limit of this many open files leaves, beside this many listeners and workers.
+    /// What a limit of this many open files leaves for clients, with this many listeners and workers.
     pub fn within(files: usize, listeners: usize, workers: usize) -> Capacity {
         let turned_away = TURNED_AWAY.min(files / 8);
         let segments = files >= FEW_FILES;
@@ -50,10 +50,10 @@ pub struct FileLimit {
     pub files: usize,
 }
 
-/// Raises the limit on open files as far as it goes, for each client is one.
+/// Raises the limit on open files as far as possible: each client is one.
 pub fn raise_file_limit() -> FileLimit {
     let limit = getrlimit(Resource::Nofile);
-    // If all are refused, the old one has to do; running out of files is provided for.
+    // If all are refused, the old limit stays; running out of files is handled.
     let _ = higher_limits(limit)
         .into_iter()
         .find(|&current| setrlimit(Resource::Nofile, Rlimit { current, ..limit }).is_ok());
@@ -62,7 +62,7 @@ pub fn raise_file_limit() -> FileLimit {
     FileLimit { inherited: limit.current, files }
 }
 
-/// What is asked for, until one is granted: the hard limit, and if that is refused, less. macOS refuses "unlimited", which
+/// The limits to try in turn: the hard limit, and if that is refused, less. macOS refuses "unlimited", which
 /// its hard limit says; some versions cut larger numbers to what they allow, others refuse more than OPEN_MAX, 10240.
 fn higher_limits(limit: Rlimit) -> Vec<Option<u64>> {
     let lower = [1 << 20, 1 << 16, 10_240].map(Some);
@@ -72,7 +72,7 @@ fn higher_limits(limit: Rlimit) -> Vec<Option<u64>> {
 }
 
 /// Makes the kernel's table of our files large while there is only one thread. Later, on Linux, each doubling of it would
-/// stop the thread that accepts until every processor has let go of the old table: 5 to 10 ms.
+/// stop the thread that accepts until no processor uses the old table any more: 5 to 10 ms.
 pub fn enlarge_file_table(limit: usize) {
     let last = i32::try_from(limit.min(TABLE_SIZE)).unwrap_or(i32::MAX) - 1;
     // The table stays as it is when this file is closed. If it is refused, the table grows later.

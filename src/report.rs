@@ -1,11 +1,11 @@
-//! Messages to the person at the terminal: one line each, on standard error, by a thread of its own.
+//! Messages to the person at the terminal: one line each, on standard error, written by a separate thread.
 //!
 //! On a terminal a status line stays below them, and is gone at the end. It is drawn only while the terminal is ours: in
 //! the background (`&`; Ctrl-Z and `bg`) the rows belong to the shell and to what a person types.
 //!
-//! A terminal may stand still (Ctrl-S, a pipe that nobody reads). Then lines wait, and in the end are skipped; the
-//! caller never waits. The same holds for a terminal that stops each background job that writes (`stty tostop`): a
-//! stopped server serves no client, so lines wait until it is in the foreground.
+//! A terminal may be stopped (Ctrl-S, a pipe that is not read). Then lines wait, and too many are skipped; the caller
+//! never waits. The same holds for a terminal that stops each background job that writes (`stty tostop`): a stopped
+//! server serves no client, so lines wait until it is in the foreground.
 
 use console::{Term, truncate_str};
 use rustix::process::getpgrp;
@@ -26,13 +26,13 @@ const TOLD_REFUSALS: usize = 256;
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 /// A full queue is tried again after this time.
 const FLUSH_RETRY: Duration = Duration::from_millis(10);
-/// How often the status line is drawn anew, and how often we check whether we may write to the terminal again.
+/// How often the status line is redrawn, and how often we check whether we may write to the terminal again.
 const STATUS_TIME: Duration = Duration::from_millis(250);
-/// Takes the status line back: erases from the start of the cursor's row to the end of the screen. The cursor stands at
-/// the start of the line all the time. So whatever a terminal that has become narrower does with the line, cut it or
-/// break it into several rows, all of it is after the cursor.
+/// Removes the status line: erases from the start of the cursor's row to the end of the screen. The cursor is always at
+/// the start of the line. So if the terminal has become narrower, whether it cuts the line or breaks it into several
+/// rows, all of it is after the cursor.
 const TAKE_BACK: &str = "\r\x1b[999M";
-/// What does not fit a row is not written (DECAWM).
+/// What does not fit a row is cut off (DECAWM).
 const NO_WRAP: &str = "\x1b[?7l";
 /// What does not fit a row continues in the next, as usual.
 const WRAP: &str = "\x1b[?7h";
@@ -115,7 +115,7 @@ impl Report {
         }
     }
 
-    /// Waits until all that was said is written and the status line is gone, for a short time at most.
+    /// Waits until all lines are written and the status line is gone, for a short time at most.
     pub fn flush(&self) {
         let (done, written) = sync_channel(1);
         let deadline = Instant::now() + FLUSH_TIME;

@@ -38,7 +38,7 @@ use std::thread;
 /// Serves standard input as `config` says, with this limit on open files. Returns how it ended, and whether the run was
 /// whole.
 pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Finish, bool)> {
-    // Small beside the buffer, for the log lets go of whole batches.
+    // Small compared to the buffer, because the log drops whole batches.
     let memory = Arc::new(Memory::new(BLOCK.min(config.delivery.buffer / 8)));
     let counters = Arc::new(Counters::default());
     let kept = config.store.clone().map(|options| open_store(options, &memory, &counters, report)).transpose()?;
@@ -98,12 +98,12 @@ pub fn run(config: Config, limit: FileLimit, report: &Arc<Report>) -> Result<(Fi
     Ok((finish, went_well && shared.counters.is_whole()))
 }
 
-/// A run that has never been.
+/// A run that never existed before.
 fn fresh_run() -> Run {
     Run::new(RandomState::new().hash_one(std::process::id()))
 }
 
-/// Opens the store. What becomes of it is reported, and a failure remembered.
+/// Opens the store. Its messages are reported, and a failure is remembered.
 fn open_store(
     options: Options,
     memory: &Arc<Memory>,
@@ -179,7 +179,7 @@ fn start_workers(view: impl Fn() -> Log, shared: &Arc<Shared>, threads: &Threads
     (0..shared.loads.len()).map(start).collect()
 }
 
-/// Reports where it listens, and warns of what looks wrong.
+/// Reports where it listens, and warns about what looks wrong.
 fn announce(config: &Config, addresses: &[Address], capacity: Capacity, room: Capacity, shared: &Arc<Shared>) {
     let report = &shared.report;
     let token = access_token(config);
@@ -215,7 +215,7 @@ fn announce(config: &Config, addresses: &[Address], capacity: Capacity, room: Ca
     }
 }
 
-/// What a URL carries the token in; empty without a token.
+/// The part of a URL that has the token; empty without one.
 fn access_token(config: &Config) -> String {
     config.service.token.as_ref().map(|token| format!("?access_token={}", token.in_url())).unwrap_or_default()
 }
@@ -283,7 +283,7 @@ fn watch_signals(threads: &Threads) -> Result<()> {
     })
 }
 
-/// The threads beside the server, and their way to it: a message, and a bell.
+/// What the other threads need to reach the server: a channel for messages, and a waker.
 #[derive(Clone)]
 struct Threads {
     sender: Sender<ServerMessage>,
@@ -297,7 +297,7 @@ impl Threads {
         let _ = self.waker.wake();
     }
 
-    /// Starts a thread whose last word goes to the server; a panic is one too, so that no thread dies unnoticed.
+    /// Starts a thread. What it returns goes to the server, and so does a panic: no thread dies unnoticed.
     fn spawn(&self, name: &'static str, body: impl FnOnce() -> Option<ServerMessage> + Send + 'static) -> Result<()> {
         let threads = self.clone();
         let thread = move || {

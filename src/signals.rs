@@ -5,7 +5,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-/// What a signal asks for.
+/// What a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// To end the program, by this signal.
@@ -17,8 +17,8 @@ pub enum Asked {
 /// The signals that are watched from now on: those that end the program, unless they were ignored when it started, and
 /// SIGUSR1 (and SIGINFO on systems that have it).
 pub fn watch() -> Result<Signals> {
-    // If it is not known what was ignored, SIGHUP keeps its action: watching it would defeat `nohup`, and without a
-    // watch it ends the program, if a little more abruptly.
+    // If we can't find out what was ignored, SIGHUP keeps its default action: watching it would defeat `nohup`, and if
+    // it is not watched it still ends the program, a little more abruptly.
     let ignored = ignored_signals().unwrap_or_else(|| vec![SIGHUP]);
     let ending = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored.contains(signal));
     #[allow(unused_mut)] // on systems without SIGINFO
@@ -34,7 +34,7 @@ pub fn watch() -> Result<Signals> {
     Signals::new(wanted).context("cannot watch signals")
 }
 
-/// Calls `handle` for each signal that comes, for ever. A second one that ends the program does so at once, whatever the
+/// Calls `handle` for each signal, and never returns. A second one that ends the program does so at once, whatever the
 /// program is doing.
 pub fn listen(mut signals: Signals, handle: impl Fn(Asked)) {
     let mut ending = false;

@@ -1,43 +1,44 @@
-//! Noticing that the program before us collects its output in blocks, as most do when they write to a pipe, so that
-//! "nothing arrives" (behaviour 1.12). Pure: sizes and times in, a hint out. It never touches the stream.
+//! Noticing that the program before us block-buffers its output, as most do when they write to a pipe, so that "nothing
+//! arrives" (behaviour 1.12). Pure: sizes and times in, a hint out. It never changes the stream.
 //!
 //! A buffer is a multiple of 4096 bytes. Some programs write it when it is full, in the middle of a record (C's stdio,
-//! grep); some when the next part of a record would not fit in (Python). Either way the block ends less than a record
-//! short of a multiple, again and again, each time after a silence; by chance that would be rare.
+//! grep); some when the next part of a record would not fit (Python). Either way each block ends less than a record
+//! short of a multiple, again and again, each time after a silence. That is unlikely by chance.
 
 use memchr::memchr_iter;
 use std::time::Duration;
 
 /// The size that buffers are multiples of.
 const PAGE: usize = 4096;
-/// Less is no silence: what comes sooner is not seen to wait.
+/// A shorter pause is not a silence: nobody notices such a delay.
 const SILENCE: Duration = Duration::from_millis(100);
-/// So many blocks in a row at least.
+/// At least this many blocks in a row.
 const LEAST_BLOCKS: u32 = 3;
-/// Records longer than this tell nothing: blocks of few such end anywhere near a multiple.
+/// Longer records prove nothing: a block of a few of them often ends near a multiple.
 const LONGEST_RECORD: usize = PAGE / 4;
-/// How likely it may be that the blocks end where they do by chance.
+/// The hint is given if the blocks would end like this by chance with less than this probability.
 const CHANCE: f64 = 1e-6;
 
-/// What the reads so far look like.
+/// The reads so far.
 #[derive(Debug)]
 pub struct Buffering {
     terminator: u8,
-    /// So many blocks in a row that look like a buffer's.
+    /// How many blocks in a row look like those of a buffer.
     blocks: u32,
-    /// How likely that is by chance.
+    /// The probability of that by chance.
     chance: f64,
 }
 
 impl Buffering {
-    /// Nothing was read yet of an input whose records end with `terminator`.
+    /// The state before the first read of an input whose records end with `terminator`.
     pub fn new(terminator: u8) -> Buffering {
         Buffering { terminator, blocks: 0, chance: 1.0 }
     }
 
-    /// One read has given `block`, after so long. Tells whether it is all but certain now that output is collected.
+    /// One read has given `block`, after this silence. Returns whether it is now almost certain that the output is
+    /// buffered.
     pub fn read(&mut self, block: &[u8], silence: Duration) -> bool {
-        // A flood costs no more than this.
+        // For a flood, this is all the work.
         let chance = if silence >= SILENCE { chance(block, self.terminator) } else { None };
         match chance {
             Some(chance) => {
@@ -50,7 +51,7 @@ impl Buffering {
     }
 }
 
-/// How likely a block as large as this is by chance; `None` where it is not one that a full buffer would give.
+/// The probability of a block of this size by chance; `None` if it doesn't look like a full buffer.
 fn chance(block: &[u8], terminator: u8) -> Option<f64> {
     let short = block.len().next_multiple_of(PAGE) - block.len();
     if block.is_empty() || short > LONGEST_RECORD {

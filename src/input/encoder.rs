@@ -15,15 +15,15 @@ use crate::wire::{chunk, utf8};
 pub struct EncoderConfig {
     /// The event type of every event.
     pub event: Option<FieldValue>,
-    /// The run that IDs are made of, where events have IDs.
+    /// The run that IDs are made of, if events have IDs.
     pub ids: Option<Run>,
-    /// The longest record, for the words in its place.
+    /// The longest record, for the notice that replaces a longer one.
     pub max_record: usize,
-    /// What the log can hold at all: the bound of an entry with its index.
+    /// What the log can hold: the largest entry with its index.
     pub buffer: usize,
 }
 
-/// What became of a record.
+/// What happened to a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoded {
     /// It was written as it was.
@@ -34,18 +34,18 @@ pub enum Encoded {
     Skipped(Skipped),
 }
 
-/// An event whose record brings parts of it.
+/// An event whose parts come from its record.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
-    /// The event type; without one it is that of all events. Never one with a line end in it.
+    /// The event type; `None`: that of all events. Never one with a line end in it.
     pub event: Option<&'a str>,
     /// The data.
     pub data: &'a [u8],
-    /// The ID; without one it is `RUN-N`, where events have IDs. Never one with a line end or NUL in it.
+    /// The ID; `None`: `RUN-N`, if events have IDs. Never one with a line end or NUL in it.
     pub id: Option<&'a str>,
 }
 
-/// Nothing was written: the draft has to be published first.
+/// Nothing was written: the draft must be published first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -53,15 +53,15 @@ pub struct Full;
 #[derive(Debug)]
 pub struct Encoder {
     config: EncoderConfig,
-    /// The ID at hand, `RUN-N`: its constant part, then the number.
+    /// The current ID, `RUN-N`: its constant part, then the number.
     id: String,
     id_prefix: usize,
-    /// The data of the record at hand, where it had to be repaired.
+    /// The data of the current record, if it had to be repaired.
     repaired: Vec<u8>,
     frame: Frame,
 }
 
-/// The memory of a long record that had to be repaired is given back beyond this.
+/// The memory of a long record that had to be repaired is freed beyond this size.
 const REPAIRED_KEPT: usize = 64 * 1024;
 
 impl Encoder {
@@ -72,12 +72,12 @@ impl Encoder {
         Encoder { config, id_prefix: id.len(), id, repaired: Vec::new(), frame }
     }
 
-    /// Whether events that bring no ID are given one.
+    /// Whether events without an ID of their own are given one.
     pub fn gives_ids(&self) -> bool {
         self.config.ids.is_some()
     }
 
-    /// Adds the entries of the next records to `draft`, as long as it has room. What is left is returned.
+    /// Adds the entries of the next records to `draft`, as long as it has room. Returns the rest.
     pub fn lines<'a>(&mut self, lines: Lines<'a>, draft: &mut Draft) -> Lines<'a> {
         let mut start = 0;
         for end in LineEnds::new(lines.bytes, lines.terminator) {
@@ -100,7 +100,7 @@ impl Encoder {
         }
     }
 
-    /// Adds the entry of the next record to `draft`, which brings parts of its event.
+    /// Adds the entry of the next record, which has parts of its event, to `draft`.
     pub fn parts(&mut self, parts: Parts<'_>, draft: &mut Draft) -> Result<Encoded, Full> {
         let Parts { event, data, id } = parts;
         let name = event.and_then(FieldValue::new);
@@ -126,7 +126,7 @@ impl Encoder {
         self.comment(&notice.to_string(), draft).map(|()| Encoded::Skipped(why))
     }
 
-    /// Adds the end event (`--end-event`), where the buffer can hold it.
+    /// Adds the end event (`--end-event`), if the buffer can hold it.
     pub fn end_event(&mut self, name: &FieldValue, data: &str, draft: &mut Draft) -> Result<(), Full> {
         self.event(Some(name), Data::Line(data.as_bytes()), None, draft).map(drop)
     }
@@ -153,7 +153,7 @@ impl Encoder {
         self.config.buffer.min(u32::MAX as usize / 2) - INDEX_COST - ID_COST - BATCH_COST
     }
 
-    /// Adds an event, unless it is larger than the buffer can hold. Tells its size.
+    /// Adds an event, unless it is larger than the buffer can hold. Returns its size.
     #[inline]
     fn event(
         &mut self,

@@ -1,22 +1,22 @@
-//! What stands around the data of an event whose data is a line: the same for all of them, but for two numbers.
+//! What surrounds the data of an event whose data is one line: the same for all events, except for two numbers.
 //!
-//! This is here for speed alone (see `line_ends` for what it buys). Encoding an event part by part costs more than all
-//! else if lines are short. Here the parts before and behind the
-//! data are kept ready, and a part is written as a piece of fixed size, of which the next one overwrites what is too
-//! much: the compiler makes a few moves of that, where a copy of any length is a call.
+//! This exists for speed alone (`line_ends` has the figures). If lines are short, encoding an event part by part costs
+//! more than everything else. Here the parts before and after the data are kept ready, and each is written as a piece
+//! of fixed size, whose excess the next one overwrites: the compiler turns that into a few moves, and a copy of
+//! variable length into a call.
 
 use crate::log::id::Run;
 use crate::wire::chunk;
 use crate::wire::event::{self, Data, Event, FieldValue};
 use std::ops::Range;
 
-/// So many bytes are written at a time, or so many where that is enough.
+/// This many bytes are written at a time; the smaller number if it is enough.
 const PIECE: usize = 64;
 const SMALL_PIECE: usize = 16;
-/// [`Frame::write`] needs so much room behind an event.
+/// [`Frame::write`] needs this much room after an event.
 pub const TO_SPARE: usize = PIECE;
 
-/// The frame of the event at hand.
+/// The frame of the current event.
 #[derive(Debug)]
 pub struct Frame {
     event: Option<FieldValue>,
@@ -34,12 +34,12 @@ pub struct Frame {
     after: Vec<u8>,
     /// Where all of that ends.
     after_end: usize,
-    /// Where the number stands in it, if anywhere.
+    /// Where the number is in it, if there is one.
     digits: Range<usize>,
 }
 
 impl Frame {
-    /// The frame of events of this type, whose IDs are of this run where they have any.
+    /// The frame of events of this type, whose IDs, if any, are of this run.
     pub fn new(event: Option<FieldValue>, ids: Option<Run>) -> Frame {
         let (before, after, digits) = (Vec::new(), Vec::new(), 0..0);
         let mut frame = Frame { event, ids, number: 0, line: 0, before, start: 0, end: 0, after, after_end: 0, digits };
@@ -47,7 +47,7 @@ impl Frame {
         frame
     }
 
-    /// Makes it the frame of event `number`, whose line has `line` bytes. Tells the size of the whole chunk.
+    /// Makes it the frame of event `number`, whose line has `line` bytes. Returns the size of the whole chunk.
     #[inline]
     pub fn fit(&mut self, line: usize, number: u64) -> usize {
         if self.ids.is_some() {
@@ -64,7 +64,7 @@ impl Frame {
         self.end - self.start + line + self.after_end
     }
 
-    /// Appends the event whose data are the first bytes of `bytes`, as many as [`Frame::fit`] was told.
+    /// Appends the event whose data are the first bytes of `bytes`, as many as were given to [`Frame::fit`].
     #[inline]
     pub fn write(&self, bytes: &[u8], out: &mut Vec<u8>) {
         write(&self.before[self.start..], self.end - self.start, out);
@@ -74,7 +74,7 @@ impl Frame {
 
     fn make(&mut self) {
         let id = self.ids.map(|run| format!("{run}-{}", self.number));
-        // The event of an empty line, taken apart where the line has its place.
+        // The event of an empty line, split at the place of the line.
         let event = Event { event: self.event.as_ref(), data: Data::Line(b""), id: id.as_deref() };
         let mut fields = Vec::new();
         event.write(&mut fields);
@@ -110,7 +110,7 @@ fn write(bytes: &[u8], len: usize, out: &mut Vec<u8>) {
     out.truncate(end);
 }
 
-/// Adds 1 to the number that is written in these digits. `false`: it would take one more.
+/// Adds 1 to the number that is written in these digits. `false`: that needs one more digit.
 #[inline]
 fn increment(digits: &mut [u8]) -> bool {
     for digit in digits.iter_mut().rev() {

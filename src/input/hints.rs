@@ -1,15 +1,15 @@
 //! Noticing that standard input is not what the options say, and what would help. Pure: bytes in, a hint out. It never
-//! touches the stream.
+//! changes the stream.
 
 use serde::de::IgnoredAny;
 
 /// This many of the first bytes are looked at to recognise an encoding.
 const FIRST: usize = 64;
-/// Fewer bytes say nothing about an encoding, unless they have a byte order mark.
+/// Fewer bytes don't show an encoding, unless they have a byte order mark.
 const LEAST: usize = 8;
-/// After this many lines that mean nothing in an event stream, and none that does, it isn't one.
+/// After this many lines that mean nothing in an event stream, and none that means something, it isn't one.
 const LINES: u32 = 3;
-/// No more of a line is looked at than this.
+/// No more than this is read of a line.
 const LINE: usize = 1024;
 
 /// The name by which `iconv` knows the encoding of an input with these first bytes, if that is UTF-16: it has a byte order
@@ -28,7 +28,7 @@ fn utf_16(first: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The beginning of the input, until it is known whether that is UTF-16.
+/// The beginning of the input, until it is clear whether it is UTF-16.
 #[derive(Debug, Default)]
 pub struct Encoding {
     first: Vec<u8>,
@@ -49,10 +49,10 @@ impl Encoding {
     }
 }
 
-/// The first lines of what should be an event stream, until it is known whether they are those of one.
+/// The first lines of what should be an event stream, until it is clear whether it is one.
 #[derive(Debug, Default)]
 pub struct EventStreamLines {
-    /// The line at hand, or as much of it as is looked at.
+    /// The current line, or the beginning of it that is looked at.
     line: Vec<u8>,
     /// How many lines so far mean nothing in an event stream.
     foreign: u32,
@@ -100,7 +100,7 @@ impl EventStreamLines {
         }
         let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
         let means_something = matches!(name, b"" | b"data" | b"event" | b"id" | b"retry");
-        // A response's head (curl -i) means nothing and harms nothing. UTF-16 has its own hint.
+        // The head of a response (curl -i) means nothing and is harmless. UTF-16 has its own hint.
         self.decided |= means_something || is_first && (line.starts_with(b"HTTP/") || utf_16(line).is_some());
         self.foreign += 1;
         self.looks.get_or_insert_with(|| look(line));

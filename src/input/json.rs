@@ -1,7 +1,7 @@
 //! Parts of a record that is a JSON text (RFC 8259), named by JSON Pointers (RFC 6901).
 //!
-//! serde_json reads the whole record, and so tells whether it is JSON at all, but builds nothing of it: what no pointer
-//! asks for is skipped, however deep it is nested, and what one asks for is a piece of the record.
+//! serde_json reads the whole record, and so checks that it is JSON, but builds no tree: a part that no pointer names
+//! is skipped, however deeply it is nested, and a part that one names is a slice of the record.
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -72,11 +72,11 @@ impl Token {
     }
 }
 
-/// The record is no JSON text.
+/// The record is not a JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJson;
 
-/// Finds in `record` what each pointer points to, as it is written there; `None` where there is nothing.
+/// Finds in `record` what each pointer points to, as it is written there; `None` if there is nothing.
 ///
 /// Of members of the same name the last one counts, as in browsers.
 pub fn find<'a, const N: usize>(
@@ -86,7 +86,7 @@ pub fn find<'a, const N: usize>(
     let mut rest: [&[Token]; N] = pointers.map(|pointer| pointer.map_or(&[][..], |pointer| &pointer.tokens));
     let mut found = pointers.map(|pointer| pointer.map(|_| record.trim_matches([' ', '\t', '\r', '\n'])));
     let mut whole = record;
-    // One level at a time, the whole record first: no nesting is too deep.
+    // One level at a time, the whole record first: so no nesting is too deep.
     loop {
         let same = |text: Option<&str>| text.is_some_and(|text| std::ptr::eq(text.trim_ascii(), whole.trim_ascii()));
         let here: [bool; N] = std::array::from_fn(|nth| !rest[nth].is_empty() && same(found[nth]));
@@ -122,7 +122,7 @@ impl<'a, const N: usize> Level<'_, 'a, N> {
         json.end()
     }
 
-    /// Which of those wanted are there, by what tells; `None` when none is.
+    /// Which of the wanted ones this matches; `None` if none.
     fn matching(&self, is: impl Fn(&Token) -> bool) -> Option<[bool; N]> {
         let matching = self.wanted.map(|token| token.is_some_and(&is));
         matching.contains(&true).then_some(matching)
@@ -169,14 +169,14 @@ impl<'a, const N: usize> Visitor<'a> for &mut Level<'_, 'a, N> {
     }
 }
 
-/// The text of a value as [`find`] gives it: of a string what it says, of any other value compact JSON.
+/// The text of a value as [`find`] gives it: of a string its content, of any other value compact JSON.
 pub fn text(value: &str) -> Cow<'_, str> {
     let bytes = value.as_bytes();
     match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(written) if memchr::memchr(b'\\', bytes).is_none() => Cow::Borrowed(written),
         Some(_) => {
             let mut json = serde_json::Deserializer::from_str(value);
-            // What is known to be a string is one. As bytes, for half a surrogate pair is allowed by JSON's grammar.
+            // It is known to be a string. It is read as bytes, because JSON's grammar allows half a surrogate pair.
             Cow::Owned(json.deserialize_bytes(Unescaped).unwrap_or_default())
         }
         None if bytes.iter().any(u8::is_ascii_whitespace) => Cow::Owned(compact(value)),
@@ -184,7 +184,7 @@ pub fn text(value: &str) -> Cow<'_, str> {
     }
 }
 
-/// Makes a string of an escaped one, with U+FFFD for half a surrogate pair, as a browser sends it.
+/// Unescapes a string, with U+FFFD for half a surrogate pair, as a browser sends it.
 struct Unescaped;
 
 impl Visitor<'_> for Unescaped {
@@ -207,7 +207,7 @@ impl Visitor<'_> for Unescaped {
     }
 }
 
-/// JSON without the blanks between its parts; numbers and strings stay as they are written.
+/// JSON without the blanks between its parts; numbers and strings stay as they are.
 fn compact(json: &str) -> String {
     let (mut in_string, mut escaped) = (false, false);
     let keep = |char: &char| {

@@ -1,18 +1,18 @@
-//! Splitting a sequence of JSON texts (RFC 8259), however they are laid out: over several lines, one behind the other,
-//! separated by whitespace or by RS (RFC 7464, and GeoJSON in RFC 8142). Each is a record, without the whitespace between
-//! its tokens and else as it is written.
+//! Splitting a sequence of JSON texts (RFC 8259), however they are laid out: over several lines, one directly after the
+//! other, separated by whitespace or by RS (RFC 7464, and GeoJSON in RFC 8142). Each is a record, without the
+//! whitespace between its tokens, and otherwise as it was written.
 //!
-//! A text is checked byte by byte as it comes, so it is complete with its last byte, and what is not JSON is noticed
-//! where it stops being JSON. Nothing is built, and nothing recurses: of nesting a bit for each level is kept.
+//! A text is checked byte by byte as it arrives. So it is complete with its last byte, and an error is noticed at the
+//! byte where it stops being JSON. No tree is built, and nothing recurses: nesting takes a bit for each level.
 
 use super::records::Record;
 use memchr::memchr2;
 
-/// Stands before each text in a JSON text sequence (RFC 7464 § 2.2), and nowhere within one.
+/// It is before each text of a JSON text sequence (RFC 7464 § 2.2), and never inside a text.
 const RS: u8 = 0x1e;
-/// The byte order mark, which may stand before a text.
+/// The byte order mark, which may be before a text.
 const BOM: &[u8] = b"\xef\xbb\xbf";
-/// The memory of a long text is given back beyond this.
+/// The memory of a long text is freed beyond this size.
 const HELD_KEPT: usize = 64 * 1024;
 
 /// Splits a stream of bytes into JSON texts; holds no more than one unfinished text of the longest length.
@@ -20,15 +20,15 @@ const HELD_KEPT: usize = 64 * 1024;
 pub struct JsonTexts {
     max: usize,
     state: State,
-    /// The arrays and objects that the text at hand is inside of.
+    /// The open arrays and objects of the current text.
     levels: Levels,
-    /// The text at hand as far as it was read before, unless it is too long already.
+    /// The part of the current text from earlier reads, unless it is already too long.
     held: Vec<u8>,
     /// How long it is so far.
     size: u64,
-    /// Whether RS stands before it.
+    /// Whether RS is before it.
     after_rs: bool,
-    /// The line that it begins in.
+    /// The line in which it begins.
     begin: u64,
     /// Bytes read before, lines that ended in them, and where the last line began.
     offset: u64,
@@ -36,10 +36,10 @@ pub struct JsonTexts {
     line_start: u64,
 }
 
-/// What was read, and so what may come.
+/// What was read last, and so what may come next.
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Nothing of a text; of a byte order mark this many bytes.
+    /// Nothing of a text, and this many bytes of a byte order mark.
     Between(usize),
     /// `[`, so a value or `]`.
     Array,
@@ -57,7 +57,7 @@ enum State {
     String(Within, Role),
     /// Part of a number.
     Number(Number),
-    /// All but this of `true`, `false` or `null`.
+    /// Part of `true`, `false` or `null`; this is the rest.
     Literal(&'static [u8]),
     /// Something that is not JSON, from there to the end of the line.
     Skip(Resume),
@@ -76,7 +76,7 @@ enum Within {
     Text,
     /// A backslash.
     Escape,
-    /// `\u`, and this many digits are missing.
+    /// `\u`, and this many digits are still missing.
     Hex(u8),
 }
 
@@ -96,7 +96,7 @@ enum Number {
 /// Where the next text is looked for after something that is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Resume {
-    /// It was outside of arrays and objects: in the next line.
+    /// It was outside arrays and objects: in the next line.
     AnyLine,
     /// It was in an array or object that began in the same line: in the next line that does not look like the rest of it.
     NextText,
@@ -146,7 +146,7 @@ enum Step {
 }
 
 impl JsonTexts {
-    /// Texts have at most `max` bytes, without what stands between their tokens.
+    /// Texts have at most `max` bytes, not counting the whitespace between tokens.
     pub fn new(max: usize) -> JsonTexts {
         JsonTexts {
             max,
@@ -165,7 +165,7 @@ impl JsonTexts {
     /// Takes the next bytes and hands on the texts that they complete, and what is not JSON.
     // Long because it is a state machine: a `match` with an arm for each state.
     pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(Record<'_>)) {
-        // The text at hand is what is held, and the bytes from `run` to `at`.
+        // The current text is what is held, and the bytes from `run` to `at`.
         let (mut at, mut run) = (0, 0);
         while let Some(&byte) = bytes.get(at) {
             let step = match self.state {
@@ -245,7 +245,7 @@ impl JsonTexts {
                 State::Literal([]) => Step::Ended,
                 State::Literal([next, rest @ ..]) if byte == *next => Step::Goes(State::Literal(rest)),
                 State::Literal(_) => Step::Not,
-                // Only here whitespace may stand.
+                // Whitespace is allowed only here.
                 _ if matches!(byte, b' ' | b'\n' | b'\t' | b'\r') => {
                     self.hold(&bytes[run..at]);
                     while let Some(byte) = bytes.get(at) {
@@ -278,14 +278,14 @@ impl JsonTexts {
                     _ => Step::Not,
                 },
             };
-            // What ends an array or object is one level less; a string or number is none.
+            // The end of an array or object is the end of a level; that of a string or number isn't.
             let closes = matches!(self.state, State::Array | State::Object | State::Comma);
             match step {
                 Step::Goes(state) => {
                     self.state = state;
                     at += 1;
                     if self.levels.depth > self.max {
-                        // It is too long, for each level has a byte; and where it ends nobody could tell without memory.
+                        // It is too long, because each level has a byte. To find its end would take more memory.
                         self.hold(&bytes[run..at]);
                         each(Record::TooLong { size: self.size });
                         self.skip();
@@ -300,7 +300,7 @@ impl JsonTexts {
                     }
                 }
                 Step::Ended if self.levels.depth > 0 => self.state = State::Comma,
-                // A number that is cut off is a number, too (RFC 7464 § 2.4).
+                // A number that is cut off still looks like a number (RFC 7464 § 2.4).
                 Step::Ended if delimits(byte, self.after_rs) => self.complete(&bytes[run..at], &mut each),
                 Step::Ended | Step::Not => self.fail(byte, at, &mut each),
             }
@@ -325,7 +325,7 @@ impl JsonTexts {
         }
     }
 
-    /// What the first byte of a value leads to.
+    /// The state after the first byte of a value.
     fn value(&mut self, byte: u8) -> Step {
         Step::Goes(match byte {
             b'{' => {
@@ -361,7 +361,7 @@ impl JsonTexts {
         }
     }
 
-    /// The text at hand ends with `piece`.
+    /// The current text ends with `piece`.
     fn complete(&mut self, piece: &[u8], each: &mut impl FnMut(Record<'_>)) {
         let size = self.size + piece.len() as u64;
         if size > self.max as u64 {
@@ -388,7 +388,7 @@ impl JsonTexts {
         }
     }
 
-    /// Gives up the text at hand.
+    /// Gives up the current text.
     fn skip(&mut self) {
         self.state = State::Skip(match self.levels.depth {
             0 => Resume::AnyLine,
@@ -406,7 +406,7 @@ impl JsonTexts {
     }
 }
 
-/// Whether `byte` shows that the number or literal before it is whole.
+/// Whether `byte` shows that the number or literal before it is complete.
 fn delimits(byte: u8, after_rs: bool) -> bool {
     match byte {
         b' ' | b'\t' | b'\r' | b'\n' => true,
@@ -508,7 +508,7 @@ mod tests {
             ("\x1e{\"a\":\x1e{\"b\":1}\n", &["not JSON: 1:7", "{\"b\":1}"]),
             ("\x1e\"a\x1e[1]", &["not JSON: 1:4", "[1]"]),
             ("garbage\x1e{}", &["not JSON: 1:1", "{}"]),
-            // After RS a number must have a blank behind it, or it may be cut off.
+            // After RS a number must be followed by whitespace, or it may be cut off.
             ("\x1e12\x1e34\n\x1etrue\x1e\x1e56", &["not JSON: 1:4", "34", "not JSON: 2:6", "not JSON: 2:10"]),
             ("12\x1e34", &["12", "not JSON: 1:6"]),
             ("1,2,3\n4\n", &["not JSON: 1:2", "4"]),

@@ -3,7 +3,7 @@
 //! Pure: `records`, `line_ends` and `json_texts` (bytes to records), `json`, `encoder` and `frame` (records to entries), `buffering`
 //! and `hints`.
 //! `source` says which format does what, `publish` hands entries to the feed, `reader` is the thread that blocks on
-//! standard input, `tee` the copy that it passes on, `pipe` what both need of the kernel.
+//! standard input, `tee` the copy for standard output, `pipe` what both need from the kernel.
 
 pub mod buffering;
 pub mod encoder;

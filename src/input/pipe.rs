@@ -1,13 +1,14 @@
-//! What pipes need beyond reading and writing: room, and patience where somebody else made them non-blocking.
+//! What pipes need beyond reading and writing: a larger size, and waiting if another program made them non-blocking.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use std::fs::File;
 use std::io;
 
-/// One read takes at most this many bytes, and a pipe is asked to hold as many: ×1.5 over the default of 64 KiB.
+/// One read takes at most this many bytes, and pipes are enlarged to hold as many: 1.5 times as fast as with the
+/// default of 64 KiB.
 pub const BLOCK: usize = 1 << 20;
 
-/// Asks the kernel for a larger pipe; harmless where it is none, or where that is refused.
+/// Asks the kernel for a larger pipe; harmless if it is not a pipe, or if the kernel refuses.
 pub fn enlarge(pipe: &File) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, BLOCK);

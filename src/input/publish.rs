@@ -1,4 +1,4 @@
-//! From records to published batches: what is between the formats and the feed.
+//! From records to published batches: the layer between the formats and the feed.
 //!
 //! Reports what happened to a record that could not be sent as it was, and counts.
 
@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// So many records that are not JSON are reported one by one: an input may have nothing else.
+/// This many records that are not JSON are reported one by one: there may be no others.
 const NOT_JSON_REPORTED: u64 = 10;
-/// Ctrl-C ends the producer, too, and the end of its output may be seen before the signal is handled. So what follows the
-/// end of the input waits this long for a signal.
+/// Ctrl-C ends the producer too, and the end of its output may be seen before the signal is handled. So everything that
+/// follows the end of the input waits this long for a signal.
 const SIGNAL_TIME: Duration = Duration::from_millis(200);
 
 /// Takes records, makes entries of them in a draft, and publishes drafts as batches.
@@ -32,19 +32,19 @@ pub struct EventSink {
     publisher: Publisher,
     counters: Arc<Counters>,
     report: Arc<Report>,
-    /// Whether invalid UTF-8 has been told of.
+    /// Whether invalid UTF-8 has been reported.
     repair_reported: bool,
-    /// Whether a full buffer has been told of, or need not be.
+    /// Whether a full buffer has been reported, or need not be.
     overflow_reported: bool,
     /// How many records were not JSON and should have been.
     not_json: u64,
-    /// Whether the input says itself when it was read.
+    /// Whether the input itself says when it was read.
     has_times: bool,
-    /// Whether an ID that came twice has been reported.
+    /// Whether a repeated ID has been reported.
     repeat_reported: bool,
     /// The input is over, and nothing that follows its end has been published yet.
     over: bool,
-    /// The program ends: nothing more goes out.
+    /// The program ends: nothing more is published.
     stopped: bool,
 }
 
@@ -87,14 +87,14 @@ impl EventSink {
         !self.stopped
     }
 
-    /// What comes next was read at `time`, in milliseconds since 1970, unless the input says something else itself.
+    /// What comes next was read at `time`, in milliseconds since 1970, unless the input itself says something else.
     pub fn read_at(&mut self, time: u64) {
         if !self.has_times && !self.stopped {
             self.draft.read_at(time);
         }
     }
 
-    /// The input says that what comes next was read at `time`, by whoever sent it.
+    /// The input says that its sender read what comes next at `time`.
     pub fn was_read_at(&mut self, time: u64) {
         self.publish(); // a batch has one time
         self.has_times = true;
@@ -103,7 +103,7 @@ impl EventSink {
         }
     }
 
-    /// The input is over. What is still to come, an unfinished record or the end event, is not published if a signal ends
+    /// The input is over. What still follows, an unfinished record or the end event, is not published if a signal ends
     /// the program at the same time.
     pub fn input_over(&mut self) {
         self.over = true;
@@ -126,7 +126,7 @@ impl EventSink {
             lines = self.encoder.lines(lines, &mut self.draft);
             self.events += self.draft.next() - before;
             let Some(line) = lines.next() else { return };
-            self.record(Record::Bytes(line)); // the draft is full, or it is a line like no other
+            self.record(Record::Bytes(line)); // the draft is full, or this line needs more than the fast path
         }
     }
 
@@ -135,7 +135,7 @@ impl EventSink {
         self.entry(|encoder, draft| encoder.record(record, draft));
     }
 
-    /// The next record: it brings parts of its event.
+    /// The next record, which has parts of its event.
     pub fn parts(&mut self, parts: Parts<'_>) {
         self.entry(|encoder, draft| encoder.parts(parts, draft));
     }
@@ -192,12 +192,12 @@ impl EventSink {
         }
     }
 
-    /// Says what would help.
+    /// Reports a hint.
     pub fn hint(&self, hint: impl Display) {
         self.report.say(hint);
     }
 
-    /// The next record lacks something that was asked of it, as `what` says, and is sent with what stands for that.
+    /// The next record lacks a part that an option asked for, as `what` says, and is sent with the default for it.
     pub fn incomplete(&mut self, told: &mut bool, what: impl FnOnce() -> String) {
         self.counters.incomplete.fetch_add(1, Ordering::Relaxed);
         if !std::mem::replace(told, true) {
@@ -206,7 +206,7 @@ impl EventSink {
         }
     }
 
-    /// The event stream that comes in says that events are missing here: that is told, and our clients are told.
+    /// The incoming event stream says that events are missing here. This is reported, and our clients get a notice.
     pub fn lost_upstream(&mut self, comment: &str) {
         self.counters.lost_upstream.fetch_add(1, Ordering::Relaxed);
         self.report.error(format_args!("the incoming event stream is not whole: {}", sanitize(comment)));
@@ -218,8 +218,8 @@ impl EventSink {
         }
     }
 
-    /// The event stream that came in is over. Whether it was lost, only whoever fetched it knows, unless it was cut off
-    /// inside an event.
+    /// The incoming event stream is over. Only the program that fetched it knows whether its connection was lost,
+    /// unless it was cut off inside an event.
     pub fn upstream_over(&mut self, inside_event: bool) {
         if inside_event {
             self.counters.skipped.fetch_add(1, Ordering::Relaxed);

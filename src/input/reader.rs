@@ -1,7 +1,7 @@
-//! The reader: the one thread that blocks on standard input, which is meant to.
+//! The reader: the one thread that blocks on standard input, on purpose.
 //!
-//! It takes what one read gives, splits, encodes and publishes it. A small input is one record, one batch, at
-//! once; a flood makes large batches by itself. Nothing waits for more input or for a timer.
+//! It splits, encodes and publishes what one read gives. A small input is one record, one batch, at once; a flood makes
+//! large batches by itself. Nothing waits for more input or for a timer.
 
 use super::buffering::Buffering;
 use super::encoder::{Encoder, EncoderConfig};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
 
-/// What helps where "nothing arrives".
+/// What helps if "nothing arrives".
 const BUFFERING_HINT: &str = "events arrive late because the program before sse-pipe block-buffers its output; \
     stdbuf -oL PROGRAM, grep --line-buffered or python -u send each line at once";
 
@@ -36,7 +36,7 @@ pub struct ReaderConfig {
     pub encoder: EncoderConfig,
     /// The event type of a last event.
     pub end_event: Option<FieldValue>,
-    /// Whether the history is all that the buffer holds, so that a full buffer is worth a message.
+    /// Whether the history is all that the buffer holds, so that a full buffer must be reported.
     pub keeps_all: bool,
 }
 
@@ -82,7 +82,7 @@ impl Reader {
         sink.read_at(now());
         sink.input_over();
         if !end.tee_gone {
-            source.finish(&mut sink); // else its rest has not been read
+            source.finish(&mut sink); // otherwise its rest has not been read
         }
         if let Some(name) = end_event {
             sink.end_event(&name);
@@ -93,7 +93,7 @@ impl Reader {
     }
 
     fn read_all(&mut self) -> io::Result<()> {
-        // A second descriptor of the same input: `std::io::Stdin` would put a small buffer between.
+        // A second descriptor of the same input: `std::io::Stdin` would add a small buffer.
         let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         pipe::enlarge(&input);
         let mut block = Arc::new(vec![0; BLOCK]);
@@ -133,7 +133,7 @@ impl Reader {
     }
 
     /// Waits until the copy of what was read is written. The clients have it already: a copy that blocks stops the
-    /// reading, never them. `false`: nobody reads it any more, and the input is over.
+    /// reading, never the clients. `false`: its reader has gone, and the input is over.
     fn is_passed_on(&mut self) -> bool {
         let Some(tee) = &self.tee else { return true };
         match tee.finish() {

@@ -3,7 +3,7 @@
 /// What ends a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Terminator {
-    /// LF; one CR just before it goes with it.
+    /// LF; one CR just before it is removed too.
     Newline,
     /// NUL (`-0`).
     Null,
@@ -28,18 +28,18 @@ pub enum Next<'a> {
     Record(Record<'a>),
 }
 
-/// Some whole records, each with what ends it still behind it. They are known to be valid UTF-8 without a line break
+/// Some whole records, each still with its terminator. They are known to be valid UTF-8 without a line break
 /// in them, and so can be sent as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lines<'a> {
     /// All of them. The last byte ends the last one.
     pub bytes: &'a [u8],
-    /// What ends each of them, and is nowhere else.
+    /// The byte that ends each of them, and occurs nowhere else.
     pub terminator: u8,
 }
 
 impl<'a> Lines<'a> {
-    /// The lines behind the first `len` bytes, which are whole lines.
+    /// The lines after the first `len` bytes, which are whole lines.
     pub fn after(self, len: usize) -> Lines<'a> {
         Lines { bytes: &self.bytes[len..], ..self }
     }
@@ -59,7 +59,7 @@ impl<'a> Iterator for Lines<'a> {
 /// One record, without what ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
-    /// It may be anything.
+    /// Any bytes.
     Bytes(&'a [u8]),
     /// It was longer than allowed and is not held.
     TooLong {
@@ -80,17 +80,17 @@ pub enum Record<'a> {
 pub struct Splitter {
     terminator: Terminator,
     max: usize,
-    /// The unfinished record so far, unless it is too long already.
+    /// The unfinished record so far, unless it is already too long.
     held: Vec<u8>,
     /// How long the unfinished record is so far.
     size: u64,
     ends_with_cr: bool,
 }
 
-/// So many bytes are looked through and encoded before the next: they stay in the processor's nearest cache for it, and
-/// what is no UTF-8 slows down no more than what is near.
+/// This many bytes are checked and encoded before the next: they stay in the processor's nearest cache, and invalid
+/// UTF-8 slows down only what is near it.
 const WINDOW: usize = 32 * 1024;
-/// The memory of a long record that was split over reads is given back beyond this.
+/// The memory of a long record that was split over reads is freed beyond this size.
 const HELD_KEPT: usize = 64 * 1024;
 
 impl Splitter {
@@ -131,7 +131,7 @@ impl Splitter {
         self.hold(&bytes[last + 1..]);
     }
 
-    /// How many bytes of these whole records to go on with: as many records as fit a window, at least one.
+    /// How many bytes of these whole records to take next: as many records as fit a window, at least one.
     fn window(&self, records: &[u8]) -> usize {
         let byte = self.terminator.byte();
         let (window, rest) = records.split_at(WINDOW.min(records.len()));
@@ -141,7 +141,7 @@ impl Splitter {
         }
     }
 
-    /// Whether all these records are UTF-8 without a line break: it costs far less to ask once for all than for each.
+    /// Whether all these records are UTF-8 without a line break: one check for all costs far less than one for each.
     fn are_lines(&self, records: &[u8]) -> bool {
         let breaks = match self.terminator {
             Terminator::Newline => memchr::memchr(b'\r', records),

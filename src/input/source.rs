@@ -1,5 +1,5 @@
-//! What standard input is (behaviour 3): records that are data, records that bring parts of their event with them, or
-//! an event stream. Plain records pass through here untouched.
+//! What standard input is (behaviour 3): records that are data, records that contain parts of their event, or an event
+//! stream. Plain records pass through here untouched.
 
 use super::encoder::Parts;
 use super::hints::{EventStreamLines, JsonOverLines};
@@ -24,7 +24,7 @@ pub enum Format {
     Json(Terminator, Pointers),
     /// JSON texts, however they are laid out: each is a record, from which parts of the event may be taken.
     JsonTexts(Option<Pointers>),
-    /// An event stream. Its IDs are kept, or (`--no-id`) left out.
+    /// An event stream. Its IDs are kept, or (`--no-id`) removed.
     EventStream {
         /// Whether they are kept.
         ids: bool,
@@ -42,7 +42,7 @@ pub struct Pointers {
     pub data: Option<Pointer>,
 }
 
-/// Standard input as it is taken apart.
+/// Standard input, as it is being split.
 #[derive(Debug)]
 pub enum Source {
     /// See [`Format::Lines`].
@@ -110,7 +110,7 @@ impl Source {
     }
 }
 
-/// A record that is a JSON text, or stands for one.
+/// A record that is a JSON text, or should be one.
 fn text(record: Record<'_>, json: &mut Option<Json>, sink: &mut EventSink) {
     match json {
         Some(json) => json.record(record, sink),
@@ -118,11 +118,11 @@ fn text(record: Record<'_>, json: &mut Option<Json>, sink: &mut EventSink) {
     }
 }
 
-/// Takes events out of JSON records.
+/// Makes events of JSON records.
 #[derive(Debug)]
 pub struct Json {
     pointers: Pointers,
-    /// Whether a record that lacked something has been told of.
+    /// Whether a record that lacked something has been reported.
     told: bool,
     /// Notices JSON over several lines.
     lines: Option<JsonOverLines>,
@@ -168,7 +168,7 @@ impl Json {
     }
 }
 
-/// A record without what may stand before a JSON text and is none of it: a byte order mark, or RS (RFC 7464 § 2.2).
+/// A record without what may precede a JSON text: a byte order mark, or RS (RFC 7464 § 2.2).
 fn json_in(record: &[u8]) -> &[u8] {
     let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
     record.strip_prefix(b"\x1e").unwrap_or(record)
@@ -179,12 +179,12 @@ fn part(value: &str) -> Option<Cow<'_, str>> {
     (value != "null").then(|| json::text(value))
 }
 
-/// Takes events out of an event stream.
+/// Makes events of an event stream.
 #[derive(Debug)]
 pub struct EventStream {
     parser: Parser,
     ids: bool,
-    /// Whether an ID that had to be left out has been told of.
+    /// Whether an ID that had to be removed has been reported.
     told: bool,
     /// Notices what is not an event stream.
     lines: EventStreamLines,
@@ -201,7 +201,7 @@ impl EventStream {
                 }
                 let event = Some(as_text(event, sink)).filter(|event| !event.is_empty());
                 let mut id = id.filter(|_| *ids).map(|id| as_text(id, sink));
-                // An empty one takes the ID back, and so it is passed on.
+                // An empty one resets the ID, so it is passed on.
                 if id.as_ref().is_some_and(|id| !id.is_empty() && !own_ids::can_come_back(id)) {
                     id = None;
                     sink.incomplete(told, || {
@@ -216,7 +216,7 @@ impl EventStream {
                     sink.lost_upstream(comment);
                 }
             }
-            Item::Retry(_) => {} // what our clients are told is --retry's business
+            Item::Retry(_) => {} // --retry says what our clients get
         });
     }
 
@@ -226,7 +226,7 @@ impl EventStream {
     }
 }
 
-/// The bytes as text; what is no UTF-8 is replaced, and that is told.
+/// The bytes as text; invalid UTF-8 is replaced, and this is reported.
 fn as_text<'a>(bytes: &'a [u8], sink: &mut EventSink) -> Cow<'a, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),

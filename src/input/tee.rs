@@ -1,4 +1,4 @@
-//! `--tee`: standard input goes on to standard output, byte for byte, as it is read (behaviour 1.7).
+//! `--tee`: standard input is copied to standard output, byte for byte, as it is read (behaviour 1.7).
 
 use super::pipe;
 use std::fs::File;
@@ -14,20 +14,20 @@ pub struct Tee {
     results: Receiver<Result<(), Broken>>,
 }
 
-/// So many bytes at the start of a block.
+/// This many bytes at the start of a block.
 type Block = (Arc<Vec<u8>>, usize);
 
 /// Why the copy ends early.
 #[derive(Debug)]
 pub enum Broken {
-    /// Whoever read it has gone.
+    /// Its reader has gone.
     Pipe,
     /// It can't be written.
     Failed(io::Error),
 }
 
 impl Tee {
-    /// Takes standard output over, whole: when this is dropped, whoever reads it sees the end.
+    /// Takes over standard output: when this is dropped, its reader sees the end.
     pub fn stdout() -> io::Result<Tee> {
         let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let nowhere = File::options().write(true).open("/dev/null")?;
@@ -51,11 +51,11 @@ impl Tee {
 
     /// Begins to write the first `len` bytes of `block`.
     pub fn begin(&self, block: &Arc<Vec<u8>>, len: usize) {
-        // It fails only where the thread is gone, as `finish` will tell.
+        // It fails only if the thread is gone, as `finish` will report.
         let _ = self.blocks.send((Arc::clone(block), len));
     }
 
-    /// Waits until what was begun is written, however long that takes; then the block is nobody else's any more.
+    /// Waits until the block is written, however long that takes, and returns it.
     pub fn finish(&self) -> Result<(), Broken> {
         self.results
             .recv()
@@ -74,9 +74,9 @@ impl Copy {
                 Ok(n) => bytes = &bytes[n..],
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
-                    // Somebody else made it non-blocking: it is waited for all the same.
+                    // Another program made it non-blocking: we wait for it anyway.
                     ErrorKind::WouldBlock => {
-                        let _ = pipe::wait_writable(&self.0); // the write tells what is wrong
+                        let _ = pipe::wait_writable(&self.0); // the write will report what is wrong
                     }
                     ErrorKind::BrokenPipe => return Err(Broken::Pipe),
                     _ => return Err(Broken::Failed(error)),

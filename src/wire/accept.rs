@@ -1,4 +1,4 @@
-//! Content negotiation for `/` (RFC 9110 § 12.5.1): is it a page that is wanted, or the stream?
+//! Content negotiation for `/` (RFC 9110 § 12.5.1): does the client want a page or the stream?
 
 /// What a client asks for with its `Accept` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub enum Wanted {
 
 /// Reads the value of `Accept`; several field lines must be joined by commas before.
 ///
-/// A media range counts only when it names the type and has a quality value above 0. Of two the higher
-/// quality value wins, and at a tie the stream, since only a program would name it.
+/// A media range counts only if it names the type and has a quality value above 0. If both are named, the higher
+/// quality value wins, and at a tie the stream, because only a program would name it.
 pub fn wanted(accept: &str) -> Wanted {
     let (mut stream, mut html) = (0, 0);
     for range in accept.split(',') {
@@ -35,7 +35,7 @@ pub fn wanted(accept: &str) -> Wanted {
     }
 }
 
-/// A quality value (RFC 9110 § 12.4.2) in thousandths; what is none counts as 0, "not acceptable".
+/// A quality value (RFC 9110 § 12.4.2) in thousandths; anything else counts as 0, "not acceptable".
 fn thousandths(quality: &str) -> u16 {
     match quality.parse::<f32>() {
         Ok(quality) if (0.0..=1.0).contains(&quality) => (quality * 1000.0).round() as u16,

@@ -10,8 +10,8 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads `HOST`, `HOST:PORT` or `[IPV6]:PORT`; `None` when it is none of these (user information, a path,
-    /// two hosts). Names are kept to letters, digits, `-`, `.`, `_` and `~`: no DNS name has more.
+    /// Reads `HOST`, `HOST:PORT` or `[IPV6]:PORT`; `None` if it is something else (with user information, a path, two
+    /// hosts). Names consist of letters, digits, `-`, `.`, `_` and `~`: no DNS name has more.
     pub fn parse(text: &str) -> Option<Authority> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {

@@ -1,4 +1,4 @@
-//! The chunked transfer coding (RFC 9112 § 7.1), as far as a sender needs it.
+//! The chunked transfer coding (RFC 9112 § 7.1), the part that a sender needs.
 //!
 //! `chunk = chunk-size CRLF chunk-data CRLF`, without extensions; the stream ends with the last-chunk.
 
@@ -19,7 +19,7 @@ pub fn encoded_len(data: usize) -> usize {
 
 /// Appends one chunk of `len` bytes of chunk-data, which `write_data` appends.
 ///
-/// A chunk of no data would be the last-chunk and end the stream, so nothing at all is written for `len` 0.
+/// A chunk of no data would be the last-chunk and end the stream, so nothing is written for `len` 0.
 #[inline]
 pub fn write(out: &mut Vec<u8>, len: usize, write_data: impl FnOnce(&mut Vec<u8>)) {
     if len == 0 {
@@ -49,8 +49,8 @@ pub fn write_size(out: &mut [u8; MAX_SIZE], len: usize) -> usize {
     }
 }
 
-/// Where the chunk-data stands in `chunk`, one whole chunk as [`write()`] makes it: what a client
-/// that knows no chunks (HTTP/1.0) is sent.
+/// Where the chunk-data is in `chunk`, one whole chunk as [`write()`] makes it. A client that doesn't know chunks
+/// (HTTP/1.0) is sent this alone.
 pub fn data(chunk: &[u8]) -> std::ops::Range<usize> {
     let size_line = memchr::memchr(b'\n', chunk).map_or(0, |lf| lf + 1);
     size_line..chunk.len().saturating_sub(CRLF.len()).max(size_line)

@@ -1,8 +1,8 @@
-//! Events as an event stream carries them (WHATWG HTML § 9.2, Server-sent events).
+//! Events as they are in an event stream (WHATWG HTML § 9.2, Server-sent events).
 //!
-//! An event becomes the fields `event`, `data`, `id`, in this order, and a blank line. Each line ends with a
-//! single LF and has one space after the colon. `id` comes last because some clients take it over as they
-//! read its line: an event that is cut in the middle must not count as received.
+//! An event becomes the fields `event`, `data`, `id`, in this order, and a blank line. Each line ends with a single LF
+//! and has one space after the colon. `id` comes last because some clients store it as soon as they read its line: an
+//! event that is cut in the middle must not count as received.
 
 use memchr::{memchr2, memchr2_iter, memrchr};
 
@@ -11,7 +11,7 @@ use memchr::{memchr2, memchr2_iter, memrchr};
 pub struct FieldValue(String);
 
 impl FieldValue {
-    /// `None` when `text` is empty (for an event type that is the same as none) or has a line end in it.
+    /// `None` if `text` is empty (an empty event type means none) or has a line end in it.
     pub fn new(text: &str) -> Option<FieldValue> {
         (!text.is_empty() && memchr2(b'\r', b'\n', text.as_bytes()).is_none()).then(|| FieldValue(text.to_owned()))
     }
@@ -36,7 +36,7 @@ pub struct Event<'a> {
 /// The data of an event: UTF-8 of any length.
 #[derive(Clone, Copy, Debug)]
 pub enum Data<'a> {
-    /// It has no line break: one `data` field, which need not be looked through.
+    /// It has no line break: one `data` field, which need not be searched.
     Line(&'a [u8]),
     /// It may have line breaks of every kind: each line becomes a `data` field.
     Text(&'a [u8]),
@@ -79,7 +79,7 @@ impl Event<'_> {
     }
 }
 
-/// Where the data begins in an event of this type whose data are a single line.
+/// Where the data begins in an event of this type whose data is a single line.
 pub fn line_start(event: Option<&FieldValue>) -> usize {
     event.map_or(0, |event| field_len("event", event.0.len())) + "data: ".len()
 }
@@ -128,7 +128,7 @@ fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.push(b'\n');
 }
 
-/// The number of lines in `data` (at least one) and the bytes that are left without the line ends.
+/// The number of lines in `data` (at least one) and the bytes without the line ends.
 fn measure(data: &[u8]) -> (usize, usize) {
     let (mut lines, mut text, mut after_cr) = (1, data.len(), None);
     for at in memchr2_iter(b'\r', b'\n', data) {

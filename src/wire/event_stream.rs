@@ -1,18 +1,18 @@
 //! Reading an event stream as a browser does (WHATWG HTML § 9.2.5, § 9.2.6), however its bytes happen to be read.
 //!
 //! Bytes go in, items come out. Line ends and field names are ASCII, so nothing is decoded here. If a value is not
-//! UTF-8, its user replaces the invalid bytes; the result is that of a browser, which decodes the whole stream first.
-//! What a browser keeps for its page, such as the state of the connection, does not concern this parser.
+//! UTF-8, the caller replaces the invalid bytes; a browser, which decodes the whole stream first, gets the same. What a
+//! browser keeps for its page, such as the state of the connection, does not concern this parser.
 
 use memchr::{memchr, memchr2};
 
 /// The longest value of a field other than `data`, even if events may have less data.
 const LEAST_VALUE: usize = 8 * 1024;
-/// More than any field's name, the colon, the blank and a byte order mark have together.
+/// More than the longest field name, colon, space and byte order mark together.
 const NAME: usize = 16;
-/// The memory of a long line or event is given back beyond this.
+/// The memory of a long line or event is freed beyond this size.
 const KEPT: usize = 64 * 1024;
-/// The byte order mark: one is taken off the beginning of the stream.
+/// The byte order mark: one is removed from the beginning of the stream.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// What comes out of an event stream, in order.
@@ -31,7 +31,7 @@ pub enum Item<'a> {
     Retry(u64),
 }
 
-/// An event as it stands in the stream.
+/// An event as it is in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dispatched<'a> {
     /// The event type; empty for the default one, `message`.
@@ -50,7 +50,7 @@ pub struct Parser {
     line: Vec<u8>,
     /// How long the unfinished line is so far.
     line_size: u64,
-    /// The last byte was a CR: an LF right behind it is part of the same line end.
+    /// The last byte was a CR: an LF right after it is part of the same line end.
     after_cr: bool,
     /// No line has ended yet, so that a byte order mark may come.
     at_start: bool,
@@ -109,13 +109,13 @@ impl Parser {
         }
     }
 
-    /// Whether the stream, should it end here, ends inside an event, which is then dropped.
+    /// Whether a stream that ends here ends inside an event, which is then dropped.
     pub fn is_inside_event(&self) -> bool {
         let line = &self.line[self.bom(&self.line)..];
         self.data_size > 0 || field(line).is_some_and(|(name, _)| name == b"data")
     }
 
-    /// How long a byte order mark stands before this line.
+    /// The length of the byte order mark before this line, or 0.
     fn bom(&self, line: &[u8]) -> usize {
         if self.at_start && line.starts_with(BOM) { BOM.len() } else { 0 }
     }
@@ -251,7 +251,7 @@ mod tests {
         let long = "x".repeat(3000);
         let long_comment = format!("data: a\n\n:{long}\ndata: b\n\n");
         let cases: &[(&[u8], Events)] = &[
-            // One byte order mark is taken off the beginning; a second one is part of a name that means nothing.
+            // One byte order mark is removed from the beginning; a second one is part of an unknown name.
             (b"\xef\xbb\xbfdata: a\n\n", &[("message", "a", "")]),
             (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", &[("message", "b", "")]),
             (b"data: a\n\n\xef\xbb\xbfdata: b\n\ndata: c\n\n", &[("message", "a", ""), ("message", "c", "")]),
@@ -267,7 +267,7 @@ mod tests {
             (b"data: a\n\nevent: x\nid: 1\ndata: b", &[("message", "a", "")]),
             (b"data: a\n\ndata: b\n", &[("message", "a", "")]),
             (b"event: x\n\ndata: a\n\n", &[("message", "a", "")]),
-            // Names are known to the letter: no other case, no blank before or behind, no NUL.
+            // Names must match exactly: case, no blank before or after them, no NUL.
             (b"Data: a\n data: b\ndata : c\n\0data: d\nda\0ta: e\ndataa: f\ndata: g\n\n", &[("message", "g", "")]),
             (b"event: x\nEvent: y\nevent : z\ndata: a\n\n", &[("x", "a", "")]),
             // One blank after the colon goes, and no more; a tab stays.
@@ -280,7 +280,7 @@ mod tests {
                 b"event: x\ndata: a\n\ndata: b\n\nevent: y\nevent:\ndata: c\n\nevent: \xe2\x98\x83\ndata: d\n\n",
                 &[("x", "a", ""), ("message", "b", ""), ("message", "c", ""), ("\u{2603}", "d", "")],
             ),
-            // The ID stays until there is another, also of a block without data; an empty one takes it back.
+            // The ID stays until there is another, even in a block without data; an empty one resets it.
             (
                 b"id: 1\ndata: a\n\ndata: b\n\nid: 2\n\ndata: c\n\nid\ndata: d\n\nid: \xe2\x80\xa6\ndata: e\n\n",
                 &[
@@ -296,7 +296,7 @@ mod tests {
                 b"id: 1\ndata: a\n\nid: 2\0\ndata: b\n\nid: \x003\ndata: c\n\nid: \0\ndata: d\n\n",
                 &[("message", "a", "1"), ("message", "b", "1"), ("message", "c", "1"), ("message", "d", "1")],
             ),
-            // A NUL in data is a character like any other, and what is no UTF-8 is replaced.
+            // A NUL in data is a character like any other, and invalid UTF-8 is replaced.
             (b"data: a\0b\n\n", &[("message", "a\0b", "")]),
             (b"data: a\xffb\xf0\x9f\x98\n\n", &[("message", "a\u{fffd}b\u{fffd}", "")]),
         ];
@@ -341,7 +341,7 @@ mod tests {
                 // Each begins inside a block, so that short ones end events too.
                 let tail: String = (0..len).map(|nth| parts[n / parts.len().pow(nth) % parts.len()]).collect();
                 for stream in [tail.clone(), format!("id:1\ndata\n{tail}\n\ndata\n\n")] {
-                    let end = stream.rfind(['\r', '\n']).map_or(0, |at| at + 1); // the oracle wants whole lines
+                    let end = stream.rfind(['\r', '\n']).map_or(0, |at| at + 1); // the oracle reads whole lines
                     let want = oracle(&stream[..end]);
                     for step in [1, 2, stream.len()] {
                         let mut parser = Parser::new(100);

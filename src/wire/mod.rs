@@ -1,7 +1,7 @@
-//! The protocols, pure: bytes in, bytes out. Nothing here knows a socket, a file, a clock or a thread.
+//! The protocols, pure: bytes in, bytes out. Nothing here uses a socket, a file, a clock or a thread.
 //!
 //! `event`, `chunk` and `utf8` write what clients read, `event_stream` reads it as they do; `request`, `accept` and
-//! `response` are HTTP's two heads.
+//! `response` are the two kinds of HTTP heads.
 
 pub mod accept;
 pub mod authority;

@@ -1,8 +1,8 @@
 //! Notices: comments by which one sse-pipe lets a client, or another sse-pipe, know that events are missing
 //! (behaviour 1.4, 3.3, 5.2).
 //!
-//! Everything that writes or reads their wording does it here, but for the built-in page, which reads them in
-//! JavaScript (`viewer/`).
+//! All code that writes or reads their wording is here, except in the built-in page, which reads them in JavaScript
+//! (`viewer/`).
 
 use super::event;
 use std::fmt;
@@ -19,9 +19,9 @@ pub enum Notice {
     MissedUnknown,
     /// The last event ID was given more than once, and not all events with it are held, so the number is unknown too.
     MissedAmbiguous,
-    /// Events of a store are lost (`--store`), and nobody knows how many.
+    /// Events of a store are lost (`--store`), and their number is unknown.
     Lost,
-    /// A record was skipped; the notice stands in its place.
+    /// A record was skipped; the notice takes its place.
     Skipped {
         /// The number of the record.
         record: u64,
@@ -55,7 +55,7 @@ pub enum Skipped {
 }
 
 impl Notice {
-    /// Appends the comment that every client can be sent.
+    /// Appends the comment, which can be sent to every client.
     pub fn write_comment(&self, out: &mut Vec<u8>) {
         event::write_comment(out, &self.to_string());
     }

@@ -1,12 +1,12 @@
 //! The head of a request (RFC 9112 §§ 2, 3, 5, 6), read strictly: what the RFC calls invalid is refused.
 //!
-//! Field syntax is `httparse`'s work. The request line, line ends, `Host` and the message body length are
+//! `httparse` checks the syntax of fields. The request line, line ends, `Host` and the message body length are
 //! checked here, because there two readers of the same bytes could otherwise disagree on what was asked.
 
 use super::authority::Authority;
 use percent_encoding::percent_decode_str;
 
-/// Longest head, request line and field lines together (RFC 9110 § 15.5 knows 414, RFC 6585 § 5 knows 431).
+/// Longest head, request line and field lines together (414 is in RFC 9110 § 15.5, 431 in RFC 6585 § 5).
 pub const MAX_HEAD: usize = 16 * 1024;
 /// Longest request target.
 pub const MAX_TARGET: usize = 8 * 1024;
@@ -14,13 +14,13 @@ pub const MAX_TARGET: usize = 8 * 1024;
 pub const MAX_FIELDS: usize = 100;
 /// Longest method: the longest registered one (`UPDATEREDIRECTREF`) has 17 letters.
 const MAX_METHOD: usize = 32;
-/// Longest request line, without its line end: all of it, or what has come of it.
+/// Longest request line, without its line end: all of it, or what has arrived so far.
 pub const MAX_LINE: usize = MAX_METHOD + 1 + MAX_TARGET + " HTTP/1.1".len();
 
-/// A request that is well-formed; whether it is granted is for others to say.
+/// A well-formed request; others decide whether it is granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What is to be done.
+    /// The method.
     pub method: Method,
     /// The path of the target as it was sent, `*` for the asterisk form, `/` for CONNECT.
     pub path: String,
@@ -36,9 +36,9 @@ pub struct Request {
     pub origin: Option<String>,
     /// `Last-Event-ID`, or else the query's `last-event-id`, `last_event_id` or `lastEventId` in any case, decoded.
     pub last_event_id: Option<String>,
-    /// Whether the query has `notices=event`: heartbeats and gaps are wanted as events.
+    /// Whether the query has `notices=event`: the client wants heartbeats and gaps as events.
     pub notices_as_events: bool,
-    /// Whether the query has `times=event`: when events were read is wanted as events.
+    /// Whether the query has `times=event`: the client wants the times at which events were read, as events.
     pub times_as_events: bool,
     /// The token of `Authorization: Bearer` (RFC 6750 § 2.1).
     pub bearer: Option<String>,
@@ -46,12 +46,12 @@ pub struct Request {
     pub access_token: Option<String>,
     /// Whether it is a CORS preflight (Fetch, "CORS-preflight request").
     pub preflight: bool,
-    /// As what a page of another site embeds the answer, which it then can't read (W3C Fetch Metadata). Browsers alone
-    /// say so, and only to `https`, `localhost` and loopback addresses.
+    /// How a page of another site embeds the answer, which it then can't read (W3C Fetch Metadata). Only browsers say
+    /// this, and only to `https`, `localhost` and loopback addresses.
     pub embedded: Option<Embedded>,
 }
 
-/// How a page embeds something of another site without asking by CORS, and so without an `Origin`.
+/// How a page embeds something of another site without CORS, and so without an `Origin`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Embedded {
     /// As a part of itself: an image, a script, a video, `fetch` with `no-cors`.
@@ -70,7 +70,7 @@ pub enum Method {
     Other,
 }
 
-/// The two kinds of client there are (RFC 9112 § 2.3): only the later one understands chunks.
+/// The two kinds of clients (RFC 9112 § 2.3): only the later one understands chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Version {
@@ -78,7 +78,7 @@ pub enum Version {
     Http11,
 }
 
-/// Why a head is refused; each has its status.
+/// Why a head is refused; each reason has its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
     /// 400, with what is wrong.
@@ -87,7 +87,7 @@ pub enum Invalid {
     TargetTooLong,
     /// 431.
     HeadTooLarge,
-    /// 501: a transfer coding that is not known (RFC 9112 § 6.1).
+    /// 501: an unknown transfer coding (RFC 9112 § 6.1).
     UnknownTransferCoding,
     /// 505.
     Version,
@@ -111,8 +111,8 @@ const ALONE: Invalid = Invalid::BadRequest("a CR stands alone");
 
 /// Reads the request at the start of `bytes`. Returns it with the length of its head.
 ///
-/// `Ok(None)` asks for more bytes. Empty lines before the request line are passed over (RFC 9112 § 2.2).
-// Long because the order of its checks is what counts: each bound before what it bounds is read.
+/// `Ok(None)` asks for more bytes. Empty lines before the request line are skipped (RFC 9112 § 2.2).
+// Long because the order of the checks matters: each bound is checked before the part that it bounds is read.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
     // No byte beyond the bound is looked at: then a head is refused for the same reason however its bytes are cut.
     let bytes = &bytes[..bytes.len().min(MAX_HEAD)];
@@ -122,11 +122,11 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Invalid> {
         start += 2;
     }
     let head = &bytes[start..];
-    // A TLS hello or other rubbish never has a line end: don't wait for one.
+    // A TLS hello or other garbage never has a line end: don't wait for one.
     if head.first().is_some_and(|&byte| byte != b'\r' && !is_token(byte)) {
         return Err(Invalid::BadRequest("the request does not begin with a method"));
     }
-    // Of a line no more is looked at than it may have: then it is refused for the same reason however its bytes are cut.
+    // No byte of a line beyond its bound is looked at either, for the same reason.
     let line = &head[..head.len().min(MAX_LINE + 2)];
     let Some(lf) = memchr::memchr(b'\n', line) else {
         return match memchr::memchr(b'\r', line) {
@@ -215,7 +215,7 @@ fn request_line(line: &[u8]) -> Result<(Method, &str, Version), Invalid> {
         }
         _ => return Err(Invalid::BadRequest("the HTTP version is malformed")),
     };
-    // Neither blanks nor controls nor anything beyond ASCII; a fragment is never sent (RFC 9112 § 3.2).
+    // No blanks, control characters or anything beyond ASCII; a fragment is never sent (RFC 9112 § 3.2).
     let target = std::str::from_utf8(target).ok().filter(|target| {
         !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>".contains(&byte))
     });
@@ -226,7 +226,7 @@ fn request_line(line: &[u8]) -> Result<(Method, &str, Version), Invalid> {
         b"HEAD" => Method::Head,
         b"OPTIONS" => Method::Options,
         b"CONNECT" => match Authority::parse(target) {
-            // The authority form says nothing that matters here: refused like every other method.
+            // The authority form contains nothing that matters here: CONNECT is refused like every other method.
             Some(Authority { port: Some(_), .. }) => return Ok((Method::Other, "/", version)),
             _ => return Err(Invalid::BadRequest("CONNECT wants HOST:PORT")),
         },
@@ -241,7 +241,7 @@ fn percent_signs_are_encodings(target: &str) -> bool {
     target.split('%').skip(1).all(digits)
 }
 
-/// The forms of RFC 9112 § 3.2 but CONNECT's: path, query and, in the absolute form, the authority.
+/// The forms of RFC 9112 § 3.2 except CONNECT's: path, query and, in the absolute form, the authority.
 fn request_target(target: &str, method: Method) -> Result<(&str, &str, Option<Authority>), Invalid> {
     const BAD: Invalid = Invalid::BadRequest("the request target is malformed");
     if target == "*" {
@@ -260,9 +260,9 @@ fn request_target(target: &str, method: Method) -> Result<(&str, &str, Option<Au
         return Err(BAD);
     };
     let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
-    // No URI has these, and browsers encode them in a path or make `/` of them (WHATWG URL § 1.3). All of them in a
-    // query, and `[`, `]`, `|` in both, and `^` in a path until 2023, they send as they stand though no URI has them;
-    // there they mean nothing else.
+    // No URI has these characters, and browsers encode them in a path or replace them by `/` (WHATWG URL § 1.3). But
+    // browsers send all of them unencoded in a query, `[`, `]` and `|` in both, and until 2023 `^` in a path. There
+    // they are harmless.
     if path.contains(['\\', '`', '{', '}']) {
         return Err(BAD);
     }
@@ -331,7 +331,7 @@ fn embedded(site: &[u8], mode: &[u8], destination: &[u8]) -> Option<Embedded> {
     }
 }
 
-/// RFC 9110 § 5.3: the lines of a list-based field are one list.
+/// RFC 9110 § 5.3: several lines of a list-based field are one list.
 fn join(list: &mut Option<String>, line: &str) {
     match list {
         None => *list = Some(line.to_owned()),
@@ -345,8 +345,8 @@ fn bearer(credentials: &str) -> Option<String> {
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim_start_matches(' ').to_owned())
 }
 
-/// RFC 9112 § 6.3. A body is read away and never used; but one whose length two readers could see differently
-/// is how requests are smuggled, so it is refused.
+/// RFC 9112 § 6.3. A body is read and ignored. But one whose length two readers could understand differently is
+/// refused: that is how requests are smuggled.
 fn body(length: Option<&str>, coding: Option<&str>, version: Version) -> Result<(), Invalid> {
     match (length, coding) {
         (Some(_), Some(_)) => Err(Invalid::BadRequest("there is a Content-Length beside a Transfer-Encoding")),
@@ -361,8 +361,8 @@ fn body(length: Option<&str>, coding: Option<&str>, version: Version) -> Result<
             Err(Invalid::BadRequest("HTTP/1.0 knows no Transfer-Encoding"))
         }
         (None, Some(coding)) => {
-            // Empty elements of a list don't count (RFC 9110 § 5.6.1.2). Blanks are SP and HTAB (§ 5.6.3); what other
-            // whitespace there is in UTF-8 is part of a name.
+            // Empty elements of a list don't count (RFC 9110 § 5.6.1.2). Blanks are SP and HTAB (§ 5.6.3); other
+            // whitespace of UTF-8 is part of a name.
             let mut codings = coding
                 .split(',')
                 .map(|coding| coding.trim_matches([' ', '\t']))
@@ -391,7 +391,7 @@ fn last_event_id_in_query(query: &str) -> Option<String> {
     })
 }
 
-/// RFC 6750 § 2.3. A token has no blanks, so that `+` stands for itself.
+/// RFC 6750 § 2.3. A token has no blanks, so `+` is itself.
 fn access_token_in_query(query: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("access_token="))?;
     Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
