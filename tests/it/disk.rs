@@ -308,7 +308,7 @@ fn clients_that_do_not_read_their_file_hold_none_of_it() {
     let site = folder("disk-memory");
     fs::write(site.join("large.bin"), vec![b'x'; 16 << 20]).expect("can be written");
     let program = serve(&site);
-    for path in ["/large.bin", "/viewer/vendor/leaflet.js"] {
+    for path in ["/large.bin", "/viewer/vendor/countries.json"] {
         let before = memory(program.pid());
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {

@@ -235,7 +235,7 @@ fn the_map_s_data_is_sent_compressed() {
         let sent: usize = client.field("Content-Length").and_then(|length| length.parse().ok()).expect("has a length");
         assert!(text.starts_with(start) && text.len() > 2 * sent, "{name}: {sent} of {} bytes", text.len());
     }
-    let client = program.get("/viewer/vendor/leaflet.js", "Accept-Encoding: gzip\r\n");
+    let client = program.get("/viewer/viewer.js", "Accept-Encoding: gzip\r\n");
     assert_eq!(client.field("Content-Encoding"), None, "{client:?}");
 }
 

@@ -490,10 +490,10 @@ fn a_client_that_closes_its_side_gets_its_file_and_one_that_is_lost_does_not() {
 
 #[test]
 fn the_built_in_page_is_sent_from_where_it_stands() {
-    let content = assets::find("/viewer/vendor/leaflet.js").expect("is there").content;
+    let content = assets::find("/viewer/viewer.css").expect("is there").content;
     for (method, want) in [("GET", content), ("HEAD", &[])] {
         let mut play = Play::new();
-        play.input(&format!("{method} /viewer/vendor/leaflet.js HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        play.input(&format!("{method} /viewer/viewer.css HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         let head = play.connection.staged.len();
         while play.sent.len() < head + want.len() {
             let from = play.sent.len();
