@@ -1,14 +1,14 @@
-//! The gate between the reader and the workers: it keeps the log that all of them share, and holds the reader back until
-//! the pace, the memory or the number of clients allows it to go on.
+//! The gate between the reader and the workers: it keeps the log that all of them share, and holds the reader back
+//! until the pace, the memory or the number of clients allows it to continue.
 //!
-//! The shared log has everything that anybody may still need: the history for newcomers, and what the slowest client has
-//! not taken yet. A worker copies pointers from it when it is woken ([`Gate::follow`]), so a worker without clients costs
-//! nothing.
+//! The shared log has everything that may still be needed: the history for new clients, and what the slowest client has
+//! not received yet. A worker copies pointers from it when it is woken ([`Gate::follow`]), so a worker without clients
+//! costs nothing.
 //!
-//! One reader, any number of workers. Workers publish numbers and never wait for anything long; the reader blocks on a
-//! condition. No wake-up is lost: the reader announces that it waits *before* it asks again, and a worker stores its
-//! numbers *before* it looks whether the reader waits (all sequentially consistent). While a client is let in
-//! ([`Admission`]) the log is locked: nothing is published and nothing evicted.
+//! One reader, any number of workers. Workers publish numbers and never wait long for anything; the reader blocks on a
+//! condition variable. No wake-up is lost: the reader announces that it waits *before* it checks again, and a worker
+//! stores its numbers *before* it checks whether the reader waits (all sequentially consistent). While a client is let
+//! in ([`Admission`]) the log is locked: nothing is published and nothing evicted.
 
 use super::pace::{Pace, Progress};
 use crate::counters::Counters;
@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// By default this many past events are kept for newcomers, once a client has joined.
+/// By default this many past events are kept for new clients, once one has joined.
 const DEFAULT_HISTORY: u64 = 1000;
-/// Clients that take nothing for this long don't hold the reader while the buffer has room.
+/// Clients that read nothing for this long don't hold the reader back while the buffer has room.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// What a batch costs a worker that holds it: its place in a list that may have just grown.
 const PLACE_COST: usize = 2 * size_of::<Arc<Batch>>();
@@ -32,20 +32,20 @@ const PLACE_COST: usize = 2 * size_of::<Arc<Batch>>();
 pub struct Bounds {
     /// Who sets the pace.
     pub pace: Pace,
-    /// Most memory that batches may take, in bytes.
+    /// The most memory that batches may take, in bytes.
     pub buffer: usize,
     /// How many past events are kept; `None`: 1000, and all until the first client has joined.
     pub history: Option<u64>,
-    /// With a store: how much of the log stays in memory, too.
+    /// With a store: how much of the log also stays in memory.
     pub young: Option<Young>,
 }
 
-/// How much of a log stays in memory that a store keeps.
+/// How much of a log in a store stays in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Young {
     /// The most, in bytes.
     pub most: usize,
-    /// What is older is put together to pieces of about so many bytes, each of which is looked into as a whole.
+    /// Older batches are merged into pieces of about this many bytes. Each piece is read as a whole.
     pub block: usize,
 }
 
@@ -56,8 +56,7 @@ impl Young {
     }
 }
 
-/// This much of the log is in memory, of one that a store keeps: little enough to be in the processor's cache, and to be
-/// filled again soon.
+/// This much of a log in a store is in memory: little enough to fit the processor's cache, and to be filled again soon.
 const MOST_YOUNG: usize = 2 << 20;
 
 /// What reader and workers share.
@@ -67,22 +66,22 @@ pub struct Gate {
     /// The memory of all batches.
     memory: Arc<Memory>,
     counters: Arc<Counters>,
-    /// Everything that anybody may still need.
+    /// Everything that may still be needed.
     log: Mutex<Log>,
     /// Offset just after its last byte.
     end: AtomicU64,
-    /// Offset just after its oldest batch, which may go once the slowest client and the history are beyond it.
+    /// Offset just after its oldest batch, which may be dropped once the slowest client and the history are beyond it.
     oldest_end: AtomicU64,
-    /// Where the history began when that was last looked at.
+    /// Where the history began when this was last checked.
     history_start: AtomicU64,
-    /// What lies before this offset must be evicted, even if a client needs it. A worker may not have come this far yet.
+    /// Everything before this offset must be evicted, even if a client needs it. Workers may not have noticed yet.
     evict_before: AtomicU64,
     stopped: AtomicBool,
     /// Where each worker's clients are.
     progress: Vec<Progress>,
-    /// How often clients have taken something.
+    /// How often clients have read something.
     moves: AtomicU64,
-    /// The value of `moves` since which nothing was taken for so long that clients count as stalled.
+    /// The value of `moves` at which clients have read nothing for so long that they count as stalled.
     stalled_at: AtomicU64,
     /// Whether the reader waits for a change.
     waiting: AtomicBool,
@@ -91,7 +90,7 @@ pub struct Gate {
     changed: Condvar,
 }
 
-/// The next step of the reader: to publish behind `end` and to evict what lies before `evict_before`.
+/// The next step of the reader: to publish after `end` and to evict everything before `evict_before`.
 #[derive(Debug, Default)]
 struct Step {
     wanted: AtomicBool,
@@ -125,8 +124,8 @@ impl Gate {
         }
     }
 
-    /// A worker has finished a turn: its number of streams, the largest and the smallest cursor, and whether its clients
-    /// have taken anything.
+    /// A worker has finished a turn: its number of streams, the largest and the smallest cursor, and whether its
+    /// clients have read anything.
     pub fn advance(&self, worker: usize, streams: usize, fastest: u64, slowest: u64, moved: bool) {
         self.progress[worker].publish(streams, fastest, slowest);
         if moved {
@@ -136,14 +135,14 @@ impl Gate {
         if needed >= self.oldest_end.load(Ordering::SeqCst) {
             self.trim(&mut self.log());
         }
-        // A turn that changes nothing for the reader need not wake it: a slow client takes many of them.
+        // A turn that changes nothing for the reader need not wake it: with slow clients there are many.
         if !self.step.wanted.load(Ordering::SeqCst) || self.allows_step() {
             self.notify();
         }
     }
 
-    /// Brings a worker's view up to date: it goes on as far as the shared log does, and holds what it held. `false`: there
-    /// is nothing new.
+    /// Brings a worker's view up to date: adds what is new in the shared log, and drops nothing. `false`: there is
+    /// nothing new.
     pub fn follow(&self, view: &mut Log) -> bool {
         if self.end.load(Ordering::SeqCst) == view.end_offset() {
             return false;
@@ -158,7 +157,7 @@ impl Gate {
         Admission { gate: self, log: self.log() }
     }
 
-    /// How many past events count as the history at the moment.
+    /// How many past events are the history at the moment.
     pub fn history(&self) -> u64 {
         match self.bounds.history {
             Some(entries) => entries,
@@ -187,7 +186,7 @@ impl Gate {
         self.memory.held()
     }
 
-    /// Nothing more is published from now on, so that all workers end with the same batch.
+    /// Nothing more is published from now on, so all workers end with the same batch.
     pub fn stop(&self) {
         let nobody_publishes = self.log();
         self.stopped.store(true, Ordering::SeqCst);
@@ -224,13 +223,13 @@ impl Gate {
         self.wait_until(None, || self.streams() >= least);
     }
 
-    /// Blocks until the pace allows going on without evicting anything more.
+    /// Blocks until the pace allows continuing without another eviction.
     pub(super) fn wait_for_pace(&self) {
         self.wait_for_step(self.end.load(Ordering::SeqCst), self.evict_before());
     }
 
-    /// Evicts as many of the oldest batches as a batch of this `cost` needs, once the pace allows it. `false`: the program
-    /// ends.
+    /// Evicts as many of the oldest batches as a batch of this `cost` needs, once the pace allows it. `false`: the
+    /// program is ending.
     pub(super) fn evict_for(&self, cost: usize) -> bool {
         loop {
             let (end, start) = {
@@ -241,7 +240,7 @@ impl Gate {
             if self.is_stopped() {
                 return false;
             }
-            // A client may have joined since: asked once more while none can.
+            // A client may have joined since: checked again while none can.
             let mut log = self.log();
             let start = self.start_with(&log, cost);
             if self.allows(end, start) {
@@ -262,8 +261,8 @@ impl Gate {
         self.wait_until(None, || self.fits(cost));
     }
 
-    /// Adds a batch to the shared log, counts its events before a client can have them, and lets go of what nobody needs any
-    /// more. Returns the number of the first entry whose ID another one has, too.
+    /// Adds a batch to the shared log, counts its events before a client can have them, and drops what is not needed
+    /// any more. Returns the number of the first entry whose ID another one has too.
     pub(super) fn append(&self, mut batch: Batch, events: u64) -> Result<Option<u64>, Stopped> {
         let mut log = self.log();
         if self.is_stopped() {
@@ -312,7 +311,7 @@ impl Gate {
         self.allows(self.step.end.load(Ordering::SeqCst), self.step.evict_before.load(Ordering::SeqCst))
     }
 
-    /// Blocks until the pace allows publishing behind `end` when what lies before `evict_before` is evicted.
+    /// Blocks until the pace allows publishing after `end` and evicting everything before `evict_before`.
     fn wait_for_step(&self, end: u64, evict_before: u64) {
         self.step.end.store(end, Ordering::SeqCst);
         self.step.evict_before.store(evict_before, Ordering::SeqCst);
@@ -321,7 +320,7 @@ impl Gate {
         self.step.wanted.store(false, Ordering::SeqCst);
     }
 
-    /// Whether the reader waits for the pace to let it evict what lies before this offset.
+    /// Whether the reader waits until the pace lets it evict everything before this offset.
     #[cfg(test)]
     pub(super) fn is_waiting_for(&self, evict_before: u64) -> bool {
         self.waiting.load(Ordering::SeqCst) && self.step.evict_before.load(Ordering::SeqCst) == evict_before
@@ -329,19 +328,19 @@ impl Gate {
 
     fn notify(&self) {
         if self.waiting.load(Ordering::SeqCst) {
-            drop(self.log()); // the reader has asked and sleeps, or has not asked yet
+            drop(self.log()); // the reader has checked and sleeps, or has not checked yet
             self.changed.notify_one();
         }
     }
 
-    /// Blocks until `ready`, which is asked again at each change, or until the gate is stopped. Clients that take nothing
-    /// for all of `patience` count as stalled.
+    /// Blocks until `ready`, which is checked again at each change, or until the gate is stopped. Clients that read
+    /// nothing for all of `patience` count as stalled.
     fn wait_until(&self, patience: Option<Duration>, ready: impl Fn() -> bool) {
         if ready() || self.is_stopped() {
             return;
         }
         let mut log = self.log();
-        // Announced before it asks again: a change after this is a change that wakes.
+        // Announced before it checks again: a change after this wakes it.
         self.waiting.store(true, Ordering::SeqCst);
         while !ready() && !self.is_stopped() {
             let moves = self.moves.load(Ordering::SeqCst);
@@ -356,8 +355,9 @@ impl Gate {
     }
 }
 
-/// The right to let a client in. While it is held nothing is published and nothing evicted. So what the client asks for is
-/// looked up in everything that any client has been sent, and it is known before any of that can go.
+/// The right to let a client in. While it is held nothing is published and nothing evicted. So the client's last event
+/// ID is looked up in everything that any client has been sent, and its place is known before any of that can be
+/// evicted.
 #[derive(Debug)]
 pub struct Admission<'a> {
     gate: &'a Gate,
@@ -370,8 +370,8 @@ impl Admission<'_> {
         &self.log
     }
 
-    /// A client of this worker begins at `cursor`, and finds in `view` what it needs. Returns whether there is something
-    /// new in it for other clients.
+    /// A client of this worker begins at `cursor`, and finds in `view` what it needs. Returns whether it has something
+    /// new for other clients.
     pub fn join(self, worker: usize, cursor: u64, view: &mut Log) -> bool {
         let progress = &self.gate.progress[worker];
         let needed = if progress.streams() > 0 { cursor.min(view.start_offset()) } else { cursor };
@@ -379,7 +379,7 @@ impl Admission<'_> {
         view.follow(&self.log, needed);
         progress.join(cursor);
         self.gate.moves.fetch_add(1, Ordering::SeqCst);
-        // The first one makes the history shorter: looked at again after this turn.
+        // The first client makes the history shorter: checked again after this turn.
         self.gate.history_start.store(u64::MAX, Ordering::SeqCst);
         is_new
     }
@@ -458,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_gives_the_pace_wakes_the_reader() {
-        // Ten batches fill the buffer; for the next one the first five must go.
+        // Ten batches fill the buffer; the next one needs the room of the first five.
         let each = 10 + INDEX_COST + BATCH_COST + 2 * PLACE_COST;
         let gate = gate_of(Pace::Slowest, 2, 10 * each + 2 * PLACE_COST);
         append(&gate, &mut Draft::new(Arc::clone(&gate.memory)), 10);

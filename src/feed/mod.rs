@@ -1,9 +1,9 @@
-//! The feed: the way of a batch from the reader to the workers, and what holds the reader back.
+//! The feed: how batches get from the reader to the workers, and what holds the reader back.
 //!
-//! Forwards go batches, in order, to every worker ([`publisher`]). A batch is with all workers before any client can ask
-//! for what comes after it, so that an ID given by one worker is known to all. Backwards go only numbers: where each
-//! worker's clients are, and (through the batches that are dropped) how much memory is held ([`gate`]). From them the
-//! [`pace`] follows: how far the reader may run ahead.
+//! Batches go forwards, in order, to every worker ([`publisher`]). All workers have a batch before any client can ask
+//! for what comes after it, so an ID given by one worker is known to all. Only numbers go backwards: where each
+//! worker's clients are, and (through the batches that are dropped) how much memory is held ([`gate`]). The [`pace`]
+//! follows from them: how far the reader may run ahead.
 
 pub mod gate;
 pub mod pace;
@@ -11,14 +11,14 @@ pub mod publisher;
 
 use std::io;
 
-/// How the input came to its end.
+/// How the input ended.
 #[derive(Debug, Default)]
 pub struct InputEnd {
-    /// It could not be read on.
+    /// It could not be read any further.
     pub unreadable: Option<io::Error>,
     /// The copy (`--tee`) could not be written.
     pub tee_failed: bool,
-    /// The reader of the copy has gone, and so the whole pipe ends.
+    /// The reader of the copy is gone, so the whole pipe ends.
     pub tee_gone: bool,
     /// No event had an ID, so a client that returns can't be recognised.
     pub without_ids: bool,

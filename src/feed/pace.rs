@@ -22,7 +22,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Tells where the clients are: how many streams, and the largest and the smallest cursor.
+    /// Publishes where the clients are: how many streams, and the largest and the smallest cursor.
     pub fn publish(&self, streams: usize, fastest: u64, slowest: u64) {
         self.fastest.store(fastest, Ordering::SeqCst);
         self.slowest.store(slowest, Ordering::SeqCst);
@@ -50,12 +50,12 @@ impl Progress {
 }
 
 impl Pace {
-    /// Whether more may be published behind `end`, when everything before `evict_before` must go for it. `stalled`: for a
-    /// while no client has taken anything.
+    /// Whether more may be published after `end`, if everything before `evict_before` must be evicted for it.
+    /// `stalled`: no client has read anything for a while.
     ///
-    /// Nobody but `input` runs ahead of the fastest client: what is sent is then still in the processor's cache, and
-    /// what comes meanwhile is one batch, for one write to each. Clients that are all stalled don't hold the input for
-    /// that: it goes on as long as nothing has to be evicted that one of them needs.
+    /// Only `input` runs ahead of the fastest client. With the others, what is sent is still in the processor's cache,
+    /// and what arrives meanwhile becomes one batch, for one write to each client. If all clients are stalled, they
+    /// don't hold the input back: it continues as long as nothing must be evicted that one of them needs.
     pub fn allows<'a>(
         self,
         end: u64,
@@ -92,11 +92,11 @@ mod tests {
             };
             cursors.iter().map(progress).collect()
         };
-        // Each pace, with clients that take something and with stalled ones.
+        // Each pace, with clients that read and with stalled ones.
         for (cursors, fastest, slowest, stalled) in [
             (&[&[][..], &[]][..], true, true, true),       // no client: as fast as it comes
             (&[&[100 * MIB][..], &[]], true, true, true),  // all caught up
-            (&[&[99 * MIB][..], &[]], false, false, true), // nobody has what there is, but there is room
+            (&[&[99 * MIB][..], &[]], false, false, true), // no client has everything, but there is room
             (&[&[90 * MIB, 100 * MIB][..], &[]], true, true, true), // one is fast enough
             (&[&[36 * MIB][..], &[99 * MIB]], false, false, false), // one, of another worker, would fall off the log
             (&[&[36 * MIB][..], &[100 * MIB]], true, false, false), // the same, and the fastest has everything

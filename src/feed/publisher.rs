@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What wakes a worker: it then looks for what is new in the shared log.
+/// What wakes a worker: it then looks for new batches in the shared log.
 pub type Wake = Box<dyn Fn() + Send>;
 
 /// From this many streams on a batch is worth a place in a segment, if it has this many bytes: filling the pages of a
@@ -26,10 +26,10 @@ pub struct Publisher {
     wakes: Vec<Wake>,
     /// No byte is read before this many streams are open (`--wait`).
     least_streams: usize,
-    /// Number of the first entry whose ID another one had before it.
+    /// Number of the first entry with the ID of an earlier one.
     repeated_id: Option<u64>,
     segments: Segments,
-    /// What keeps the log.
+    /// Keeps the log on disk.
     store: Option<Arc<Store>>,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    /// The end of the feed that leads through `gate` to the workers that `wakes` wakes.
+    /// The end of a feed through `gate` to the workers that `wakes` wake.
     pub fn new(gate: Arc<Gate>, wakes: Vec<Wake>, least_streams: usize) -> Publisher {
         let segments = gate.segments();
         Publisher { gate, wakes, least_streams, repeated_id: None, segments, store: None }
@@ -56,19 +56,19 @@ impl Publisher {
         self.gate.wait_for_streams(self.least_streams);
     }
 
-    /// Blocks until the pace allows reading on. `false`: the program ends, read no more.
+    /// Blocks until the pace allows reading on. `false`: the program is ending, read no more.
     pub fn wait_for_pace(&self) -> bool {
         self.gate.wait_for_pace();
         !self.gate.is_stopped()
     }
 
-    /// Waits this long for the program's end. What is published afterwards is not, if it has come.
+    /// Waits this long for the program to end. If it does, nothing is published afterwards.
     pub fn wait_for_stop(&self, time: Duration) {
         self.gate.wait_for_stop(time);
     }
 
-    /// Publishes what the draft holds, if anything, once the pace allows it; this many `events` are counted. `false`: the
-    /// program ends, and nothing was published.
+    /// Publishes what the draft holds, if anything, once the pace allows it; this many `events` are counted. `false`:
+    /// the program is ending, and nothing was published.
     pub fn publish(&mut self, draft: &mut Draft, events: u64) -> bool {
         if draft.is_empty() {
             return true;
@@ -96,7 +96,7 @@ impl Publisher {
         true
     }
 
-    /// Number of the first entry that brought an ID which another one, still held then, had before it.
+    /// Number of the first entry with the ID of an earlier one that was still held then.
     pub fn repeated_id(&self) -> Option<u64> {
         self.repeated_id
     }
@@ -106,7 +106,7 @@ impl Publisher {
         self.gate.has_overflowed()
     }
 
-    /// One that gets its first client just now has looked at the shared log, or will.
+    /// A worker that gets its first client just now has looked at the shared log, or will.
     fn wake_workers(&self) {
         self.gate.with_streams().for_each(|worker| self.wakes[worker]());
     }
@@ -125,7 +125,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     const EVENT: usize = 100;
-    /// What an event costs that is a batch of its own.
+    /// The cost of an event that is its own batch.
     const COST: usize = EVENT + INDEX_COST + BATCH_COST;
 
     struct Feed {
@@ -226,7 +226,7 @@ mod tests {
             while !gate.is_waiting_for(EVENT as u64) {
                 std::thread::yield_now();
             }
-            gate.advance(0, 1, 5 * EVENT as u64, 5 * EVENT as u64, true); // it has taken all
+            gate.advance(0, 1, 5 * EVENT as u64, 5 * EVENT as u64, true); // it has read everything
             assert!(sixth.join().expect("it has not panicked").is_some());
         }
     }

@@ -1,8 +1,8 @@
-//! Which pages may read: decisions about `Origin` (Fetch, CORS protocol) and `Host`, each with what follows from it.
+//! Which pages may read: decisions about `Origin` (Fetch, CORS protocol) and `Host`, and what follows from them.
 //!
-//! Two doors are watched. A page of another origin may read only if it is allowed by name: CORS. And a page under a DNS
-//! name that its owner suddenly points at this machine ("rebinding") is of the same origin for the browser; that one is
-//! recognised by its `Host`. A token (`token`), once set, locks both.
+//! There are two ways in to guard. A page of another origin may read only if that origin is allowed: CORS. And if the
+//! owner of a DNS name suddenly points it at this machine ("rebinding"), the browser takes a page under that name for
+//! one of the same origin; its `Host` gives it away. A token (`token`), if set, protects against both.
 
 use crate::wire::authority::Authority;
 use std::fmt;
@@ -14,9 +14,9 @@ pub struct Origins {
     pub any: bool,
     /// `local`: pages that are served on this machine.
     pub local: bool,
-    /// `null`: pages opened as files (and, alas, every sandboxed frame).
+    /// `null`: pages opened as files (and, unfortunately, every sandboxed frame).
     pub null: bool,
-    /// Those that are named.
+    /// Listed origins.
     pub listed: Vec<Origin>,
 }
 
@@ -32,7 +32,7 @@ pub struct Origin {
 pub enum Cors {
     /// Served, with an `Access-Control-Allow-Origin` that lets the page read: this origin, or `*`.
     Allowed(String),
-    /// Served; no other origin asked.
+    /// Served; the request is not from another origin.
     Same,
     /// To be answered with 403.
     Refused,
@@ -64,8 +64,8 @@ impl Origins {
 }
 
 impl Origins {
-    /// Those that may frame the page, as sources of a content security policy (CSP Level 3, section 2.3.1). It knows no
-    /// IPv6 address and no other loopback address than 127.0.0.1; of `null` it knows files.
+    /// The origins that may frame the page, as sources of a content security policy (CSP Level 3, section 2.3.1). A
+    /// policy can't name IPv6 addresses, or loopback addresses other than 127.0.0.1; for `null` it can name files.
     pub fn frame_ancestors(&self) -> String {
         const LOCAL: [&str; 3] = ["localhost", "*.localhost", "127.0.0.1"];
         let mut sources = vec!["'self'".to_owned()];
@@ -85,7 +85,7 @@ impl Origins {
 }
 
 impl Cors {
-    /// The fields that every answer carries, refusals of other kinds too, or the page could not read them.
+    /// The fields of every answer, including refusals for other reasons: otherwise the page could not read them.
     pub fn fields(&self) -> Vec<(&'static str, &str)> {
         match self {
             Cors::Allowed(any) if any == "*" => vec![("Access-Control-Allow-Origin", "*")],
@@ -100,7 +100,7 @@ impl Cors {
 }
 
 impl Origin {
-    /// Reads `scheme://host[:port]`; `None` when it is something else (`null`, a path behind it).
+    /// Reads `scheme://host[:port]`; `None` if it is something else (`null`, or with a path).
     pub fn parse(text: &str) -> Option<Origin> {
         let (scheme, rest) = text.split_once("://")?;
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
@@ -122,7 +122,7 @@ impl Origin {
         default_port(&self.scheme).is_some() && is_loopback(&self.authority.host)
     }
 
-    /// Whether `host` is this very origin's: whatever the scheme, because a proxy in front may add TLS.
+    /// Whether `host` is the host of this origin. The scheme doesn't matter, because a proxy in front may add TLS.
     fn is_at(&self, host: &Authority) -> bool {
         let default = default_port(&self.scheme);
         default.is_some()
@@ -141,14 +141,14 @@ impl fmt::Display for Origin {
 /// Which names this server answers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
-    /// Any: if everybody may read, there is nothing to protect.
+    /// Any name: if everybody may read, there is nothing to protect.
     pub any: bool,
-    /// Names beyond those that no public page can live under, in lower case.
+    /// Names in addition to those that no public page can have, in lower case.
     pub names: Vec<String>,
 }
 
 impl Hosts {
-    /// Whether a request addressed to `host` is meant for us; without one (HTTP/1.0) there is nothing to say.
+    /// Whether a request addressed to `host` is meant for us; without one (HTTP/1.0) it is.
     pub fn allow(&self, host: Option<&Authority>) -> bool {
         let Some(Authority { host, .. }) = host else { return true };
         self.any

@@ -1,4 +1,4 @@
-//! What a request gets: who it is from, what it asks for, and which room answers it. A pure decision.
+//! What a request gets: who sent it, what it asks for, and which module answers it. A pure decision.
 //!
 //! Resources and statuses as in behaviour 4 and 6; fields by RFC 9110.
 
@@ -20,13 +20,13 @@ pub(super) const RETRY_AFTER: &str = "10";
 /// What a request gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// These bytes, head and content, and the close.
+    /// These bytes, head and content, and then the close.
     Whole(Vec<u8>),
     /// The same, for a client that would have had a stream if there were not too many.
     TurnedAway(Vec<u8>),
     /// This head, and content that is part of the binary.
     Asset(Vec<u8>, &'static [u8]),
-    /// 204: there is nothing more to come, for an EventSource to stop for good.
+    /// 204: nothing more will come, and an EventSource stops for good.
     Farewell {
         /// The answer.
         bytes: Vec<u8>,
@@ -46,7 +46,7 @@ pub enum Refusal {
     Origin(String),
     /// A request to this host name.
     Host(String),
-    /// What a page of another site embeds.
+    /// A request that a page of another site embeds.
     Embedded,
     /// A request without the token.
     Token,
@@ -76,7 +76,7 @@ pub fn answer(
             "pages of other sites may not embed this; EventSource, fetch and the attribute crossorigin ask for it\n";
         (text(403, &[], why), Some(Refusal::Embedded))
     };
-    // The page could not read it, whatever CORS says; but a stream would be sent, and counted as a client.
+    // The page could not read it, whatever CORS says; but a stream would be sent and counted as a client.
     if request.embedded == Some(Embedded::Part) {
         return embedded();
     }
@@ -110,7 +110,7 @@ fn resource(
         let (method, cors, query) = (request.method, replies.cors.clone(), request.query.clone());
         Answer::File(FileRequest { target, method, cors, query })
     };
-    // A page whose URLs would not carry the token is sent to where they do.
+    // A page whose URLs would lack the token is redirected to an address where they have it.
     let document = |answer: Answer| match (way, &service.token) {
         (Way::Query, Some(token)) => {
             let location = token::location_behind_token(path, &request.query, token);
@@ -160,7 +160,7 @@ fn resource(
     }
 }
 
-/// For a client that missed them: the paths that there are.
+/// For a client that asks for another path: the paths that exist.
 pub(super) fn not_here(why: &str, service: &Service) -> String {
     let metrics = if service.metrics { ", /metrics" } else { "" };
     let files = if service.page == CustomPage::Folder { ", and the files of --page" } else { "" };

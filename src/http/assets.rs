@@ -21,8 +21,8 @@ pub const INDEX: Asset =
 /// The origin of the tiles that `index.html` names.
 const OPENSTREETMAP: &str = "https://tile.openstreetmap.org";
 
-/// The page's policy (W3C Content Security Policy Level 3): nothing but our own files, and no script that stands in the
-/// page; and the images of the one map that a person may switch on. Those that may read may also frame the page.
+/// The page's policy (W3C Content Security Policy Level 3): only our own files, and no inline script; and the images of
+/// the one map that a person can switch on. Origins that may read may also frame the page.
 pub fn content_security_policy(origins: &Origins, tiles: Option<&Tiles>) -> String {
     let images = tiles.map_or_else(|| OPENSTREETMAP.to_owned(), |tiles| tiles.origin.to_string());
     let frames = origins.frame_ancestors();
@@ -32,10 +32,10 @@ pub fn content_security_policy(origins: &Origins, tiles: Option<&Tiles>) -> Stri
     )
 }
 
-/// The page with what is the person's own: its title, which is also its heading, and the map's tile server.
+/// The page with the user's own title, as its title and heading, and tile server.
 pub fn index(title: Option<&str>, tiles: Option<&Tiles>) -> String {
     let mut html = std::str::from_utf8(INDEX.content).expect("the page is UTF-8").to_owned();
-    // The title comes last: it is the person's, and may have any of these texts in it.
+    // The title comes last: it may contain any of these texts.
     if let Some(tiles) = tiles {
         for (name, text) in [("tiles", &tiles.template), ("tiles-credit", &tiles.credit)] {
             let before = format!("<meta name=\"{name}\" content=\"");
@@ -67,8 +67,8 @@ macro_rules! assets {
     };
 }
 
-/// The files that the page is made of: path, media type, content. They share a folder, so that nothing of a page of
-/// one's own is hidden by them.
+/// The files that the page is made of: path, media type, content. They share a folder, so they don't hide any file of a
+/// user's own page.
 const ASSETS: &[(&str, &str, &[u8])] = assets! {
     "bar.js": JAVASCRIPT,
     "controls.js": JAVASCRIPT,

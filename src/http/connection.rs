@@ -1,4 +1,4 @@
-//! A connection as a value: bytes and `now` in; slices to write, deadlines and an end out.
+//! A connection as a value: bytes and `now` go in; slices to write, deadlines and an end come out.
 //!
 //! One request, one answer, then the close (RFC 9112 §§ 9.3, 9.6). The states follow each other like this:
 //!
@@ -7,20 +7,21 @@
 //!   └────▶ Stream ──▶ Answer …                (the last-chunk is the rest of an answer like any other)
 //! ```
 //!
-//! Whatever goes wrong leads to `Closed` from anywhere. No socket and no clock: the owner (a worker) has both. It is long
-//! because every call is a transition of this one machine.
+//! Every failure leads to `Closed`, from any state. There is no socket and no clock here: the owner (a worker) has
+//! both. The file is long because every call is a transition of this one machine.
 //!
 //! The owner calls `handle_*` when something has happened: [`Connection::handle_input`] with bytes (and does what the
 //! [`Action`] says), [`Connection::handle_eof`], [`Connection::handle_error`]; for all connections
 //! [`Connection::handle_eviction`], [`Connection::handle_silence`], [`Connection::handle_end`],
-//! [`Connection::handle_timeout`] when [`Connection::poll_deadline`] has passed. After any of them it asks, in this order:
-//! [`Connection::poll_latest`], or [`Connection::poll_prepare`], [`Connection::stage_gap`], [`Connection::stage_time`] and [`Connection::poll_segment`] or [`Connection::poll_write`]
-//! (write what they give, say with [`Connection::handle_written`] how much was taken; again, until nothing is pending or
-//! the socket is full), [`Connection::poll_content`] if the socket has room (have that piece of the file read, and some time later give it to [`Connection::handle_content`]),
-//! [`Connection::poll_shutdown`] (once the kernel has sent everything, shut down the write side and call
-//! [`Connection::handle_shutdown`]), [`Connection::poll_closed`] (remove it).
+//! [`Connection::handle_timeout`] when [`Connection::poll_deadline`] has passed. After any of them it asks, in this
+//! order: [`Connection::poll_latest`], or [`Connection::poll_prepare`], [`Connection::stage_gap`],
+//! [`Connection::stage_time`] and [`Connection::poll_segment`] or [`Connection::poll_write`] (write what they give,
+//! report with [`Connection::handle_written`] how much was taken; repeat, until nothing is pending or the socket is
+//! full), [`Connection::poll_content`] if the socket has room (have that piece of the file read, and some time later
+//! give it to [`Connection::handle_content`]), [`Connection::poll_shutdown`] (once the kernel has sent everything, shut
+//! down the write side and call [`Connection::handle_shutdown`]), [`Connection::poll_closed`] (remove it).
 //!
-//! A disk may be slow, so nothing here waits for it: a look-up and each piece are asked for once, and come when they come.
+//! A disk may be slow, so nothing here waits for it: a look-up and each piece are requested once, and arrive later.
 
 use super::answer::{Answer, Refusal, answer};
 use super::file::{FileRequest, Found, Target};
@@ -36,18 +37,18 @@ use std::fmt;
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
-/// A head must be complete after so long.
+/// A head must be complete after this time.
 pub const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a peer may take to close its side after ours (RFC 9112 § 9.6).
 pub const LINGER: Duration = Duration::from_secs(2);
-/// A client may send so much beside its head (a body, which is read away); more ends the connection.
+/// A client may send this many bytes after its head (a body, which is ignored); more ends the connection.
 pub const MAX_BODY: u32 = 1 << 20;
-/// A look-up, or a piece of a file, must have come after this time: a disk may have to spin up, but not for ever.
+/// A look-up, or a piece of a file, must arrive within this time: a disk may have to spin up, but not forever.
 pub const DISK_TIME: Duration = Duration::from_secs(30);
-/// A file is read in pieces of this many bytes, and what the socket does not take of one is read again later: a client that
-/// does not read holds none.
+/// A file is read in pieces of this many bytes, and what the socket does not take of a piece is read again later: a
+/// client that does not read holds no memory.
 pub const PIECE: usize = 32 << 10;
-/// Most slices in one write; batches are large, so that this is rarely the bound.
+/// Most slices in one write; batches are large, so this bound is rarely reached.
 pub const MAX_SLICES: usize = 64;
 
 /// Heartbeats: a comment, or an event (whose empty data line makes a browser dispatch it), each in one chunk.
@@ -59,11 +60,11 @@ const HEARTBEAT_EVENT: &[u8] = b"19\r\nevent: heartbeat\ndata: \n\n\r\n";
 pub struct Connection {
     state: State,
     accepted: Accepted,
-    /// What is owed before anything of the log: a head, a heartbeat, the last-chunk.
+    /// What must be sent before anything from the log: a head, a heartbeat, the last-chunk.
     staged: Cow<'static, [u8]>,
     /// How much of it has been written.
     sent: usize,
-    /// When its time runs out: for the head, in closing, or because it takes nothing.
+    /// When its time runs out: for the head, while closing, or because it reads nothing.
     deadline: Option<Instant>,
     /// Bytes that came after the head, to be ignored.
     ignored: u32,
@@ -71,7 +72,7 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum State {
-    /// Reading the request head; what came so far, where it came in parts.
+    /// Reading the request head; what has arrived so far, if it arrives in parts.
     Head(Vec<u8>),
     /// Waiting for a file to be looked up.
     Waiting(Box<FileRequest>),
@@ -91,25 +92,25 @@ struct Stream {
     version: Version,
     event_source: bool,
     notices: NoticeForm,
-    /// What it knows of when events were read, if it wants to know. Few do, so it is boxed.
+    /// What it has been sent about when events were read, if it asked for that. Few clients do, so it is boxed.
     times: Option<Box<Told>>,
     /// Closes when it has everything.
     ending: bool,
 }
 
-/// What a client knows of when events were read (behaviour 4.8).
+/// What a client has been sent about when events were read (behaviour 4.8).
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
-    /// The latest time that it was sent.
+    /// The latest time that was sent.
     time: u64,
-    /// Everything before this offset was read then, as far as it was not sent before.
+    /// Everything up to this offset that was not sent before was read at that time.
     until: u64,
 }
 
-/// What an answer has beside what is staged. Few clients have any at the same time, so it is boxed.
+/// What an answer has in addition to what is staged. Few clients have any at the same time, so it is boxed.
 #[derive(Debug)]
 enum Content {
-    /// The rest of a file of the built-in page. It is written from where it stands.
+    /// The rest of a file of the built-in page. It is written from where it is in memory.
     Asset(&'static [u8]),
     /// The rest of a file, which is staged piece by piece.
     File(FileContent),
@@ -117,9 +118,9 @@ enum Content {
 
 #[derive(Debug)]
 struct FileContent {
-    /// So far it has been written.
+    /// How much of it has been written.
     at: u64,
-    /// Its length, as the client was told.
+    /// Its length, as it was announced to the client.
     end: u64,
     piece: Piece,
 }
@@ -127,9 +128,9 @@ struct FileContent {
 /// Where the next piece of a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
-    /// It is to be asked for once what is staged has been written.
+    /// To be requested once what is staged has been written.
     Wanted,
-    /// It was asked for; until then the client must have taken something, if something has waited for it.
+    /// Requested. The client must have read something by this time, if something is pending for it.
     Asked { stalled: Option<Instant> },
     /// It is staged.
     Staged,
@@ -138,9 +139,9 @@ enum Piece {
 /// How an answer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
-    /// It was a short one.
+    /// A short answer.
     Short,
-    /// It was a stream, of an EventSource or not, and its end has been written.
+    /// A stream, of an EventSource or not, whose end has been written.
     Stream { event_source: bool },
 }
 
@@ -153,7 +154,7 @@ pub enum CloseReason {
     Answered,
     /// A stream ended as it should: the client has everything.
     Delivered,
-    /// It took nothing for so long.
+    /// It read nothing for too long.
     Stalled,
     /// It fell behind what the log holds.
     Behind,
@@ -163,19 +164,19 @@ pub enum CloseReason {
     Stopped,
 }
 
-/// What the owner must do or know about what a client has sent.
+/// What the owner must do or know after a client has sent something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// A stream begins.
     Joined {
-        /// It will come back after the end.
+        /// It will reconnect after the end.
         event_source: bool,
-        /// It brought a last event ID.
+        /// It sent a last event ID.
         returning: bool,
         /// Where it starts.
         start: StartingPoint,
     },
-    /// It was told that there is no more (204).
+    /// It was answered that nothing more will come (204).
     Farewell {
         /// For one that may be new, or may have been given no ID: the number of the last event that has one.
         nameless: Option<u64>,
@@ -237,7 +238,7 @@ impl Connection {
         }
     }
 
-    /// Takes what was found of the file that was looked up. Returns whether its content will be wanted.
+    /// Takes what was found of the file that was looked up. Returns whether its content will be needed.
     pub fn handle_found(&mut self, found: Found, service: &Service, date: &str, now: Instant) -> bool {
         let State::Waiting(request) = &self.state else { return false };
         let (bytes, end) = request.answer(found, service, date);
@@ -249,7 +250,7 @@ impl Connection {
         end > 0
     }
 
-    /// Which piece of its file is to be read now, from where and how long; asked once for each. It comes by
+    /// The piece of its file to read now, from where and how long; requested once for each. It is passed to
     /// [`Connection::handle_content`].
     pub fn poll_content(&mut self, now: Instant) -> Option<(u64, usize)> {
         let file = self.state.file()?;
@@ -260,8 +261,8 @@ impl Connection {
         Some((file.at, (file.end - file.at).min(PIECE as u64) as usize))
     }
 
-    /// Takes a piece of its file, at most as much as was asked for. An empty one means that the file has come to an early
-    /// end, or can't be read, and then the connection ends too: the client was told another length.
+    /// Takes a piece of its file, at most as much as was requested. An empty one means that the file ended early, or
+    /// can't be read. Then the connection ends too, because another length was announced to the client.
     pub fn handle_content(&mut self, bytes: Vec<u8>) {
         let Some(file) = self.state.file() else { return };
         let Piece::Asked { stalled } = file.piece else { return };
@@ -304,7 +305,7 @@ impl Connection {
         self.settle(log, stall, now);
     }
 
-    /// There was no event for a while. Only clients that have everything hear of it.
+    /// There was no event for a while. Only clients that have everything get a heartbeat.
     pub fn handle_silence(&mut self, log: &Log) {
         if let State::Stream(Stream { cursor, version, notices, ending: false, .. }) = self.state
             && cursor == log.end_offset()
@@ -321,7 +322,7 @@ impl Connection {
         }
     }
 
-    /// Time has passed. A client that owes us a request is told so; any other whose time is over is gone.
+    /// Time has passed. A client that has not sent its request gets 408; any other whose time is over is closed.
     pub fn handle_timeout(&mut self, service: &Service, date: &str, now: Instant) {
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return;
@@ -339,8 +340,8 @@ impl Connection {
         };
     }
 
-    /// The log let go of everything before its start offset. Whoever still stood in it is closed: half an event can't be
-    /// taken back, and none is skipped.
+    /// The log dropped everything before its start offset. A client that was still there is closed: half an event can't
+    /// be taken back, and none is skipped silently.
     pub fn handle_eviction(&mut self, log: &Log) {
         if self.cursor().is_some_and(|cursor| cursor < log.start_offset()) {
             self.state = State::Closed(CloseReason::Behind);
@@ -354,7 +355,7 @@ impl Connection {
         }
     }
 
-    /// What is to be written, where it is a single slice of the log: so it is for whoever keeps up.
+    /// What to write, if it is a single slice of the log: for clients that keep up it is.
     #[inline]
     pub fn poll_latest<'a>(&self, log: &'a Log) -> Option<&'a [u8]> {
         match self.state {
@@ -365,7 +366,7 @@ impl Connection {
         }
     }
 
-    /// Where in the log a stream goes on that has nothing staged, and whether it has to know what is in an old batch there
+    /// Where in the log a stream without staged bytes continues, and whether it needs the content of an old batch there
     /// ([`Log::prepare`]).
     pub fn poll_prepare(&self, log: &Log) -> Option<(u64, bool)> {
         match &self.state {
@@ -378,8 +379,8 @@ impl Connection {
         }
     }
 
-    /// Where the log lacks something, stages a notice of that, and goes on after it. A client that is in the middle of what
-    /// is lost is closed: half an event can't be taken back.
+    /// If the log lacks something here, stages a notice of that, and continues after it. A client that is in the middle
+    /// of what is lost is closed: half an event can't be taken back.
     pub fn stage_gap(&mut self, log: &Log) {
         let State::Stream(Stream { cursor, version, notices, .. }) = &mut self.state else { return };
         if !self.staged.is_empty() {
@@ -404,8 +405,8 @@ impl Connection {
         self.staged = Cow::Owned(staged);
     }
 
-    /// Stages the time at which the next entries were read, for a client that wants to know and doesn't yet. Every entry is
-    /// in a batch, and a batch was read at once: so it stands between entries.
+    /// Stages the time at which the next entries were read, for a client that asked for it and has not been sent it
+    /// yet. All entries of a batch were read at once, so the time always goes between entries.
     pub fn stage_time(&mut self, log: &Log) {
         let State::Stream(Stream { cursor, version, times: Some(told), .. }) = &mut self.state else { return };
         if *cursor < told.until || !self.staged.is_empty() {
@@ -426,11 +427,11 @@ impl Connection {
         **told = Told { time, until };
     }
 
-    /// What is to be written from a segment, at most `most` bytes; `None` if what comes next is in our own memory.
+    /// What to write from a segment, at most `most` bytes; `None` if what comes next is in our own memory.
     pub fn poll_segment<'a>(&self, log: &'a Log, most: usize) -> Option<Range<'a>> {
         match &self.state {
             State::Stream(Stream { cursor, version: Version::Http11, times, .. }) if self.staged.is_empty() => {
-                // What was read later has its time before it.
+                // What was read later comes after its own time.
                 let until = times.as_ref().map_or(u64::MAX, |told| told.until);
                 log.segment_from(*cursor, most.min(usize::try_from(until.saturating_sub(*cursor)).unwrap_or(most)))
             }
@@ -439,7 +440,7 @@ impl Connection {
     }
 
     /// Where in the log the bytes are that [`Connection::poll_write`] needs in our own memory ([`Log::load`]): a client
-    /// without chunks is not sent whole batches.
+    /// that doesn't know chunks is not sent whole batches.
     pub fn poll_load(&self, log: &Log) -> Option<u64> {
         match self.state {
             State::Stream(Stream { cursor, .. }) if self.staged.is_empty() && cursor < log.end_offset() => Some(cursor),
@@ -447,7 +448,7 @@ impl Connection {
         }
     }
 
-    /// What is to be written, at most `most` bytes; returns how many slices there are.
+    /// What to write, at most `most` bytes; returns how many slices there are.
     pub fn poll_write<'a>(&'a self, log: &'a Log, slices: &mut [IoSlice<'a>; MAX_SLICES], most: usize) -> usize {
         let (mut count, mut left) = (0, most);
         let mut push = |bytes: &'a [u8]| {
@@ -464,7 +465,7 @@ impl Connection {
         }
         match &self.state {
             State::Stream(Stream { cursor, version, times, .. }) => {
-                // What was read later has its time before it.
+                // What was read later comes after its own time.
                 let until = times.as_ref().map_or(log.end_offset(), |told| told.until);
                 match version {
                     Version::Http11 => {
@@ -486,8 +487,8 @@ impl Connection {
         count
     }
 
-    /// So many of the bytes of [`Connection::poll_write`] have been written. `stall` is the longest time that a
-    /// client may take nothing while something waits for it.
+    /// This many of the bytes of [`Connection::poll_write`] have been written. `stall` is the longest time that a
+    /// client may read nothing while something is pending for it.
     pub fn handle_written(&mut self, written: usize, log: &Log, stall: Duration, now: Instant) {
         if !matches!(self.state, State::Stream(_) | State::Answer { .. }) {
             return;
@@ -509,7 +510,7 @@ impl Connection {
             State::Answer { content: Some(content), .. } => match &mut **content {
                 Content::Asset(rest) => *rest = &rest[beyond..],
                 Content::File(file) if file.piece == Piece::Staged => {
-                    // The rest is not kept for a socket that is full.
+                    // The rest is not kept if the socket is full.
                     file.at += of_staged as u64;
                     file.piece = Piece::Wanted;
                     self.staged = Cow::Borrowed(&[]);
@@ -530,7 +531,7 @@ impl Connection {
         self.settle(log, stall, now);
     }
 
-    /// Whether anything waits to be written; that is not the case while a piece of its file is being read.
+    /// Whether anything is pending; nothing is while a piece of its file is being read.
     pub fn has_pending(&self, log: &Log) -> bool {
         !self.staged.is_empty()
             || match &self.state {
@@ -543,7 +544,7 @@ impl Connection {
             }
     }
 
-    /// Whether all content of an answer has been written that is not staged.
+    /// Whether all of an answer's content that is not staged has been written.
     fn is_answered(&self) -> bool {
         match &self.state {
             State::Answer { content: None, .. } => true,
@@ -555,17 +556,17 @@ impl Connection {
         }
     }
 
-    /// When [`Connection::handle_timeout`] wants to be called.
+    /// When [`Connection::handle_timeout`] must be called.
     pub fn poll_deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Whether all is written, so that the write side is to be shut down as soon as the kernel has sent it.
+    /// Whether all is written, so the write side must be shut down as soon as the kernel has sent it.
     pub fn poll_shutdown(&self) -> bool {
         matches!(self.state, State::Closing { shut: false, .. })
     }
 
-    /// The write side is shut down: nothing is owed to the client any more. Returns how it ended.
+    /// The write side is shut down: the client has everything. Returns how it ended.
     pub fn handle_shutdown(&mut self, now: Instant) -> Option<CloseReason> {
         let State::Closing { shut, ending } = &mut self.state else { return None };
         *shut = true;
@@ -594,7 +595,7 @@ impl Connection {
         }
     }
 
-    /// Whether it has been answered at all: until then nothing is owed to it.
+    /// Whether it has been answered: until then the program need not wait for it.
     pub fn is_owed(&self) -> bool {
         !matches!(self.state, State::Head(_))
     }
@@ -653,7 +654,7 @@ impl Connection {
         }
     }
 
-    /// Turns a stream that is to end and has everything into the rest of an answer.
+    /// Turns a stream that must end and has everything into the rest of an answer.
     fn settle(&mut self, log: &Log, stall: Duration, now: Instant) {
         let State::Stream(stream) = &self.state else { return };
         if !stream.ending || self.has_pending(log) {

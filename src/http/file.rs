@@ -1,6 +1,6 @@
-//! A file of the user's own page (`--page`): what has to be looked up for a request, and the answer once that is done.
+//! A file of the user's own page (`--page`): what must be looked up for a request, and the answer once that is done.
 //!
-//! The looking up is left to the owner of the files (`serve::files`), which may take its time.
+//! The owner of the files (`serve::files`) does the look-up, which may take time.
 
 use super::access::Cors;
 use super::answer::{RETRY_AFTER, not_here};
@@ -9,7 +9,7 @@ use super::service::Service;
 use crate::wire::request::Method;
 use crate::wire::response::Length;
 
-/// A request for a file. Its target is looked up by somebody who has files; [`FileRequest::answer`] makes the answer.
+/// A request for a file. The owner of the files looks it up; [`FileRequest::answer`] makes the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRequest {
     /// Which file.
@@ -19,10 +19,10 @@ pub struct FileRequest {
     pub(super) query: String,
 }
 
-/// Which file is wanted.
+/// Which file is requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// That of `--page FILE`.
+    /// The one of `--page FILE`.
     Page,
     /// One of `--page DIR`, by the path of the request target.
     InFolder(String),
@@ -38,18 +38,18 @@ pub enum Found {
         /// Its length in bytes.
         length: u64,
     },
-    /// A folder, asked for without the slash at its end.
+    /// A folder, requested without the slash at its end.
     Folder,
     /// Nothing, and why.
     Missing(String),
     /// A file that we may not read.
     Forbidden,
-    /// There are no descriptors left to open it with, or too many others wait for the disk.
+    /// There are no file descriptors left to open it, or too many others wait for the disk.
     Busy,
 }
 
 impl FileRequest {
-    /// The answer for what was found: its head, or all of it; and how many bytes of content must be read for it.
+    /// The answer for what was found: its head, or all of it; and how many bytes of content must be read.
     pub fn answer(&self, found: Found, service: &Service, date: &str) -> (Vec<u8>, u64) {
         let replies = Replies { method: self.method, date, cors: &self.cors };
         let path = match &self.target {
@@ -85,7 +85,7 @@ impl FileRequest {
         (text, 0)
     }
 
-    /// The answer if the disk has not found out in time.
+    /// The answer if the disk is too slow.
     pub fn too_late(&self, date: &str) -> Vec<u8> {
         let replies = Replies { method: self.method, date, cors: &self.cors };
         replies.text(503, &[("Retry-After", RETRY_AFTER)], "the disk does not answer at the moment\n")

@@ -1,4 +1,4 @@
-//! Replies that are known as a whole: head and content in one piece.
+//! Replies that are complete from the start: head and content in one piece.
 
 use super::access::Cors;
 use super::assets::Asset;
@@ -13,7 +13,7 @@ pub struct Replies<'a> {
     pub method: Method,
     /// The `Date`, an IMF-fixdate.
     pub date: &'a str,
-    /// What CORS says to the request.
+    /// What CORS says about the request.
     pub cors: &'a Cors,
 }
 
@@ -44,7 +44,8 @@ impl Replies<'_> {
             ("Vary", "Accept"),
         ];
         if asset.gzip {
-            // Whatever `Accept-Encoding` says: there is no other form, and every browser with this page reads it.
+            // Regardless of `Accept-Encoding`: there is no other form, and every browser that can show this page can
+            // read it.
             fields.push(("Content-Encoding", "gzip"));
         }
         self.head(200, Length::Bytes(length as u64), &fields)
@@ -61,27 +62,27 @@ impl Replies<'_> {
         self.head(204, Length::NoContent, &fields)
     }
 
-    /// A head alone; `fields`, then those of CORS.
+    /// A head alone: `fields`, then those of CORS.
     pub fn head(&self, status: u16, length: Length, fields: &[(&str, &str)]) -> Vec<u8> {
         let fields: Vec<_> = fields.iter().copied().chain(self.cors.fields()).collect();
         head(status, self.date, length, &fields)
     }
 }
 
-/// Answers an invalid head, `sent` so far. The page that sent it may read why, if it may read at all.
+/// Answers an invalid head, of which this was `sent`. The page that sent it may read why, if it may read at all.
 pub fn refuse(invalid: Invalid, sent: &[u8], service: &Service, date: &str) -> Vec<u8> {
     let (status, why) = invalid.status();
     unanswerable(status, why, sent, service, date)
 }
 
-/// Answers a client of whose head only `sent` came in time (408).
+/// Answers a client whose head did not arrive in time (408); only this was `sent`.
 pub fn too_late(sent: &[u8], service: &Service, date: &str) -> Vec<u8> {
     unanswerable(408, "the request head did not arrive within 10 s", sent, service, date)
 }
 
 fn unanswerable(status: u16, why: &str, sent: &[u8], service: &Service, date: &str) -> Vec<u8> {
     let cors = match service.origins.judge(origin_of_invalid(sent), None) {
-        Cors::Refused => Cors::Same, // as if no page had asked: a 403 would say less
+        Cors::Refused => Cors::Same, // as if no page had asked: a 403 would explain less
         cors => cors,
     };
     Replies { method: Method::Get, date, cors: &cors }.text(status, &[], &format!("{why}\n"))

@@ -1,4 +1,4 @@
-//! What requests are answered from: the settings, and what is true at the moment.
+//! What answers depend on: the settings, and the current state.
 
 use super::access::{Hosts, Origins};
 use super::metrics::Gauges;
@@ -8,20 +8,20 @@ use crate::counters::Counters;
 use crate::log::Log;
 use std::time::Duration;
 
-/// What is the same for all requests.
+/// The same for all requests.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// Who may read from another origin.
     pub origins: Origins,
-    /// Which names we answer to.
+    /// Which host names we answer to.
     pub hosts: Hosts,
-    /// What every client must bring, where it is set.
+    /// The token that every client must send, if one is set.
     pub token: Option<Token>,
-    /// Whether events carry IDs.
+    /// Whether events have IDs.
     pub ids: bool,
-    /// How many past events a newcomer gets; `None` for all of the history.
+    /// How many past events a new client gets; `None` for all of the history.
     pub tail: Option<u64>,
-    /// The page of the user's own (`--page`).
+    /// The user's own page (`--page`).
     pub page: CustomPage,
     /// The built-in page's title, if it has one of its own.
     pub title: Option<String>,
@@ -34,39 +34,39 @@ pub struct Service {
 /// The user's own page (`--page`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CustomPage {
-    /// There is none: the built-in one stands at `/`.
+    /// There is none: the built-in one is at `/`.
     #[default]
     None,
     /// A file, at `/`.
     File,
-    /// A folder, whose `index.html` stands at `/`.
+    /// A folder, whose `index.html` is at `/`.
     Folder,
 }
 
 /// How a client was accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
-    /// By a Unix socket: no web page comes that way, so that `Host` may say what it likes.
+    /// By a Unix socket: no web page can use one, so any `Host` is fine.
     pub unix_socket: bool,
-    /// All places of `--max-clients` were taken. If they still are when it asks for a stream, it is told to come again
-    /// later; anything else is answered all the same.
+    /// All places of `--max-clients` were taken. If they still are when it asks for a stream, it is asked to come again
+    /// later; anything else is answered as usual.
     pub over_limit: bool,
 }
 
-/// What is true at the moment of a request.
+/// The state at the time of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext<'a> {
     /// The log.
     pub log: &'a Log,
-    /// How many past events count as the history.
+    /// How many past events are the history.
     pub history: u64,
-    /// Where the input is.
+    /// The phase of the input.
     pub phase: Phase,
     /// The `Date`, an IMF-fixdate.
     pub date: &'a str,
-    /// The reconnection time that this client is told.
+    /// The reconnection time for this client.
     pub retry: Duration,
-    /// Whether more connections want a place than `--max-clients` allows.
+    /// Whether there are more connections than `--max-clients` allows.
     pub crowded: bool,
     /// What has happened so far, for `/metrics`.
     pub counters: &'a Counters,
@@ -74,16 +74,16 @@ pub struct RequestContext<'a> {
     pub gauges: Gauges,
 }
 
-/// Where the input is, as the clients are concerned (behaviour 1.8).
+/// The phase of the input, from the clients' view (behaviour 1.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// More may come.
     Live,
-    /// No more will come: whoever has everything is closed, and a returning EventSource gets its 204.
+    /// No more will come: clients that have everything are closed, and a returning EventSource gets its 204.
     Ended,
-    /// No more will come, but streams stay open: without IDs nobody could be recognised (`serve` with `--no-id`).
+    /// No more will come, but streams stay open: without IDs no client could be recognised (`serve` with `--no-id`).
     EndedOpen,
-    /// A signal ends the program: whoever has everything is closed, but not told that there will never be more.
+    /// A signal ends the program: clients that have everything are closed, but get no 204.
     Stopped,
 }
 

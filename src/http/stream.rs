@@ -1,5 +1,5 @@
 //! The answer that is an event stream: where in the log it starts, its head, and its first chunk (behaviour 4, 5.2); or
-//! 204, when there is nothing more to come (behaviour 1.8).
+//! 204, if nothing more will come (behaviour 1.8).
 //!
 //! What an event stream needs to pass browsers and proxies untouched is in WHATWG HTML § 9.2.
 
@@ -23,15 +23,15 @@ pub struct Opening {
     pub bytes: Vec<u8>,
     /// Where in the log it starts.
     pub start: StartingPoint,
-    /// HTTP/1.0 gets no chunks.
+    /// HTTP/1.0 clients get no chunks.
     pub version: Version,
     /// Whether the client asked for `text/event-stream`: then it will return after the end.
     pub event_source: bool,
     /// Whether it sent a last event ID.
     pub returning: bool,
-    /// In which form it gets heartbeats and gaps.
+    /// The form in which it gets heartbeats and gaps.
     pub notices: NoticeForm,
-    /// Whether it is sent when events were read (behaviour 4.8).
+    /// Whether it gets the times at which events were read (behaviour 4.8).
     pub times: bool,
 }
 
@@ -99,7 +99,7 @@ pub fn answer(
     Answer::Stream(Opening { bytes, start, version: request.version, event_source, returning, notices, times })
 }
 
-/// Whether the client has everything that there will ever be.
+/// Whether the client has everything, and nothing more will come.
 fn is_over(
     service: &Service,
     context: &RequestContext,
@@ -115,7 +115,7 @@ fn is_over(
         return event_source; // without IDs one that returns looks like a new one, and must not get everything twice
     }
     let has_all = match (last_event_id, start.missed) {
-        // It has all that it will ever be recognised by.
+        // It has the last ID that it can have.
         (Some(id), _) if log.is_last_id(id) => true,
         (Some(_), Missed::Nothing | Missed::Records(_)) => log.is_last_id_before(start.entry),
         _ => log.is_last_event_before(start.entry),
@@ -123,7 +123,7 @@ fn is_over(
     has_all && (event_source || last_event_id.is_some())
 }
 
-/// `retry`, a notice of what was missed, and for a newcomer whose tail is cut the ID that it starts after.
+/// `retry`, a notice of what was missed, and for a new client with a shorter `--tail` the ID after which it starts.
 /// No needless blank line: some client libraries make an event of each.
 fn first_chunk(
     service: &Service,

@@ -1,19 +1,18 @@
-//! The token that clients must send (RFC 6750), and its way from page to page.
+//! The token that clients must send (RFC 6750), and how it gets from page to page.
 //!
-//! A page has more URLs than the one that was opened: styles, scripts and what they import, workers, the stream.
-//! Where a token is set, each of them must carry it. A query does not pass on to relative URLs, and a cookie would
-//! go to every port of the host. So the token may also stand in front of any path, as a segment of its own:
-//! `/access_token=TOKEN/events` is `/events`. A document that is asked for with `?access_token=TOKEN` is redirected
-//! there (307, a relative `Location`), and from then on every relative URL carries the token by itself: in the
-//! built-in page, in a person's own, in module imports and workers, below a proxy's sub-path. No page needs to know
-//! of it; all that it takes is that its URLs are relative.
+//! A page has more URLs than the one that was opened: styles, scripts and what they import, workers, the stream. If a
+//! token is set, each of them must have it. Relative URLs don't inherit a query, and a cookie would go to every port of
+//! the host. So the token may also come before any path, as a segment of its own: `/access_token=TOKEN/events` is
+//! `/events`. A document that is requested with `?access_token=TOKEN` is redirected there (307, a relative `Location`),
+//! and from then on every relative URL has the token by itself: in the built-in page, in a user's own, in module
+//! imports and workers, below a proxy's sub-path. Pages need not know about it, as long as their URLs are relative.
 
 use crate::wire::request::Request;
 use constant_time_eq::constant_time_eq;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::fmt;
 
-/// What begins the segment that carries a token.
+/// The beginning of the segment that has a token.
 const TOKEN_SEGMENT: &str = "/access_token=";
 
 /// The token that clients must send. `Debug` doesn't show it, so that no log ever does.
@@ -21,7 +20,7 @@ const TOKEN_SEGMENT: &str = "/access_token=";
 pub struct Token(String);
 
 impl Token {
-    /// A token of the characters that a `Bearer` field can carry (`b64token`, RFC 6750 § 2.1); `None` for any other.
+    /// A token of the characters that a `Bearer` field can have (`b64token`, RFC 6750 § 2.1); `None` for any other.
     pub fn new(text: &str) -> Option<Token> {
         let body = text.trim_end_matches('=');
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
@@ -33,7 +32,7 @@ impl Token {
         constant_time_eq(self.0.as_bytes(), text)
     }
 
-    /// As it is written in a URL, in a path or a query.
+    /// The form for a URL, in a path or a query.
     pub fn in_url(&self) -> String {
         const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
         utf8_percent_encode(&self.0, RESERVED).to_string()
@@ -46,16 +45,16 @@ impl fmt::Debug for Token {
     }
 }
 
-/// How the token came, if one is required.
+/// How the client sent the token, if one is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// In front of the path or in a field (or there is none): it comes with what a page asks for as well.
+    /// Before the path or in a field (or none is required): the requests of a page have it too.
     Lasting,
-    /// In the query, which relative URLs don't take on.
+    /// In the query, which relative URLs don't inherit.
     Query,
 }
 
-/// The path that is meant, without the token; `None` when the token is missing or wrong.
+/// The path without the token; `None` if the token is missing or wrong.
 pub fn unlock<'a>(request: &'a Request, token: Option<&Token>) -> Option<(&'a str, Way)> {
     let path = request.path.as_str();
     let Some(token) = token else { return Some((path, Way::Lasting)) };
@@ -70,7 +69,7 @@ pub fn unlock<'a>(request: &'a Request, token: Option<&Token>) -> Option<(&'a st
     }
 }
 
-/// The path behind a segment that carries this token, if the path begins with one.
+/// The path after a segment that has this token, if the path begins with one.
 pub fn behind_token<'a>(path: &'a str, token: &Token) -> Option<&'a str> {
     let rest = path.strip_prefix(TOKEN_SEGMENT)?;
     let (segment, path) = rest.split_at(rest.find('/')?);
@@ -78,8 +77,8 @@ pub fn behind_token<'a>(path: &'a str, token: &Token) -> Option<&'a str> {
     token.is(&segment).then_some(path)
 }
 
-/// Where `path` is found behind a segment that carries the token: a reference relative to `path` itself, with what
-/// else the query had.
+/// Where `path` is below a segment that has the token: a reference relative to `path` itself, with the rest of the
+/// query.
 pub fn location_behind_token(path: &str, query: &str, token: &Token) -> String {
     let up = match path.matches('/').count() {
         0 | 1 => "./".to_owned(),

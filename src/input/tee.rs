@@ -55,7 +55,7 @@ impl Tee {
         let _ = self.blocks.send((Arc::clone(block), len));
     }
 
-    /// Waits until the block is written, however long that takes, and returns it.
+    /// Waits until what was begun is written, however long that takes; then the block can be filled again.
     pub fn finish(&self) -> Result<(), Broken> {
         self.results
             .recv()

@@ -1,4 +1,4 @@
-//! A batch: what the reader publishes at a time, some entries encoded back to back, immutable from then on.
+//! A batch: what the reader publishes at a time. Its entries are encoded back to back, and never change again.
 
 use super::id::Run;
 use super::memory::{Block, Memory};
@@ -16,9 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Some entries of the log, back to back. Each entry is one whole chunk.
 ///
-/// In a log that a store keeps ([`Store`]), batches that have become old are put together to larger ones that have
-/// neither bytes nor index in memory. They are read again when somebody needs them. And there may be gaps: batches
-/// whose entries are lost.
+/// In a log that a store keeps ([`Store`]), old batches are merged into larger ones that have neither bytes nor index
+/// in memory. They are read again when a client needs them. And there may be gaps: batches whose entries are lost.
 #[derive(Debug)]
 pub struct Batch {
     /// Offset of the first byte in the log.
@@ -27,48 +26,48 @@ pub struct Batch {
     first: u64,
     /// Number of the last entry.
     last: u64,
-    /// How many bytes its entries have. A gap has as many as what was there before, or one.
+    /// How many bytes its entries have. A gap has as many as the entries that were there before, or one.
     len: usize,
     /// Where each entry ends, unless it is an old one; and the entries themselves, unless only a segment has them.
     block: Block,
     /// When it was read, in milliseconds since 1970.
     time: u64,
     segment: Option<Arc<Segment>>,
-    /// What there is to know in a log that a store keeps.
+    /// More about it, in a log that a store keeps.
     stored: Option<Box<Stored>>,
-    /// Number of the latest entry up to here that is an event and no comment; 0 where there is none yet.
+    /// Number of the latest entry up to here that is an event, not a comment; 0 if there is none yet.
     last_event: u64,
-    /// IDs that records brought with them, where they may.
+    /// IDs from records, if records can have IDs.
     own_ids: Option<Held>,
-    /// Number of the latest entry up to here that has such an ID; 0 where there is none yet.
+    /// Number of the latest entry up to here that has such an ID; 0 if there is none yet.
     last_own_id: u64,
-    /// Where its memory is counted, and goes back to.
+    /// Counts its memory, and takes it back.
     memory: Arc<Memory>,
 }
 
-/// What there is to know of a batch in a log that a store keeps.
+/// More about a batch, in a log that a store keeps.
 #[derive(Debug)]
 struct Stored {
     /// Its rows in the index of its segment.
     rows: Range<u64>,
     /// Whether it has neither bytes nor index in memory.
     is_old: bool,
-    /// Whether its bytes are what was written: this program has written them, or checked them.
+    /// Whether its bytes are known to be right: this program has written or checked them.
     is_sound: AtomicBool,
     /// Whether its entries are lost.
     is_lost: AtomicBool,
-    /// Whether nobody knows how many entries were lost.
+    /// Whether the number of lost entries is unknown.
     of_unknown_number: bool,
 }
 
-/// What is lost in a gap, for a client that comes to it.
+/// What is lost in a gap, for a client that reaches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// Where in the log it begins and ends.
     pub start: u64,
     /// Where in the log it ends.
     pub end: u64,
-    /// How many records are lost; `None` if nobody knows.
+    /// How many records are lost; `None` if that is unknown.
     pub records: Option<u64>,
 }
 
@@ -90,15 +89,15 @@ impl Drop for Batch {
     }
 }
 
-/// What an entry costs beside its bytes: its place in the index.
+/// What an entry costs in addition to its bytes: its place in the index.
 pub const INDEX_COST: usize = size_of::<u32>();
-/// What a batch costs beside its entries: itself, three blocks of the allocator's, and its places in the lists of
-/// the reader and of some workers. It counts where every record is a batch of its own.
+/// What a batch costs in addition to its entries: itself, three blocks of the allocator, and its places in the lists of
+/// the reader and of some workers. This matters if every record is its own batch.
 pub const BATCH_COST: usize = size_of::<Batch>() + 160;
 
-/// Old batches are put together to such of this size: a client that looks for one event in one reads all of it.
+/// Old batches are merged up to this size: a client that looks for one event reads a whole batch.
 pub const OLD_BATCH: usize = 256 << 10;
-/// And to no more of them than this: each takes some memory, and a large store must not take more.
+/// And into at most this many: each takes some memory, and a large store must not take more.
 const MOST_OLD: usize = 8192;
 
 /// How large old batches are in a log of this many bytes.
@@ -127,12 +126,12 @@ impl Batch {
         self.last
     }
 
-    /// Number of the latest entry up to the end of this batch that is an event; 0 where there is none yet.
+    /// Number of the latest entry up to the end of this batch that is an event; 0 if there is none yet.
     pub fn last_event(&self) -> u64 {
         self.last_event
     }
 
-    /// Number of the latest entry up to the end of this batch that has an ID of its own; 0 where there is none yet.
+    /// Number of the latest entry up to the end of this batch that has an ID of its own; 0 if there is none yet.
     pub fn last_own_id(&self) -> u64 {
         self.last_own_id
     }
@@ -148,7 +147,7 @@ impl Batch {
         }
     }
 
-    /// The IDs that records of an old batch brought, and their numbers; none if it can't be read.
+    /// The IDs from the records of an old batch, and their numbers; none if it can't be read.
     fn load_own_ids(&self, run: Run) -> Vec<(u64, String)> {
         let mut loaded = Loaded::default();
         if self.last_own_id < self.first || !self.is_old() || self.load(&mut loaded).is_err() {
@@ -163,8 +162,8 @@ impl Batch {
         ids
     }
 
-    /// Makes the IDs that its records brought known; before any client can ask for what is in it. Returns the number of
-    /// the first entry whose ID another entry has already.
+    /// Adds the IDs from its records to the index, before any client can ask for one of them. Returns the number of the
+    /// first entry whose ID another entry already has.
     pub fn enter_own_ids(&mut self) -> Option<u64> {
         self.own_ids.as_mut().and_then(Held::enter)
     }
@@ -179,7 +178,7 @@ impl Batch {
         (!self.block.bytes.is_empty()).then_some(&self.block.bytes)
     }
 
-    /// Whether its index is not in memory, either.
+    /// Whether its index is not in memory either.
     pub fn is_old(&self) -> bool {
         self.stored.as_ref().is_some_and(|stored| stored.is_old)
     }
@@ -303,7 +302,7 @@ impl Batch {
         (self.start + u64::from(start), self.start + u64::from(ends[nth]))
     }
 
-    /// Whether `next`, which follows it, can be put together with it to one old batch: the same segment has both.
+    /// Whether `next`, which follows it, can be merged with it into one old batch: both are in the same segment.
     pub fn goes_with(&self, next: &Batch) -> bool {
         match (&self.segment, &next.segment) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
@@ -312,8 +311,8 @@ impl Batch {
         }
     }
 
-    /// These batches, which follow each other and go together ([`Batch::goes_with`]), as one that has nothing in memory. If
-    /// no segment has their bytes, that is a gap.
+    /// Merges these batches, which follow each other and go together ([`Batch::goes_with`]), into one that has nothing
+    /// in memory. If no segment has their bytes, it is a gap.
     pub fn old(batches: &[Arc<Batch>]) -> Batch {
         let (first, last) = (&batches[0], &batches[batches.len() - 1]);
         let row = |batch: &Batch| batch.stored.as_ref().map_or(0..0, |stored| stored.rows.clone());
@@ -349,8 +348,8 @@ impl Batch {
         batch
     }
 
-    /// A batch that a store has from before: these rows of the index of `segment`, the first and the last of which are
-    /// given. It begins at `start` of the log.
+    /// A batch of an earlier program in a store: these rows of the index of `segment`, the first and the last of which
+    /// are given. It begins at `start` of the log.
     pub fn restored(
         start: u64,
         segment: Arc<Segment>,
@@ -392,7 +391,7 @@ impl Batch {
             start: before.map_or(0, Batch::end),
             first: *numbers.start(),
             last: *numbers.end(),
-            len: 1, // nobody is sent it; but it takes a place
+            len: 1, // it is never sent, but has a place in the log
             block: Block::default(),
             time: before.map_or(0, Batch::time),
             segment: None,
@@ -406,8 +405,8 @@ impl Batch {
         batch
     }
 
-    /// Looks into a batch that a store has from before for the IDs that its records brought, and makes them known, unless
-    /// tables have them.
+    /// Searches a batch of an earlier program in a store for the IDs from its records, and adds them to the index,
+    /// unless tables have them.
     pub fn find_own_ids(&self, index: &Arc<OwnIds>, run: Run) {
         let is_known = index.have_tables_of(self.first..=self.last);
         let Some(segment) = self.segment.as_ref().filter(|_| !is_known) else { return };
@@ -437,7 +436,7 @@ pub struct Draft {
 pub enum Entry {
     /// An event.
     Event,
-    /// A comment in the place of a record that could not be sent.
+    /// A comment in place of a record that could not be sent.
     Comment,
 }
 
@@ -448,13 +447,13 @@ impl Draft {
         Draft { start: 0, first: 1, block, time: 0, last_event: 0, own_ids: None, last_own_id: 0, memory }
     }
 
-    /// The same for the batch that comes after what `log` has.
+    /// The same for the batch that follows those in `log`.
     pub fn after(self, log: &Log) -> Draft {
         let (start, first) = (log.end_offset(), log.last() + 1);
         Draft { start, first, last_event: log.last_event(), last_own_id: log.last_own_id(), ..self }
     }
 
-    /// The same for a log whose records may bring IDs of their own.
+    /// The same for a log whose records may have IDs of their own.
     pub fn with_own_ids(self, index: Arc<OwnIds>) -> Draft {
         Draft { own_ids: Some(Drafted::new(index)), ..self }
     }
@@ -477,7 +476,7 @@ impl Draft {
         }
     }
 
-    /// The last entry has brought this ID with it.
+    /// The last entry has this ID from its record.
     pub fn note_own_id(&mut self, id: &str) {
         let entry = self.next() - 1;
         if let Some(own_ids) = &mut self.own_ids {
@@ -486,7 +485,7 @@ impl Draft {
         }
     }
 
-    /// Whether any entry of the log so far has brought an ID with it.
+    /// Whether any entry of the log so far has an ID from its record.
     pub fn has_own_ids(&self) -> bool {
         self.last_own_id > 0
     }
@@ -502,12 +501,12 @@ impl Draft {
         self.block.ends.is_empty()
     }
 
-    /// Whether an entry of `size` bytes fits. In an empty draft any does, and makes it larger where it has to.
+    /// Whether an entry of `size` bytes fits. In an empty draft any does; the draft grows if it must.
     pub fn fits(&self, size: usize) -> bool {
         self.has_room(size) || self.is_empty()
     }
 
-    /// Whether there is room for so many bytes.
+    /// Whether there is room for this many bytes.
     #[inline]
     pub fn has_room(&self, size: usize) -> bool {
         let own_ids = self.own_ids.as_ref().map_or(0, Drafted::cost); // they may cost more than short events
@@ -529,8 +528,8 @@ impl Draft {
         self.block.bytes.len()
     }
 
-    /// Takes what was filled in as a batch, and goes on with an empty draft behind it. `None` when there is nothing. The
-    /// bytes go to `segments`, if there are any and they take them.
+    /// Returns what was filled in as a batch, and continues with an empty draft after it. `None` if there is nothing.
+    /// The bytes go to `segments`, if there are any and they accept them.
     pub fn finish(&mut self, segments: Option<&mut Segments>) -> Option<Batch> {
         if self.is_empty() {
             return None;
@@ -540,8 +539,8 @@ impl Draft {
         Some(self.batch(segment, None, in_memory))
     }
 
-    /// The same in a log that `store` keeps: it has the batch before anybody can be sent it. The bytes stay in memory, too,
-    /// if they are wanted there, or if the store can't take them.
+    /// The same in a log that `store` keeps: it gets the batch before any client can. The bytes also stay in memory if
+    /// they are wanted there, or if the store can't take them.
     pub fn finish_in(&mut self, store: &Store, in_memory: bool) -> Option<Batch> {
         if self.is_empty() {
             return None;
@@ -573,8 +572,8 @@ impl Draft {
 
     fn batch(&mut self, segment: Option<Arc<Segment>>, stored: Option<Box<Stored>>, in_memory: bool) -> Batch {
         let (len, last) = (self.len(), self.next() - 1);
-        // A flood fills drafts, and each goes out as it is. A trickle makes small batches, which may be kept for long:
-        // they are copies, so that they take what they are counted for, and the draft serves again.
+        // A flood fills drafts, and each becomes a batch as it is. A trickle makes small batches, which may be kept for
+        // a long time: they are copies, so that they take the memory that is counted, and the draft is used again.
         let block = match self.memory.is_well_filled(&self.block) {
             _ if !in_memory => Block { bytes: Vec::new(), ends: self.block.ends.as_slice().into() },
             true => {
@@ -603,7 +602,7 @@ impl Draft {
         self.block.bytes.clear();
         self.block.ends.clear();
         if self.block.bytes.capacity() > 2 * self.memory.block() {
-            self.block = self.memory.take(); // one large record had made it grow
+            self.block = self.memory.take(); // it had grown for one large record
         }
         batch
     }

@@ -1,13 +1,13 @@
 //! Event IDs of our own: `RUN-N`, record `N` of the run `RUN`.
 //!
-//! The run's token is new at every start, so that an ID of an earlier run is never taken for one of this run. With a
-//! store a run goes on after a restart.
-//! IDs consist of `[A-Za-z0-9-]` alone: then `Last-Event-ID` needs no preflight (Fetch, CORS-safelisted headers).
+//! The run's token is new at every start, so an ID of an earlier run is never mistaken for one of this run. With a
+//! store, a run continues after a restart. IDs consist of `[A-Za-z0-9-]` alone: then `Last-Event-ID` needs no preflight
+//! (Fetch, CORS-safelisted headers).
 
 use std::fmt;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// 62^6 tokens, 57 thousand million: short on every event, and yet no two runs meet.
+/// 62^6 tokens, 57 billion: short, because it is on every event, and still enough that no two runs get the same.
 const LENGTH: usize = 6;
 
 /// The token of one run of the program.
@@ -15,7 +15,7 @@ const LENGTH: usize = 6;
 pub struct Run([u8; LENGTH]);
 
 impl Run {
-    /// The token that belongs to `seed`, which ought to be random.
+    /// The token that belongs to `seed`, which should be random.
     pub fn new(mut seed: u64) -> Run {
         Run(std::array::from_fn(|_| {
             let digit = DIGITS[(seed % 62) as usize];

@@ -1,21 +1,21 @@
 //! The memory of batches: how much of it is held, and blocks that were returned and can be filled again.
 //!
-//! Under a flood a thousand batches a second come and go. Fresh memory would cost a page fault for every 4 KiB and
-//! would be in no cache; a block that has just been sent is. A block is as large as the latest batches were, so that a
-//! batch that is kept for long takes hardly more than its bytes.
+//! Under a flood, a thousand batches come and go every second. Fresh memory would cost a page fault for every 4 KiB and
+//! would not be in a cache; a block that has just been sent is. A block is as large as the latest batches, so that a
+//! batch that is kept for a long time takes hardly more than its bytes.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 /// The usual size of a block: what a read of 1 MiB becomes, with the chunks and fields of records of some 100 bytes.
 pub const BLOCK: usize = 5 << 18;
-/// Spare blocks are kept up to the size of so many usual ones: what reader and workers may have in hand at a time.
+/// Spare blocks are kept up to the size of this many usual ones: as many as reader and workers may be using at a time.
 const SPARES: usize = 4;
-/// Blocks are filled to so many eighths at least, or else what is in them goes to a smaller one.
+/// Blocks are filled to at least this many eighths; otherwise their content is copied to a smaller one.
 const WELL_FILLED: usize = 3;
-/// Sizes of blocks are multiples of this, so that one that came back serves for another.
+/// Sizes of blocks are multiples of this, so that a returned one can be used for another batch.
 const STEP: usize = 64 << 10;
-/// What is smaller is left to the allocator.
+/// Smaller blocks are left to the allocator.
 const LEAST: usize = 16 << 10;
 
 /// Room for the entries of a batch.
@@ -34,7 +34,7 @@ impl Block {
     }
 }
 
-/// The largest block that is well filled with so many bytes.
+/// The largest block that is well filled with this many bytes.
 fn most_for(len: usize) -> usize {
     len / WELL_FILLED * 8
 }
@@ -42,15 +42,15 @@ fn most_for(len: usize) -> usize {
 /// The memory of all batches of a log.
 #[derive(Debug)]
 pub struct Memory {
-    /// What the batches that are alive cost, in bytes.
+    /// What the live batches cost, in bytes.
     held: AtomicUsize,
     /// The largest size of a usual block: what a batch under a flood has for its entries.
     block: usize,
-    /// How many bytes the largest of the latest batches had that filled blocks.
+    /// The size in bytes of the largest of the latest batches that filled blocks.
     latest: AtomicUsize,
     /// Empty blocks, the latest used last.
     spare: Mutex<Vec<Block>>,
-    /// Whether batches can't be in files: the system refuses those, or to send from them, or has few files.
+    /// Whether batches can't be in files: the system refuses such files, or sending from them, or has few files.
     files_refused: AtomicBool,
 }
 
@@ -66,7 +66,7 @@ impl Memory {
         }
     }
 
-    /// What the batches that are alive cost, in bytes, their index included.
+    /// What the live batches cost, in bytes, including their index.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::SeqCst)
     }
@@ -93,8 +93,8 @@ impl Memory {
         if size == self.block { self.take() } else { self.take_of(size, size + STEP) }
     }
 
-    /// Whether `block` is worth to be kept as it is. Never one that a large record has made: it may take twice as much as
-    /// is in it, and so more than the buffer.
+    /// Whether `block` is worth keeping as it is. Never one that has grown for a large record: it may take twice as
+    /// much as is in it, and so more than the buffer.
     pub fn is_well_filled(&self, block: &Block) -> bool {
         let (len, capacity) = (block.bytes.len(), block.bytes.capacity());
         len >= LEAST && capacity <= most_for(len) && capacity <= 2 * self.block
@@ -127,7 +127,7 @@ impl Memory {
         (LEAST..=self.block).contains(&len)
     }
 
-    /// An empty block with room for at least so many bytes, and at most so many.
+    /// An empty block with room for at least `least` bytes, and at most `most`.
     fn take_of(&self, least: usize, most: usize) -> Block {
         let mut spare = self.spare();
         match spare.iter().rposition(|block| (least..=most).contains(&block.bytes.capacity())) {
@@ -139,7 +139,8 @@ impl Memory {
         }
     }
 
-    /// From now on all batches stay in our own memory: the system refuses files in memory, or to send from them, or has few files.
+    /// From now on all batches stay in our own memory: the system refuses files in memory, or sending from them, or has
+    /// few files.
     pub fn refuse_files(&self) {
         self.files_refused.store(true, Ordering::Relaxed);
     }
@@ -149,14 +150,14 @@ impl Memory {
         self.files_refused.load(Ordering::Relaxed)
     }
 
-    /// A batch of this cost has come to life.
+    /// A batch of this cost has been made.
     pub fn count(&self, cost: usize) {
         self.held.fetch_add(cost, Ordering::Relaxed);
     }
 
-    /// A batch of this cost is over; its block may serve again.
+    /// A batch of this cost is gone; its block may be used again.
     pub fn give_back(&self, mut block: Block, cost: usize) {
-        // Smaller ones are not worth it, larger ones were made for one large record.
+        // Smaller ones are not worth keeping, larger ones were made for one large record.
         if (LEAST.min(self.block)..=2 * self.block).contains(&block.bytes.capacity()) {
             block.bytes.clear();
             block.ends.clear();

@@ -1,8 +1,7 @@
-//! The log: what was read, encoded once, kept once, and read by every client through a cursor of its own.
+//! The log: what was read, encoded once and kept once. Every client reads it with its own cursor.
 //!
-//! It is an append-only run of immutable batches, addressed by absolute byte offset. An entry is one record
-//! (one chunk); entry `n` is record `n` of the run, so that an ID is turned into a place by arithmetic. IDs that
-//! records bring with them have an index.
+//! It is an append-only run of immutable batches, addressed by absolute byte offset. An entry is one record (one
+//! chunk); entry `n` is record `n` of the run, so arithmetic turns an ID into a place. IDs from records have an index.
 //!
 //! With a store the log outlives the program ([`store`]), and may be far larger than memory.
 

@@ -1,16 +1,16 @@
-//! Event IDs that records bring with them: which entry has which, looked up in constant time (behaviour 3.4).
+//! Event IDs from records: which entry has which, looked up in constant time (behaviour 3.4).
 //!
-//! One index serves all views of the log. It knows an ID by its hash and tells a number; whether the entry of that
-//! number has that ID, the log itself tells, so that no ID is kept twice. It changes with whole batches: a batch is
-//! entered before any client can ask for what is in it, and taken out when nobody holds it any more.
+//! One index serves all views of the log. It maps the hash of an ID to a number; the log itself shows whether the entry
+//! of that number has that ID, so no ID is kept twice. It changes by whole batches: a batch is added before any client
+//! can ask for an ID in it, and removed when no view holds it any more.
 //!
-//! An ID should be given once. One that was given more often stands for its earliest entry, for as long as any entry
-//! with it is held: a client that has the ID may have that entry only. When the earliest is gone, the ID still stands
-//! for it, and so for a place before all that is held.
+//! An ID should be given once. A repeated one means its earliest entry, as long as any entry with it is held: a client
+//! that has the ID may have only that entry. When the earliest is gone, the ID still means it, and so a place before
+//! everything that is held.
 //!
 //! With a store the log may be far larger than memory. There the IDs of old batches leave the index: many of them at a
-//! time become a sorted table in a file ([`super::store::ids`]). Of an ID in a table it is not known whether an earlier
-//! entry that is gone had it, too.
+//! time become a sorted table in a file ([`super::store::ids`]). For an ID in a table it is unknown whether an earlier
+//! entry, now gone, had it too.
 
 use super::segment::Segment;
 use super::store::ids::{IdTable, Place};
@@ -20,31 +20,32 @@ use std::mem::take;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
-/// The longest ID, in bytes: a client has to bring it back in its request head, beside all else that stands there.
+/// The longest ID, in bytes: a client must send it back in its request head, together with everything else in there.
 pub const LONGEST: usize = 4096;
-/// What an ID costs in the index, whose table is at its emptiest when it has just grown, and in its batch.
+/// What an ID costs in the index, whose table is emptiest just after it has grown, and in its batch.
 pub const ID_COST: usize = size_of::<Place>() + ((size_of::<(u64, Known)>() + 1) * 16).div_ceil(7);
 
-/// A table that has become so many times too large is made smaller.
+/// A table that is this many times too large is made smaller.
 const TOO_LARGE: usize = 8;
-/// A table as small as this stays as it is.
+/// A table of this size or less stays as it is.
 const SMALL: usize = 1024;
-/// From this many IDs of old batches on they become a table in a file: sorting them takes a millisecond or two, and a
+/// This many IDs of old batches become a table in a file: sorting them takes a millisecond or two, and a
 /// lookup some microseconds for each table.
 const WORTH_A_TABLE: usize = 1 << 15;
 
-/// Whether `id` can come back in `Last-Event-ID`: not blank, not too long, no control characters (RFC 9110 § 5.5).
+/// Whether a client can send `id` back in `Last-Event-ID`: not blank, not too long, no control characters (RFC 9110 §
+/// 5.5).
 pub fn can_come_back(id: &str) -> bool {
     let control = |byte: u8| byte.is_ascii_control() && byte != b'\t';
     id.len() <= LONGEST && !trim(id).is_empty() && !id.bytes().any(control)
 }
 
-/// The ID as it comes back: a header field loses outer blanks (RFC 9110 § 5.5).
+/// The ID as a client sends it back: a header field loses outer blanks (RFC 9110 § 5.5).
 pub fn trim(id: &str) -> &str {
     id.trim_matches([' ', '\t'])
 }
 
-/// The hash by which an ID is known, in files, too.
+/// The hash of an ID, in files too.
 pub fn hash(id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     trim(id).hash(&mut hasher);
@@ -55,13 +56,13 @@ pub fn hash(id: &str) -> u64 {
 #[derive(Debug, Default)]
 pub struct OwnIds {
     entries: Mutex<HashMap<u64, Known>>,
-    /// IDs of old batches on their way to a file. They are in `entries`, too.
+    /// IDs of old batches that will go to a file. They are in `entries` too.
     aged: Mutex<Aged>,
     /// Tables in files, oldest first.
     tables: RwLock<Vec<Arc<IdTable>>>,
 }
 
-/// The IDs of old batches that follow each other and have one segment.
+/// The IDs of old batches that follow each other in one segment.
 #[derive(Debug, Default)]
 struct Aged {
     segment: Option<Arc<Segment>>,
@@ -70,7 +71,7 @@ struct Aged {
     numbers: Option<(u64, u64)>,
 }
 
-/// What is known of an ID.
+/// What is known about an ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The number of the earliest entry that has it. It may be gone, if a later one has the same ID.
@@ -82,19 +83,19 @@ pub struct Known {
 }
 
 impl OwnIds {
-    /// What is known in memory of this ID, or, once in 2^64 times, of another.
+    /// What is known in memory about this ID, or, once in 2^64 times, about another.
     pub fn find(&self, id: &str) -> Option<Known> {
         self.entries().get(&hash(id)).copied()
     }
 
-    /// The earliest entry with this ID, or with another of the same hash, that a file has and that `is_meant`.
+    /// The earliest entry in a file that has this ID, or another of the same hash, and for which `is_meant` holds.
     pub fn find_old(&self, id: &str, is_meant: impl Fn(u64) -> bool) -> Option<u64> {
         let tables = self.tables.read().expect("nobody panics with it").clone();
         let hash = hash(id);
         tables.iter().flat_map(|table| table.find(hash)).find(|&entry| is_meant(entry))
     }
 
-    /// The tables that segments of a store have from before.
+    /// The tables of an earlier program in segments of a store.
     pub fn with_tables(tables: Vec<IdTable>) -> OwnIds {
         OwnIds { tables: RwLock::new(tables.into_iter().map(Arc::new).collect()), ..OwnIds::default() }
     }
@@ -109,8 +110,8 @@ impl OwnIds {
         next > last
     }
 
-    /// Takes over the IDs of old batches, which are in the index: entries `first` to `last`, which `segment` has. Once they
-    /// are enough they go to its files. Where that fails, they are unknown from then on.
+    /// Takes over the IDs of old batches, which are in the index: entries `first` to `last`, which `segment` has. Once
+    /// there are enough of them they go to its files. If that fails, they are unknown from then on.
     pub fn age<'a>(&self, segment: &Arc<Segment>, (first, last): (u64, u64), ids: impl Iterator<Item = &'a Held>) {
         let mut aged = self.aged.lock().expect("nobody panics with it");
         if aged.segment.as_ref().is_some_and(|other| !Arc::ptr_eq(other, segment)) {
@@ -129,7 +130,7 @@ impl OwnIds {
         }
     }
 
-    /// Nothing more becomes old: what has, goes to files now.
+    /// No more batches become old: the IDs of those that have go to files now.
     pub fn close(&self) {
         self.write(take(&mut *self.aged.lock().expect("nobody panics with it")));
     }
@@ -164,7 +165,7 @@ impl OwnIds {
     }
 }
 
-/// Notes that an ID is held once more. Returns what is known of it.
+/// Notes that one more entry with this ID is held. Returns what is known about it.
 fn hold<'a>(entries: &'a mut HashMap<u64, Known>, place: &Place) -> &'a mut Known {
     let known = entries.entry(place.hash).or_insert(Known { entry: place.entry, held: 0, repeats: false });
     known.held += 1;
@@ -180,7 +181,7 @@ pub struct Drafted {
 }
 
 impl Drafted {
-    /// No IDs yet, of a log with this index.
+    /// No IDs yet, for a log with this index.
     pub fn new(index: Arc<OwnIds>) -> Drafted {
         Drafted { index, places: Vec::new() }
     }
@@ -190,12 +191,12 @@ impl Drafted {
         self.places.push(Place { hash: hash(id), entry });
     }
 
-    /// The memory that they will take in the batch and in the index.
+    /// The memory that they will take, in the batch and in the index.
     pub fn cost(&self) -> usize {
         self.places.len() * ID_COST
     }
 
-    /// The IDs of the finished batch; goes on with none.
+    /// Returns the IDs of the finished batch, and continues with none.
     pub fn finish(&mut self) -> Held {
         let places = self.places.as_slice().into();
         let held = Held { index: Arc::clone(&self.index), places, entered: false };

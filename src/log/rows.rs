@@ -1,4 +1,4 @@
-//! The rows of a store's index, and what its bytes say without one. Pure: files are `store`'s.
+//! The rows of a store's index, and what its bytes say without one. Pure: `store` has the files.
 //!
 //! A row stands for one batch. All rows have the same length, so that a place in a store of any size is found without
 //! reading all of them. Integers are little-endian. The format is in `docs/store.md`.
@@ -83,12 +83,12 @@ impl Row {
     }
 }
 
-/// What is known of a segment before its first row.
+/// What is known about a segment before its first row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Number of its first entry.
     pub first: u64,
-    /// Whether numbers were left out before it because nobody knows which of them were given.
+    /// Whether numbers were skipped before it because it is unknown which of them were given.
     pub after_unknown: bool,
 }
 
@@ -120,21 +120,21 @@ fn is_sealed(bytes: &[u8; ROW]) -> bool {
     seal(*bytes)[ROW - 4..] == bytes[ROW - 4..]
 }
 
-/// How the bytes of a store go on.
+/// How the bytes of a store continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// With an entry of this length, a whole chunk.
     Entry(usize),
-    /// With the beginning of one, which needs this many bytes at least.
+    /// With the beginning of one, which needs at least this many bytes.
     Part(usize),
     /// With something that is not a chunk.
     Damage,
 }
 
-/// A chunk-size of more digits is none of ours: no entry has 4 GiB.
+/// A chunk-size with more digits is not ours: no entry has 4 GiB.
 const DIGITS: usize = 8;
 
-/// How `bytes`, which are not empty and begin where an entry should, go on.
+/// How `bytes`, which are not empty and begin where an entry should, continue.
 pub fn next(bytes: &[u8]) -> Next {
     let digits = bytes.iter().take(DIGITS).take_while(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).count();
     let line_end = &bytes[digits..bytes.len().min(digits + 2)];
@@ -145,7 +145,7 @@ pub fn next(bytes: &[u8]) -> Next {
     let Some(size) = size.filter(|_| line_end.len() == 2) else { return Next::Part(bytes.len() + 1) };
     let end = digits + 2 + size + 2;
     match bytes.get(digits + 2 + size..end) {
-        // What an entry ends with: the end of a line, at least.
+        // An entry ends with at least the end of a line.
         Some(end_of_it) if end_of_it == chunk::CRLF && bytes[digits + 1 + size] == b'\n' => Next::Entry(end),
         Some(_) => Next::Damage,
         None => Next::Part(end),
@@ -163,12 +163,12 @@ pub fn ends(bytes: &[u8]) -> Option<Vec<u32>> {
     Some(ends)
 }
 
-/// Whether an entry is an event, and no comment.
+/// Whether an entry is an event, not a comment.
 pub fn is_event(entry: &[u8]) -> bool {
     entry.get(chunk::data(entry)).is_some_and(|data| data.first() != Some(&b':'))
 }
 
-/// The ID that entry `number` of `run` has brought with it.
+/// The ID that entry `number` of `run` has from its record.
 pub fn own_id(entry: &[u8], run: Run, number: u64) -> Option<&str> {
     any_id(entry).filter(|id| run.number(id) != Some(number))
 }
@@ -178,12 +178,12 @@ pub fn any_id(entry: &[u8]) -> Option<&str> {
     event::id(entry.get(chunk::data(entry))?).filter(|id| !id.is_empty())
 }
 
-/// Some batches of a segment as they are needed to look into them: where each entry ends, and when it was read.
+/// Some batches of a segment, as needed to look into them: where each entry ends, and when it was read.
 #[derive(Debug, Default)]
 pub struct Index {
     /// Where each entry ends, from the first byte on.
     pub ends: Vec<u32>,
-    /// Up to where entries were read at which time.
+    /// Up to where entries were read at a time, and that time.
     pub times: Vec<(u32, u64)>,
 }
 
@@ -208,7 +208,7 @@ pub fn check(bytes: &[u8], position: u64, entries: Range<u64>, rows: &[Option<Ro
     sound &= first == entries.end && at == bytes.len() as u64;
     let ends = ends(bytes).filter(|ends| ends.len() as u64 == entries.end - entries.start).ok_or(position)?;
     if !sound {
-        // A row is damaged. What it stands for is whole chunks all the same, as many as there should be.
+        // A row is damaged. But its batch consists of whole chunks, as many as there should be.
         let last = bytes.len() as u32;
         if times.last().is_none_or(|&(end, _)| end < last) {
             let time = times.last().map_or(0, |&(_, time)| time);

@@ -1,15 +1,15 @@
-//! Segments: files that only grow, which hold the bytes of batches outside our own memory.
+//! Segments: files that only grow. They hold the bytes of batches outside our own memory.
 //!
-//! What goes to a socket by `sendfile` is not copied: the kernel queues references to the file's pages, for every client
-//! to the same ones. So **a page that may be in flight is never written again**: there is no ring and no reuse. A segment
-//! takes bytes at its end until it is full, and is dropped as a whole when the last of its batches is; pages that are
-//! still queued live on until the kernel has sent them.
+//! What goes to a socket by `sendfile` is not copied: the kernel queues references to the pages of the file, the same
+//! ones for every client. So **a page that may be in flight is never written again**: there is no ring and no reuse. A
+//! segment takes bytes at its end until it is full, and is dropped as a whole together with the last of its batches.
+//! Pages that are still queued stay until the kernel has sent them.
 //!
-//! Filling fresh pages costs about as much as two copies to a socket. It pays if enough clients share it, or if clients
-//! that don't read would otherwise each have a copy in the kernel.
+//! Filling fresh pages costs about as much as two copies to a socket. It is worth it if enough clients share them, or
+//! if clients that don't read would otherwise each have a copy in the kernel.
 //!
-//! A segment is a file in memory (Linux, `memfd_create(2)`). Where that or `sendfile` is refused (another system, a
-//! sandbox), batches stay in our own memory. Or it is a file in the folder of a store, with an index beside it
+//! A segment is a file in memory (Linux, `memfd_create(2)`). If that or `sendfile` is refused (another system, a
+//! sandbox), batches stay in our own memory. Or it is a file in the folder of a store, with an index file
 //! ([`super::store`]).
 
 use super::memory::Memory;
@@ -25,8 +25,7 @@ use std::sync::Arc;
 
 /// A segment is closed once it has this many bytes, or fewer with a small buffer.
 const LARGEST: usize = 8 << 20;
-/// The part of the buffer that a segment may take: what is evicted but still stands in the oldest one is that much at
-/// most.
+/// The part of the buffer that a segment may take. At most this much is evicted but still in the oldest segment.
 const PART: usize = 16;
 
 /// A file that holds a run of batches.
@@ -85,7 +84,8 @@ impl Segment {
         }
     }
 
-    /// It is not needed any more, after a restart, either. Whoever is still sent from it is not disturbed.
+    /// It is not needed any more, not even after a restart. Clients that are still being sent from it are not
+    /// disturbed.
     pub fn remove(&self) {
         if let Some(files) = &self.files {
             files.remove();
@@ -129,14 +129,14 @@ impl Segments {
     }
 
     /// Appends the bytes of a batch that begins at `offset` of the log, and returns the segment that has them. `None`:
-    /// that is not possible here, and the bytes must stay where they are.
+    /// this is not possible here, and the bytes must stay where they are.
     pub fn append(&mut self, offset: u64, bytes: &[u8]) -> Option<Arc<Segment>> {
         if self.memory.are_files_refused() {
             self.open = None;
             return None;
         }
         let room = |(segment, end): &(Arc<Segment>, u64)| {
-            // Batches that went elsewhere would be a hole in it.
+            // Batches that are elsewhere would be a hole in it.
             *end == offset && segment.position(offset) as usize + bytes.len() <= self.size
         };
         let mut written = || -> io::Result<Arc<Segment>> {
@@ -153,7 +153,7 @@ impl Segments {
                 Some(segment)
             }
             Err(_) => {
-                self.memory.refuse_files(); // for good: a sandbox does not change its mind
+                self.memory.refuse_files(); // permanently: a sandbox does not change its mind
                 None
             }
         }
@@ -163,7 +163,7 @@ impl Segments {
 /// Whether a file that grows to this size would end the program by SIGXFSZ.
 fn is_file_size_limited(size: usize) -> bool {
     use rustix::process::{Resource, getrlimit};
-    // A batch may be larger than a segment: then it has one for itself.
+    // A batch may be larger than a segment: then it has its own.
     getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < (size as u64).max(1 << 32))
 }
 

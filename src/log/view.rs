@@ -1,7 +1,7 @@
 //! A view of the log: the batches that it still holds, oldest first, and the places in them.
 //!
-//! One view has everything that anybody may still need; each worker has one of its own, of what its clients need. All hold
-//! the same batches, so that appending and evicting cost a pointer, and reading costs no lock.
+//! One view has everything that may still be needed; each worker has its own, with what its clients need. All share the
+//! same batches, so appending and evicting cost a pointer, and reading takes no lock.
 
 mod resume;
 
@@ -21,15 +21,15 @@ use std::sync::Arc;
 pub enum Ids {
     /// `RUN-N` each.
     Run,
-    /// Their own, else `RUN-N`.
+    /// Their own, or else `RUN-N`.
     OwnElseRun(Arc<OwnIds>),
-    /// Their own, else none.
+    /// Their own, or else none.
     Own(Arc<OwnIds>),
 }
 
-/// This many batches are put together one by one if they are large, or else all at once.
+/// This many batches are merged: one by one if they are large, or else all at once.
 const FEW: usize = 16;
-/// Of batches that were read at the same time, this many are looked at in one go.
+/// At most this many batches that were read at the same time are looked at together.
 const SAME_TIME: usize = 64;
 
 /// A run of batches without a gap.
@@ -46,9 +46,9 @@ pub struct Log {
     last: u64,
     /// Number of the last entry that is an event; 0 before the first.
     last_event: u64,
-    /// Number of the last entry that brought an ID with it; 0 before the first.
+    /// Number of the last entry that has an ID from its record; 0 before the first.
     last_own_id: u64,
-    /// Where the old batches end, which have nothing in memory: those that a store has put together.
+    /// Where the old batches end: those that a store has merged, and that have nothing in memory.
     old_end: u64,
     /// What the batches after them take in memory, in bytes.
     young: usize,
@@ -91,7 +91,7 @@ impl Log {
         }
     }
 
-    /// The same with what a store has from before: these batches, and the number that was given last.
+    /// The same with what a store has from an earlier program: these batches, and the number that was given last.
     pub fn with(mut self, batches: Vec<Batch>, last: u64) -> Log {
         (self.last, self.last_event) = (last, last);
         if let Some(first) = batches.first() {
@@ -131,7 +131,7 @@ impl Log {
         }
     }
 
-    /// Lets go of every batch that lies before `offset` as a whole.
+    /// Drops every batch that is entirely before `offset`.
     pub fn evict(&mut self, offset: u64) {
         while self.batches.front().is_some_and(|batch| batch.end() <= offset) {
             let batch = self.batches.pop_front().expect("there is one");
@@ -142,7 +142,7 @@ impl Log {
         }
     }
 
-    /// The same for good: a store lets go of it, too.
+    /// The same, and a store drops it too.
     pub fn evict_for_good(&mut self, offset: u64) {
         while let Some(batch) = self.batches.front().filter(|batch| batch.end() <= offset).cloned() {
             self.evict(batch.end());
@@ -157,8 +157,9 @@ impl Log {
         }
     }
 
-    /// If what is in memory takes more than `most` bytes, puts the oldest batches together to old ones of about `block`
-    /// bytes, which have nothing there, until it takes less; and if they are many, half as much, so that this is rare.
+    /// If what is in memory takes more than `most` bytes, merges the oldest batches into old ones of about `block`
+    /// bytes, which have nothing there, until it takes less. If there are many, it goes down to half, so that this
+    /// happens rarely.
     pub fn age(&mut self, most: usize, block: usize) {
         if self.young <= most {
             return;
@@ -181,7 +182,7 @@ impl Log {
         self.batches.append(&mut young);
     }
 
-    /// Goes on as far as `other`, another view of the same log, does, and holds what lies behind `offset`, as far as either
+    /// Extends it as far as `other`, another view of the same log, and holds what is after `offset`, as far as either
     /// has it.
     pub fn follow(&mut self, other: &Log, offset: u64) {
         self.evict(offset);
@@ -189,7 +190,7 @@ impl Log {
         if !goes_on {
             self.clear();
         }
-        // What has been put together there since takes the place of its parts.
+        // A batch that has been merged there since replaces its parts.
         if other.old_end > self.old_end {
             while self.batches.back().is_some_and(|batch| batch.start() >= self.old_end) {
                 let batch = self.batches.pop_back().expect("there is one");
@@ -197,7 +198,7 @@ impl Log {
                 self.end_offset = batch.start();
             }
             if self.end_offset < other.start_offset() {
-                self.clear(); // what it had beyond has been evicted for good
+                self.clear(); // what it had beyond is evicted everywhere
             }
         }
         let from = if self.batches.is_empty() { offset } else { self.end_offset };
@@ -217,12 +218,12 @@ impl Log {
     }
 
     /// Where the log begins once enough of the oldest batches are evicted for the others and `more` to fit into `most`
-    /// bytes, each batch taking `each` bytes beside what it costs.
+    /// bytes, each batch taking `each` bytes in addition to its cost.
     pub fn start_within(&self, most: usize, more: usize, each: usize) -> u64 {
         let mut taken = self.cost + more + (self.batches.len() + 1) * each;
         let mut start = self.start_offset();
         for batch in &self.batches {
-            // What is evicted of a segment goes only with the rest of it.
+            // The evicted part of a segment is freed only with the rest of it.
             let still_there = batch.segment().map_or(0, |segment| segment.position(batch.start()) as usize);
             if taken + still_there <= most {
                 break;
@@ -243,7 +244,7 @@ impl Log {
         self.last_event
     }
 
-    /// Number of the last entry that brought an ID with it; 0 before the first.
+    /// Number of the last entry that has an ID from its record; 0 before the first.
     pub fn last_own_id(&self) -> u64 {
         self.last_own_id
     }
@@ -275,7 +276,7 @@ impl Log {
             if last < first {
                 break;
             }
-            first = first.saturating_sub(last - lost + 1); // they are none
+            first = first.saturating_sub(last - lost + 1); // they don't count
         }
         self.first().max(first)
     }
@@ -293,8 +294,8 @@ impl Log {
         self.last_event < entry
     }
 
-    /// What is to be written from `cursor` on, where that lies in the latest batch as a whole: so it does for a client that
-    /// keeps up, and there is nothing to be looked for. `None`: it lies elsewhere, or a segment has it.
+    /// What to write from `cursor` on, if that is entirely in the latest batch: for a client that keeps up it is, and
+    /// no search is needed. `None`: it is elsewhere, or in a segment.
     #[inline]
     pub fn latest_from(&self, cursor: u64) -> Option<&[u8]> {
         let batch = self.batches.back()?;
@@ -302,13 +303,13 @@ impl Log {
         batch.bytes()?.get(skip as usize..)
     }
 
-    /// What is to be written from `cursor` on: slices in order, each to the end of its batch, up to the first batch that a
+    /// What to write from `cursor` on: slices in order, each to the end of its batch, up to the first batch that a
     /// segment has and that is not loaded.
     pub fn from(&self, cursor: u64) -> impl Iterator<Item = &[u8]> {
         self.between(cursor, self.end_offset)
     }
 
-    /// The same as far as `until`.
+    /// The same, up to `until`.
     pub fn between(&self, cursor: u64, until: u64) -> impl Iterator<Item = &[u8]> {
         debug_assert!(cursor >= self.start_offset(), "what is gone is never skipped");
         let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
@@ -319,7 +320,7 @@ impl Log {
     }
 
     /// When the entry at `cursor` was read, in milliseconds since 1970, and the offset up to which all that follows was
-    /// read then, too, as far as that is looked at. `None` at the end, and where it is not loaded.
+    /// read at the same time, as far as this is checked. `None` at the end, or if it is not loaded.
     pub fn time_at(&self, cursor: u64) -> Option<(u64, u64)> {
         let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
         let batch = self.batches.get(nth)?;
@@ -337,7 +338,7 @@ impl Log {
         Some((time, same.last()?.end()))
     }
 
-    /// What is lost at `cursor`. A client that is inside of it can't go on.
+    /// What is lost at `cursor`. A client that is inside it can't continue.
     pub fn gap_at(&self, cursor: u64) -> Option<Gap> {
         if self.old_end <= cursor {
             return None;
@@ -345,8 +346,8 @@ impl Log {
         self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor))?.gap()
     }
 
-    /// Sees to it that what is at `cursor` can be sent: an old batch that nobody has looked into yet is checked, and turns
-    /// out to be a gap if it is damaged. `index`: when its entries were read, or where they end, is needed, too.
+    /// Makes sure that what is at `cursor` can be sent: an old batch is checked when it is first needed, and becomes a
+    /// gap if it is damaged. `index`: the times and ends of its entries are needed too.
     pub fn prepare(&mut self, cursor: u64, index: bool) {
         if self.old_end <= cursor {
             return;
@@ -354,11 +355,12 @@ impl Log {
         let Some(batch) = self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor)) else { return };
         let is_needed = batch.is_old() && batch.gap().is_none() && (index || !batch.is_sound());
         if is_needed && self.loaded_of(batch).is_none() {
-            let _ = batch.load(&mut self.loaded); // then it is a gap
+            let _ = batch.load(&mut self.loaded); // if this fails, it is a gap
         }
     }
 
-    /// What is at `cursor` could not be sent from its segment. Whether that was because it can't be read: then it is a gap.
+    /// What is at `cursor` could not be sent from its segment. Returns whether that was because it can't be read; then
+    /// it is a gap.
     pub fn cannot_read(&self, cursor: u64) -> bool {
         let batch = self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor));
         batch.is_some_and(|batch| batch.load(&mut Loaded::default()).is_err() && batch.gap().is_some())
@@ -372,8 +374,8 @@ impl Log {
         }
     }
 
-    /// What is pending from `cursor` on, as far as it is in one segment, and at most `most` bytes of it. `None`: what comes
-    /// next is in our own memory.
+    /// What is pending from `cursor` on in one segment, at most `most` bytes. `None`: what comes next is in our own
+    /// memory.
     pub fn segment_from(&self, cursor: u64, most: usize) -> Option<Range<'_>> {
         if self.files_refused || most == 0 {
             return None;
@@ -406,7 +408,7 @@ impl Log {
 
     fn loaded_of(&self, batch: &Batch) -> Option<&Loaded> {
         let is_loaded = !self.loaded.bytes.is_empty() && batch.start() == self.loaded.start;
-        // One of its parts may have been loaded before they were put together.
+        // One of its parts may have been loaded before they were merged.
         let is_whole = self.loaded.bytes.len() as u64 == batch.end() - batch.start();
         let has_index = !batch.is_old() || !self.loaded.index.ends.is_empty();
         (is_loaded && is_whole && has_index).then_some(&self.loaded)
@@ -417,7 +419,7 @@ impl Log {
     }
 
     /// The entry that the byte at `cursor` is part of, from its first byte to its last: where it begins in the
-    /// log, and its bytes. `None` at the end, and where a segment has it that is not loaded.
+    /// log, and its bytes. `None` at the end, or if it is in a segment that is not loaded.
     pub fn entry_at(&self, cursor: u64) -> Option<(u64, &[u8])> {
         debug_assert!(cursor >= self.start_offset(), "what is gone is never skipped");
         let batch = self.batches.get(self.batches.partition_point(|batch| batch.end() <= cursor))?;
@@ -484,7 +486,7 @@ mod tests {
         Join(u64),
         Resume(u8),
         ResumeForeign,
-        /// Client so and so takes so many bytes.
+        /// This client takes this many bytes.
         Write(u8, u16),
     }
 
@@ -532,7 +534,7 @@ mod tests {
                         model.first += model.batches.pop_front().expect("there is a front");
                     }
                     log.evict(offset);
-                    clients.retain(|client| client.cursor >= log.start_offset()); // as the worker drops those behind
+                    clients.retain(|client| client.cursor >= log.start_offset()); // as the worker drops those that fell behind
                 }
                 Step::Join(tail) => {
                     let start = log.start_new(tail);
@@ -602,9 +604,9 @@ mod tests {
     enum IdStep {
         /// A batch of entries with these IDs.
         Append(Vec<Option<u8>>),
-        /// Evict so many batches.
+        /// Evict this many batches.
         Evict(usize),
-        /// Another view begins, or ceases, to hold all that is held here.
+        /// Another view begins or stops holding everything that is held here.
         OtherHolds(bool),
     }
 
@@ -663,7 +665,7 @@ mod tests {
                     _ => (first, Missed::Ambiguous),
                 };
                 assert_eq!((start.entry, start.missed), want, "k{id}: {run:?}, held from {first} on");
-                // Whichever of them the client has: it gets all that came after, or is told that some is missing.
+                // Whichever of them the client has: it gets all that came after, or a notice that something is missing.
                 for number in run.iter() {
                     assert!(start.entry <= number + 1 || start.missed != Missed::Nothing, "k{id}: after {number}");
                 }
@@ -716,7 +718,7 @@ mod tests {
         // A scan of 10,000 batches would take minutes.
         assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
         assert_eq!(log.resume("topic/200001", 1000).missed, Missed::Unknown);
-        // What one view has let go of is known, and so what is missed, as long as another holds it.
+        // What one view has dropped is still known, and so is what a client missed, as long as another view holds it.
         let other: Vec<_> = log.batches.range(8990..9000).cloned().collect();
         log.evict(log.entry_start(180_001));
         assert_eq!(log.resume("topic/179900", 1000).missed, Missed::Records(100));

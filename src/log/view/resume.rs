@@ -1,4 +1,4 @@
-//! Where a client starts, and by which IDs it goes on.
+//! Where a client starts, and the IDs with which it resumes.
 
 use super::{Ids, Log};
 use crate::log::own_ids::{self, Known, OwnIds};
@@ -11,31 +11,31 @@ pub struct StartingPoint {
     pub cursor: u64,
     /// Number of the entry there (or of the next to come, at the end).
     pub entry: u64,
-    /// What it has to be told that it missed.
+    /// What it missed.
     pub missed: Missed,
 }
 
-/// What a client that came back did miss.
+/// What a client that reconnected missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missed {
     /// Nothing.
     Nothing,
-    /// So many records, which are not held any more.
+    /// This many records, which are not held any more.
     Records(u64),
-    /// Its last event ID is none of this run, so nobody can know.
+    /// Its last event ID is not of this run, so this is unknown.
     Unknown,
-    /// Its last event ID was given more than once, and an event with it is not held any more, so nobody can know.
+    /// Its last event ID was given more than once, and an event with it is not held any more, so this is unknown.
     Ambiguous,
 }
 
 impl Log {
-    /// Where a client starts that has no last event ID: the latest `entries` entries.
+    /// Where a client without a last event ID starts: with the latest `entries` entries.
     pub fn start_new(&self, entries: u64) -> StartingPoint {
         self.start_at(self.first_of_latest(entries), Missed::Nothing)
     }
 
-    /// Where a client starts that brings `last_event_id`: strictly after the earliest event with that ID, or with all
-    /// that is held if it is too old, or with the latest `history` entries if it is none of this run.
+    /// Where a client with this `last_event_id` starts: strictly after the earliest event with that ID, or with all
+    /// that is held if that is too old, or with the latest `history` entries if it is not of this run.
     pub fn resume(&self, last_event_id: &str, history: u64) -> StartingPoint {
         let first = self.first();
         match self.known(last_event_id) {
@@ -50,8 +50,8 @@ impl Log {
         StartingPoint { cursor: self.entry_start(entry), entry, missed }
     }
 
-    /// The number of the earliest entry that this ID was given to, as far as that is known, and whether it was given
-    /// more than once.
+    /// The number of the earliest entry with this ID, as far as it is known, and whether the ID was given more than
+    /// once.
     fn known(&self, id: &str) -> Option<(u64, bool)> {
         let own = match &self.ids {
             Ids::Run => None,
@@ -61,7 +61,7 @@ impl Log {
     }
 
     fn known_own(&self, index: &OwnIds, id: &str) -> Option<(u64, bool)> {
-        // What is not held here any more can't be looked at; then the hash has to do.
+        // An entry that is not held here any more can't be compared; then the hash must suffice.
         let is_gone = |known: &Known| known.entry < self.first();
         let known = index.find(id).filter(|known| is_gone(known) || self.has_own_id(known.entry, id));
         if known.is_none_or(|known| !is_gone(&known))
@@ -77,17 +77,17 @@ impl Log {
         number >= self.first() && self.own_id(number).is_some_and(|own| own_ids::trim(&own) == own_ids::trim(id))
     }
 
-    /// The ID that entry `number` has, where it is held.
+    /// The ID of entry `number`, if it is held.
     fn own_id(&self, number: u64) -> Option<String> {
         let batch = self.batches.get(self.batches.partition_point(|batch| batch.last() < number))?;
         let (start, end) = batch.entry_around(batch.entry_start(number.max(batch.first())))?;
-        // A segment that can't be read is as good as evicted.
+        // A segment that can't be read counts as evicted.
         let entry = batch.read(start, end).ok()?;
         event::id(&entry[chunk::data(&entry)]).map(str::to_owned)
     }
 
-    /// The ID after which a client resumes that has everything before `entry`, and maybe a little more than it need
-    /// have; `None` where none is known.
+    /// The ID with which a client that has everything before `entry` resumes; it may then get a little more than
+    /// necessary. `None` if none is known.
     pub fn id_before(&self, entry: u64) -> Option<String> {
         let run_id = || Some(format!("{}-{}", self.run, entry - 1));
         match self.ids {
@@ -97,7 +97,7 @@ impl Log {
         }
     }
 
-    /// The ID of the latest entry before `entry` that brought one with it, as far as it is held.
+    /// The ID of the latest entry before `entry` that has one from its record, as far as it is held.
     fn own_id_before(&self, entry: u64) -> Option<String> {
         let nth = self.batches.partition_point(|batch| batch.last() < entry - 1);
         let own = self.batches.get(nth).and_then(|batch| batch.own_id_before(entry, self.run));
@@ -118,7 +118,7 @@ impl Log {
         self.last_id_before(entry).is_some()
     }
 
-    /// The number of the last event that has an ID, if it lies before `entry`; 0 if none has one.
+    /// The number of the last event that has an ID, if it is before `entry`; 0 if none has one.
     pub fn last_id_before(&self, entry: u64) -> Option<u64> {
         let last = match self.ids {
             Ids::Run | Ids::OwnElseRun(_) => self.last_event,
@@ -127,7 +127,7 @@ impl Log {
         (last < entry).then_some(last)
     }
 
-    /// Whether the last event that has an ID has this one, as others may have, too.
+    /// Whether this is the ID of the last event that has an ID; others may have it too.
     pub fn is_last_id(&self, id: &str) -> bool {
         self.is_last_id_before(self.last_own_id + 1) && self.has_own_id(self.last_own_id, id)
     }
