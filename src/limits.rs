@@ -12,8 +12,8 @@ const TURNED_AWAY: usize = 64;
 const OWN_FILES: usize = 16;
 /// Files that the log may have open: its segments.
 const SEGMENTS: usize = 20;
-/// Files that a store has open: its segments with their indexes and IDs, also those of a smaller buffer before, and two of
-/// its own.
+/// Files that a store has open: its segments with their indexes and IDs, also those of a smaller buffer before, and two
+/// of its own.
 pub const OF_STORE: usize = 80;
 /// With fewer files than this there are none for segments: clients need them more.
 const FEW_FILES: usize = 256;
@@ -71,8 +71,8 @@ fn higher_limits(limit: Rlimit) -> Vec<Option<u64>> {
     [limit.maximum].into_iter().chain(lower).filter(|&files| is_less(limit.current, files)).collect()
 }
 
-/// Makes the kernel's table of our files large while there is only one thread. Later, on Linux, each doubling of it would
-/// stop the thread that accepts until no processor uses the old table any more: 5 to 10 ms.
+/// Makes the kernel's table of our files large while there is only one thread. Later, on Linux, each doubling of it
+/// would stop the thread that accepts until no processor uses the old table any more: 5 to 10 ms.
 pub fn enlarge_file_table(limit: usize) {
     let last = i32::try_from(limit.min(TABLE_SIZE)).unwrap_or(i32::MAX) - 1;
     // The table stays as it is when this file is closed. If it is refused, the table grows later.

@@ -1,7 +1,7 @@
 //! Messages to the person at the terminal: one line each, on standard error, written by a separate thread.
 //!
-//! On a terminal a status line stays below them, and is gone at the end. It is drawn only while the terminal is ours: in
-//! the background (`&`; Ctrl-Z and `bg`) the rows belong to the shell and to what a person types.
+//! On a terminal a status line stays below them, and is gone at the end. It is drawn only while the terminal is ours:
+//! in the background (`&`; Ctrl-Z and `bg`) the rows belong to the shell and to what a person types.
 //!
 //! A terminal may be stopped (Ctrl-S, a pipe that is not read). Then lines wait, and too many are skipped; the caller
 //! never waits. The same holds for a terminal that stops each background job that writes (`stty tostop`): a stopped
@@ -196,8 +196,8 @@ fn would_stop_us() -> bool {
         && tcgetattr(stderr()).is_ok_and(|terminal| terminal.local_modes.contains(LocalModes::TOSTOP))
 }
 
-/// The status line as it is written, cut to the terminal's width and never wrapped: over a slow network the terminal may
-/// be narrower already than is known here.
+/// The status line as it is written, cut to the terminal's width and never wrapped: over a slow network the terminal
+/// may be narrower already than is known here.
 fn kept(terminal: &Term, status: &str) -> String {
     let (_, columns) = terminal.size();
     let shown = truncate_str(status, usize::from(columns).saturating_sub(1), "…");

@@ -1,5 +1,5 @@
-//! The reader's end of the feed: it adds each batch to the shared log, makes room for it first, and wakes the workers that
-//! have clients.
+//! The reader's end of the feed: it adds each batch to the shared log, makes room for it first, and wakes the workers
+//! that have clients.
 
 use super::gate::Gate;
 use crate::log::batch::Draft;

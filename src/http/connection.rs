@@ -80,7 +80,8 @@ enum State {
     Stream(Stream),
     /// Writing what is staged, and content that does not belong to the connection; then closing.
     Answer { ending: Ending, content: Option<Box<Content>> },
-    /// All is written. Once it is sent too, the write side is shut down (`shut`); then it is read until the peer closes.
+    /// All is written. Once it is sent too, the write side is shut down (`shut`); then it is read until the peer
+    /// closes.
     Closing { shut: bool, ending: Ending },
     /// To be removed.
     Closed(CloseReason),

@@ -12,8 +12,8 @@ const LINES: u32 = 3;
 /// No more than this is read of a line.
 const LINE: usize = 1024;
 
-/// The name by which `iconv` knows the encoding of an input with these first bytes, if that is UTF-16: it has a byte order
-/// mark, or every second byte is NUL.
+/// The name by which `iconv` knows the encoding of an input with these first bytes, if that is UTF-16: it has a byte
+/// order mark, or every second byte is NUL.
 fn utf_16(first: &[u8]) -> Option<&'static str> {
     if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
         return Some("utf-16");

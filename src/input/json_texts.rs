@@ -98,7 +98,8 @@ enum Number {
 enum Resume {
     /// It was outside arrays and objects: in the next line.
     AnyLine,
-    /// It was in an array or object that began in the same line: in the next line that does not look like the rest of it.
+    /// It was in an array or object that began in the same line: in the next line that does not look like the rest of
+    /// it.
     NextText,
     /// It was in one that began in an earlier line: in the next line that begins with an array or object.
     NextStructure,

@@ -1,9 +1,9 @@
 //! The input: bytes are split into records, records encoded into entries, entries published in batches.
 //!
-//! Pure: `records`, `line_ends` and `json_texts` (bytes to records), `json`, `encoder` and `frame` (records to entries), `buffering`
-//! and `hints`.
-//! `source` says which format does what, `publish` hands entries to the feed, `reader` is the thread that blocks on
-//! standard input, `tee` the copy for standard output, `pipe` what both need from the kernel.
+//! Pure: `records`, `line_ends` and `json_texts` (bytes to records), `json`, `encoder` and `frame` (records to
+//! entries), `buffering` and `hints`. `source` says which format does what, `publish` hands entries to the feed,
+//! `reader` is the thread that blocks on standard input, `tee` the copy for standard output, `pipe` what both need from
+//! the kernel.
 
 pub mod buffering;
 pub mod encoder;

@@ -16,7 +16,8 @@ pub fn enlarge(pipe: &File) {
     let _ = pipe;
 }
 
-/// Blocks until there is something to read. A shared standard input may have been set to non-blocking by another program.
+/// Blocks until there is something to read. A shared standard input may have been set to non-blocking by another
+/// program.
 pub fn wait_readable(input: &File) -> io::Result<()> {
     wait(input, PollFlags::IN)
 }

@@ -377,8 +377,8 @@ impl Batch {
         batch
     }
 
-    /// The entries of these numbers are lost, and maybe more, or fewer, if `of_unknown_number`. It comes after `before`, or
-    /// is the first of a log.
+    /// The entries of these numbers are lost, and maybe more, or fewer, if `of_unknown_number`. It comes after
+    /// `before`, or is the first of a log.
     pub fn lost(
         before: Option<&Batch>,
         numbers: std::ops::RangeInclusive<u64>,
@@ -458,7 +458,8 @@ impl Draft {
         Draft { own_ids: Some(Drafted::new(index)), ..self }
     }
 
-    /// What is added from now on was read at `time`, in milliseconds since 1970. A batch has one time: the draft is empty.
+    /// What is added from now on was read at `time`, in milliseconds since 1970. A batch has one time: the draft is
+    /// empty.
     pub fn read_at(&mut self, time: u64) {
         debug_assert!(self.is_empty(), "what was read before is published before");
         self.time = time;

@@ -81,8 +81,8 @@ impl Memory {
         self.take_of(self.block, 2 * self.block)
     }
 
-    /// An empty block for the batch that comes after one that has filled `block`: about as large as the latest ones, or of
-    /// the largest usual size if that one was full.
+    /// An empty block for the batch that comes after one that has filled `block`: about as large as the latest ones, or
+    /// of the largest usual size if that one was full.
     pub fn take_after(&self, block: &Block) -> Block {
         let (len, capacity) = (block.bytes.len(), block.bytes.capacity());
         let was_full = capacity - len < capacity / 16;

@@ -188,7 +188,8 @@ pub struct Index {
 }
 
 /// Checks `bytes`, which begin at `position` of a segment's file and have `entries` entries from number `first` on,
-/// against their rows (`None`: a damaged one), and makes their index. `Err`: from where on in the file they are damaged.
+/// against their rows (`None`: a damaged one), and makes their index. `Err`: from where on in the file they are
+/// damaged.
 pub fn check(bytes: &[u8], position: u64, entries: Range<u64>, rows: &[Option<Row>]) -> Result<Index, u64> {
     let (mut times, mut first, mut at, mut sound) = (Vec::new(), entries.start, 0, true);
     for row in rows {

@@ -1,16 +1,16 @@
 //! A store: the folder in which the log's segments outlive the program (`docs/store.md`).
 //!
 //! A segment is two files, named by the number of its first entry: `N.chunks` has the entries as clients are sent them,
-//! `N.index` a row for each batch ([`super::rows`]). With IDs from the input there is a third one ([`ids`]). `state` has the run, and which numbers have been given. `lock` has
-//! the process that uses the folder.
+//! `N.index` a row for each batch ([`super::rows`]). With IDs from the input there is a third one ([`ids`]). `state`
+//! has the run, and which numbers have been given. `lock` has the process that uses the folder.
 //!
 //! **What a client has been sent is in the store first.** A batch is written, then its row, then the number of its last
 //! entry in `state`, and then it is published. Nothing waits for the disk unless that is asked for: the kernel has the
 //! bytes, and a program that is killed loses nothing.
 //!
-//! **No number is given twice.** `state` says which one was given last. If the machine has stopped since, nobody knows how
-//! much of all that has reached the disk. So numbers are reserved in advance, rarely, and that is waited for; after such an
-//! end those that are reserved are passed over.
+//! **No number is given twice.** `state` says which one was given last. If the machine has stopped since, nobody knows
+//! how much of all that has reached the disk. So numbers are reserved in advance, rarely, and that is waited for; after
+//! such an end those that are reserved are passed over.
 //!
 //! **Nothing of others is overwritten.** What does not begin as our files do is refused by name.
 
@@ -49,8 +49,8 @@ const PART: u64 = 8;
 const SMALL: u64 = 32 << 20;
 /// This many numbers are reserved in advance: seconds' worth in the worst flood.
 const RESERVED: u64 = 1 << 24;
-/// After a failure this time passes before the store is written to again; twice as long after each that follows soon, up
-/// to [`LONGEST_RETRY`]. Each time it works begins another segment, with two open files.
+/// After a failure this time passes before the store is written to again; twice as long after each that follows soon,
+/// up to [`LONGEST_RETRY`]. Each time it works begins another segment, with two open files.
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest time between two tries. What fails within this time of the one before follows soon.
 const LONGEST_RETRY: Duration = Duration::from_secs(64);
@@ -198,8 +198,8 @@ impl Files {
 }
 
 impl Store {
-    /// Opens the store, and makes it if it is not there. A new one belongs to `fresh`. Nothing of it is changed but what is
-    /// torn or has to be made again.
+    /// Opens the store, and makes it if it is not there. A new one belongs to `fresh`. Nothing of it is changed but
+    /// what is torn or has to be made again.
     pub fn open(options: Options, fresh: Run, memory: &Arc<Memory>, tell: Tell) -> Result<(Store, Contents)> {
         let folder = &options.folder;
         match DirBuilder::new().mode(0o700).create(folder) {
@@ -275,8 +275,8 @@ impl Store {
         inner.write_state(&boot).with_context(|| format!("--store {}: cannot write it", inner.options.folder.display()))
     }
 
-    /// Appends a batch that begins at `offset` of the log: its bytes, and its row but for place and checksum. Returns the
-    /// segment that has it, and the row's number there. `None`: it could not be written, which is reported.
+    /// Appends a batch that begins at `offset` of the log: its bytes, and its row but for place and checksum. Returns
+    /// the segment that has it, and the row's number there. `None`: it could not be written, which is reported.
     pub fn append(&self, offset: u64, row: Row, bytes: &[u8]) -> Option<(Arc<Segment>, u64)> {
         self.inner().append(offset, row, bytes)
     }

@@ -395,8 +395,8 @@ impl Log {
         Some(Range { segment, position: segment.position(cursor), len: ((end - cursor) as usize).min(most) })
     }
 
-    /// Loads the batch at `cursor` into our own memory if a segment has it, for clients that can't be sent it from there:
-    /// one batch at a time, which they share.
+    /// Loads the batch at `cursor` into our own memory if a segment has it, for clients that can't be sent it from
+    /// there: one batch at a time, which they share.
     pub fn load(&mut self, cursor: u64) -> io::Result<()> {
         let nth = self.batches.partition_point(|batch| batch.end() <= cursor);
         let Some(batch) = self.batches.get(nth) else { return Ok(()) };
@@ -431,8 +431,8 @@ impl Log {
         Some((start, &bytes[(start - batch.start()) as usize..(end - batch.start()) as usize]))
     }
 
-    /// What an HTTP/1.0 client is sent from `cursor` on, the events without their chunk framing: for each entry the offset
-    /// of the first byte and the bytes.
+    /// What an HTTP/1.0 client is sent from `cursor` on, the events without their chunk framing: for each entry the
+    /// offset of the first byte and the bytes.
     pub fn payloads_from(&self, mut cursor: u64) -> impl Iterator<Item = (u64, &[u8])> {
         std::iter::from_fn(move || {
             let (start, entry) = self.entry_at(cursor)?;

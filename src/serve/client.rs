@@ -1,4 +1,4 @@
-//! A client as its worker has it: the socket, the connection, and how bytes get from the one to the other.
+//! A client as its worker has it: the socket, the connection, and how bytes get from the log to the socket.
 
 use super::drain::Returns;
 use super::files::Visit;
@@ -9,26 +9,26 @@ use rustix::io::Errno;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::time::{Duration, Instant};
 
-/// One client is given at most this much in one turn, so that one with a long way to go doesn't hold up the others.
+/// One client is given at most this much in one turn, so one that is far behind doesn't hold up the others.
 const WRITE_BUDGET: usize = 4 << 20;
-/// And at most this many writes in one turn: one that is sent times gets little with each.
+/// And at most this many writes in one turn: a client that asked for times gets little with each.
 const MOST_WRITES: u32 = 64;
-/// A full socket is tried again after this time, even if the kernel does not say that it has room.
+/// A full socket is tried again after this time, even if the kernel does not report that it has room.
 const RETRY_FULL: Duration = Duration::from_secs(1);
 
 /// One client.
 pub struct Client {
     pub(super) socket: Socket,
     pub(super) connection: Connection,
-    /// Where it comes from; known only when it will be told.
+    /// Its address; known only if it will be reported.
     pub(super) peer: Option<Box<Peer>>,
     /// The socket took everything that it was given so far.
     pub(super) writable: bool,
     /// Whether it is on the ready list.
     pub(super) queued: bool,
-    /// Whether it counts among those that something is owed to.
+    /// Whether the program must wait for it at the end.
     pub(super) owed: bool,
-    /// Whether it gets a short answer, and so takes no place.
+    /// Whether it gets a short answer, and so doesn't count for `--max-clients`.
     pub(super) short: bool,
     /// Set while it has a stream.
     pub(super) stream: Option<Returns>,
@@ -37,13 +37,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that has just connected and asked for nothing yet.
+    /// A client that has just connected and not sent a request yet.
     pub(super) fn new(socket: Socket, connection: Connection, peer: Option<Box<Peer>>) -> Client {
         let (writable, queued, owed, short, stream, visit) = (true, false, false, false, None, None);
         Client { socket, connection, peer, writable, queued, owed, short, stream, visit }
     }
 
-    /// Which piece of its file it wants now: none before the socket has room, for what it would not take is read in vain.
+    /// The piece of its file that it needs now: none before the socket has room, because what it can't take would be
+    /// read in vain.
     pub(super) fn poll_content(&mut self, now: Instant) -> Option<(u64, usize)> {
         if self.visit.is_none() || !self.writable {
             return None;
@@ -52,13 +53,13 @@ impl Client {
         if self.writable { self.connection.poll_content(now) } else { None }
     }
 
-    /// When it has to be looked at, if nothing happens before.
+    /// When it must be checked, if nothing happens before.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
         let deadline = self.connection.poll_deadline()?;
         Some(if self.writable { deadline } else { deadline.min(now + RETRY_FULL) })
     }
 
-    /// Writes what is pending, as far as the socket takes it and the budget goes. Returns how many bytes that were.
+    /// Writes what is pending, as far as the socket and the budget allow. Returns how many bytes were written.
     pub(super) fn write(&mut self, log: &mut Log, stall: Duration, now: Instant) -> usize {
         let (mut all, mut writes) = (0, 0);
         while self.writable && self.connection.poll_closed().is_none() {
@@ -84,8 +85,8 @@ impl Client {
         all
     }
 
-    /// Writes some of what is pending with one system call: how many bytes were asked, and what came of it. `None`: nothing
-    /// is pending.
+    /// Writes some of what is pending with one system call. Returns how many bytes were offered, and the result.
+    /// `None`: nothing is pending.
     fn write_once(&mut self, log: &mut Log) -> Option<(usize, io::Result<usize>)> {
         if let Some(slice) = self.connection.poll_latest(log) {
             return (!slice.is_empty()).then(|| (slice.len(), self.socket.write(slice)));
@@ -121,13 +122,13 @@ impl Client {
         (count > 0).then(|| (asked, self.socket.write_vectored(&slices[..count])))
     }
 
-    /// Whether it is a stream that has everything, so that nothing is to be done before there is more.
+    /// Whether it is a stream that has everything, so there is nothing to do until there is more.
     pub(super) fn waits_for_more(&self, log: &Log) -> bool {
         self.writable && self.connection.cursor() == Some(log.end_offset()) && !self.connection.has_pending(log)
     }
 }
 
-/// Whether that may be what came of sending from a file that can't be read.
+/// Whether sending from a file that can't be read may have caused this error.
 fn may_be_the_file(result: &io::Result<usize>) -> bool {
     use ErrorKind::*;
     match result {

@@ -1,7 +1,7 @@
 //! Where a worker's streams are in the log: how many there are, the fastest and the slowest of them.
 
-/// Where a worker's streams are, kept up to date as they move: looking at all of them in each turn would cost more
-/// than the turn, where only one has moved.
+/// Where a worker's streams are, updated as they move: if only one has moved, looking at all of them would cost more
+/// than the rest of the turn.
 #[derive(Debug, Default)]
 pub struct Cursors {
     /// How many streams there are.
@@ -10,7 +10,7 @@ pub struct Cursors {
     pub fastest: u64,
     /// The smallest cursor, or a smaller one.
     pub slowest: u64,
-    /// Whether that is to be made exact at the end of the turn.
+    /// Whether these must be made exact at the end of the turn.
     pub recount: bool,
 }
 

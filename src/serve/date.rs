@@ -13,7 +13,7 @@ pub struct Date {
 }
 
 impl Date {
-    /// It is written when it is first asked for.
+    /// It is written when it is first needed.
     pub fn unwritten() -> Date {
         Date { text: String::new(), next: None }
     }
@@ -28,7 +28,7 @@ impl Date {
     }
 }
 
-/// A clock that is set to before 1970 or after 9999 is taken to stand at the nearest second that can be written.
+/// If the clock is before 1970 or after 9999, the nearest second that can be written is used.
 fn imf_fixdate(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since.min(Duration::from_secs(LAST)))

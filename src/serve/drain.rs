@@ -1,51 +1,51 @@
-//! Connection draining: who has joined, who has left, and who is still owed a goodbye (behaviour 1.8).
+//! Connection draining: which clients have joined, which have left, and which still need a goodbye (behaviour 1.8).
 //!
-//! An EventSource always comes back after a closed stream; only 204 stops it for good. So at the end the port
-//! stays open until each has come back for its 204, and for those that were away just then as well.
+//! An EventSource always reconnects after a closed stream; only 204 stops it for good. So at the end the port stays
+//! open until each has got its 204, including those that were disconnected at that moment.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A page may need this long beyond its reconnection time to come back.
+/// A page may need this long beyond its reconnection time to reconnect.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Whether a client comes back after its stream is over.
+/// Whether a client reconnects after its stream has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Returns {
-    /// No: curl, whoever did not ask for `text/event-stream`, whoever had no stream.
+    /// No: curl, and every client that did not ask for `text/event-stream` or had no stream.
     Never,
     /// Yes: an EventSource.
     Surely,
-    /// Yes: an EventSource that came back after the end. It has its own time too, but not without end: one whose ID is
-    /// unknown each time would keep the program for good.
+    /// Yes: an EventSource that reconnected after the end. It has its own time too, but with a limit: one whose ID is
+    /// unknown each time would keep the program running forever.
     Again,
-    /// An EventSource that first came after the end. It gets its 204 while there is time, but gains no time by it:
-    /// a client that always comes as a newcomer could keep the program for good.
+    /// An EventSource that first connected after the end. It gets its 204 if there is time, but does not extend the
+    /// time: a client that always connects as a new one could keep the program running forever.
     Late,
 }
 
-/// What is known of an EventSource whose stream begins.
+/// What is known about an EventSource whose stream begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comes {
-    /// It brings a last event ID.
+    /// It sent a last event ID.
     Back,
-    /// It brings none, and will be given one.
+    /// It sent none, and will get one.
     New,
-    /// It brings none, and so far there is none for it: the event of this number is the last that has one.
+    /// It sent none, and there is none for it yet: the event of this number is the last that has one.
     Nameless(u64),
 }
 
-/// The book of those who come and go. Changed once per connection, never per event.
+/// Keeps track of clients that join and leave. Changed once per connection, never per event.
 #[derive(Debug)]
 pub struct Drain {
-    /// The longest reconnection time that clients are told.
+    /// The longest reconnection time of clients.
     longest_retry: Duration,
-    /// Connections to which something is owed: a stream, an answer, a proper close.
+    /// Connections that must still get something: a stream, an answer, a proper close.
     owed: usize,
-    /// EventSources that left lately and did not come back yet, oldest first.
+    /// EventSources that left recently and have not reconnected yet, oldest first.
     away: VecDeque<Instant>,
-    /// How many have come after the event of this number, the last that has an ID, without one themselves. They may return
-    /// as they have come, and nobody else who comes so may return.
+    /// How many connected without an ID after the event of this number, the last that has one. They may reconnect
+    /// without an ID too; no other client can.
     nameless: (u64, usize),
     goodbye: Option<Goodbye>,
 }
@@ -53,26 +53,26 @@ pub struct Drain {
 /// The time after the end of the input.
 #[derive(Debug)]
 struct Goodbye {
-    /// EventSources that will come back for their 204.
+    /// EventSources that will reconnect for their 204.
     expected: usize,
-    /// None of them is waited for longer.
+    /// We wait no longer than this for them.
     until: Instant,
-    /// Those that come back meanwhile don't move it beyond this.
+    /// Those that reconnect meanwhile don't move it beyond this.
     last: Instant,
 }
 
 impl Drain {
-    /// Nobody was here yet.
+    /// No client has connected yet.
     pub fn new(longest_retry: Duration) -> Drain {
         Drain { longest_retry, owed: 0, away: VecDeque::new(), nameless: (0, 0), goodbye: None }
     }
 
-    /// A client has asked for something; from now on until [`Drain::leave`] it is owed.
+    /// A client has sent a request; from now on until [`Drain::leave`] we wait for it.
     pub fn ask(&mut self) {
         self.owed += 1;
     }
 
-    /// A stream begins, for an EventSource that asked.
+    /// A stream begins, for an EventSource that has sent its request.
     pub fn join(&mut self, comes: Comes) {
         match (comes, &mut self.goodbye) {
             (Comes::New, _) => {}
@@ -83,7 +83,7 @@ impl Drain {
         }
     }
 
-    /// A connection is over, whoever ended it.
+    /// A connection is over, no matter who ended it.
     pub fn leave(&mut self, returns: Returns, now: Instant) {
         self.owed -= 1;
         match (&mut self.goodbye, returns) {
@@ -92,7 +92,8 @@ impl Drain {
                 goodbye.expected += 1;
                 let wait = self.longest_retry + GRACE;
                 match returns {
-                    // Those that were here at the end are so many and no more: each has its own time from its own end.
+                    // The number of those that were connected at the end is fixed, so each has its own time, from its
+                    // own end.
                     Returns::Surely => (goodbye.until, goodbye.last) = (now + wait, now + 2 * wait),
                     Returns::Again => goodbye.until = goodbye.until.max(goodbye.last.min(now + wait)),
                     Returns::Late | Returns::Never => {}
@@ -105,12 +106,12 @@ impl Drain {
         }
     }
 
-    /// A client was told that there is no more (204). If it is new, or has returned without an ID, then the event of the
-    /// number `nameless` is the last that has one.
+    /// A client got its 204. If it is new, or has reconnected without an ID, the event of the number `nameless` is the
+    /// last that has one.
     pub fn farewell(&mut self, nameless: Option<u64>) {
         if let Some(last) = nameless {
             if self.nameless.0 != last || self.nameless.1 == 0 {
-                return; // it is new, and nobody waits for it
+                return; // it is new, and was not expected
             }
             self.nameless.1 -= 1;
         }
@@ -123,16 +124,16 @@ impl Drain {
     pub fn end(&mut self, now: Instant) {
         self.forget(now);
         let wait = self.longest_retry + GRACE;
-        // Twice: one that was away comes back for the rest, and then for its 204.
+        // Twice: one that was disconnected reconnects for the rest, and then for its 204.
         self.goodbye = Some(Goodbye { expected: self.away.len(), until: now + wait, last: now + 2 * wait });
     }
 
-    /// Whether nothing is owed to anybody who is here.
+    /// Whether all connected clients have everything.
     pub fn nobody_owed(&self) -> bool {
         self.owed == 0
     }
 
-    /// Until when somebody is waited for after the end; `None` when nobody is.
+    /// Until when to wait for clients after the end; `None` if none is expected.
     pub fn waits_until(&self, now: Instant) -> Option<Instant> {
         let goodbye = self.goodbye.as_ref()?;
         (goodbye.expected > 0 && now < goodbye.until).then_some(goodbye.until)
@@ -203,7 +204,7 @@ mod tests {
         let mut drain = Drain::new(RETRY);
         drain.ask();
         drain.end(now);
-        let later = now + Duration::from_secs(10); // a slow one: its own time counts from its own end
+        let later = now + Duration::from_secs(10); // a slow client: its time counts from its own end
         drain.leave(Returns::Surely, later);
         assert_eq!(drain.waits_until(later), Some(later + RETRY + GRACE));
         drain.ask();
@@ -222,8 +223,8 @@ mod tests {
         drain.leave(Returns::Surely, now - 3 * RETRY); // long ago: it is gone for good
         drain.leave(Returns::Surely, now - RETRY / 2);
         drain.leave(Returns::Surely, now - RETRY / 3);
-        come_back(&mut drain); // one of the two came back
-        drain.ask(); // and a curl with an ID, which stands for nobody else
+        come_back(&mut drain); // one of the two reconnected
+        drain.ask(); // and a curl with an ID, which is not one of the expected clients
         drain.leave(Returns::Never, now);
         drain.leave(Returns::Never, now);
         drain.end(now);
@@ -240,7 +241,7 @@ mod tests {
     fn one_that_comes_back_again_and_again_is_waited_for_twice_and_no_longer() {
         let now = Instant::now();
         let wait = RETRY + GRACE;
-        // How long a client that comes back takes each time, and how long the program then waits for it in all.
+        // How long a client takes to reconnect each time, and how long the program waits for it in total.
         for (between, want) in [
             (Duration::from_millis(1), 2 * wait),
             (Duration::from_secs(1), 2 * wait),

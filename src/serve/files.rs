@@ -1,10 +1,10 @@
-//! The user's own page (`--page`): a file, or a folder of files out of which there is no way.
+//! The user's own page (`--page`): a file, or a folder. No request can get outside the folder.
 //!
-//! Read afresh for each request, so that whoever edits a page has but to reload it.
+//! Files are read again for each request, so a person who edits a page just reloads it.
 //!
-//! A disk may be slow, or never answer, and no stream may wait for it. So nothing of a page is touched but by one thread,
-//! the [`PageReader`]: it looks up, reads pieces, and closes. Workers send it jobs, each has a bound of its own for them
-//! ([`Files`]), and the replies come by their inboxes, to a [`Place`] that no other client can take.
+//! A disk may be slow, or never answer, and no stream may wait for it. So only one thread touches the files of a page,
+//! the [`PageReader`]: it looks up, reads pieces, and closes. Workers send it jobs, each up to a bound of its own
+//! ([`Files`]), and the replies arrive in their inboxes, for a [`Place`] that no other client can have.
 
 use super::inbox::{Inbox, WorkerMessage};
 use crate::http::file::{Found, Target};
@@ -22,16 +22,16 @@ use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Media type of a page whose name does not tell.
+/// Media type of a page whose name does not show it.
 const HTML: &str = "text/html; charset=utf-8";
-/// A worker has at most this many look-ups wait for the disk; a request beyond gets 503.
+/// At most this many look-ups of a worker wait for the disk; another request gets 503.
 const MOST_LOOK_UPS: usize = 1024;
-/// And this many pieces, so that there is never more memory in them; other clients wait for their turn.
+/// And this many pieces, which bounds their memory; other clients wait for their turn.
 const MOST_PIECES: usize = 8;
-/// A file that is exchanged while it is looked up is looked up again, but not for ever.
+/// A file that is replaced during a look-up is looked up again, but not forever.
 const TRIES: usize = 3;
 
-/// For whom something is: the client that had this key when it had this ticket. No ticket comes twice.
+/// The client that something is for: the one that had this key at the time of this ticket. Tickets are unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     worker: usize,
@@ -39,18 +39,18 @@ pub struct Place {
     ticket: u64,
 }
 
-/// What the page reader is to do.
+/// What the page reader must do.
 #[derive(Debug)]
 pub enum Job {
     /// Look for a file, and open it.
     LookUp(Place, Target),
     /// Read a piece of a file, from where and how long.
     Read(Place, OpenFile, u64, usize),
-    /// Close a file: that may take its time, too.
+    /// Close a file: that may take time too.
     Close(File),
 }
 
-/// What comes back from it.
+/// What it answers.
 #[derive(Debug)]
 pub struct Reply {
     pub(super) to: Place,
@@ -58,16 +58,16 @@ pub struct Reply {
     pub(super) outcome: Outcome,
 }
 
-/// What came of a job.
+/// The result of a job.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Of a look-up.
+    /// The result of a look-up.
     Found(Found),
-    /// Of reading; nothing if there is no more, or it can't be read.
+    /// The bytes that were read; none if there are no more, or they can't be read.
     Piece(Vec<u8>),
 }
 
-/// An open file. Wherever it is dropped, the page reader closes it.
+/// An open file. No matter where it is dropped, the page reader closes it.
 #[derive(Debug)]
 pub struct OpenFile {
     file: Option<File>,
@@ -77,20 +77,20 @@ pub struct OpenFile {
 impl Drop for OpenFile {
     fn drop(&mut self) {
         if let Some(file) = self.file.take() {
-            let _ = self.jobs.send(Job::Close(file)); // fails only at the end of the program
+            let _ = self.jobs.send(Job::Close(file)); // it fails only at the end of the program
         }
     }
 }
 
-/// A client's dealings with the page reader.
+/// What a client and the page reader have to do with each other.
 #[derive(Debug)]
 pub struct Visit {
     pub(super) to: Place,
-    /// Its file, while nothing is done with it.
+    /// Its file, while no job has it.
     pub(super) file: Option<OpenFile>,
 }
 
-/// A worker's way to the page reader.
+/// How a worker reaches the page reader.
 #[derive(Debug)]
 pub struct Files {
     worker: usize,
@@ -100,12 +100,12 @@ pub struct Files {
     /// How much of each kind is under way.
     look_ups: usize,
     pieces: usize,
-    /// The pieces that are wanted beyond that, by clients of which some may be gone.
+    /// The pieces that wait for that, by clients of which some may be gone.
     waiting: VecDeque<(Place, u64, usize)>,
 }
 
 impl Files {
-    /// The way for this worker.
+    /// For this worker.
     pub fn new(worker: usize, jobs: Option<Sender<Job>>) -> Files {
         Files { worker, jobs, next_ticket: 0, look_ups: 0, pieces: 0, waiting: VecDeque::new() }
     }
@@ -116,7 +116,7 @@ impl Files {
         let to = Place { worker: self.worker, key, ticket: self.next_ticket };
         self.next_ticket += 1;
         self.look_ups += 1;
-        let _ = jobs.send(Job::LookUp(to, target)); // a page reader that is gone has ended the program
+        let _ = jobs.send(Job::LookUp(to, target)); // if the page reader is gone, the program is ending
         Some(Box::new(Visit { to, file: None }))
     }
 
@@ -129,7 +129,7 @@ impl Files {
         }
     }
 
-    /// Something has come back, and so it may be another's turn, whose file is to be taken from its visit.
+    /// A job is done. It may be another client's turn: take the file from its visit.
     pub fn finish(&mut self, outcome: &Outcome, mut file: impl FnMut(Place) -> Option<OpenFile>) {
         match outcome {
             Outcome::Found(_) => self.look_ups -= 1,
@@ -159,7 +159,7 @@ pub struct PageReader {
 }
 
 impl PageReader {
-    /// A reader of this page, and the way to it.
+    /// A reader of this page, and the sender of its jobs.
     pub fn new(page: PathBuf) -> (PageReader, Sender<Job>) {
         let (to_jobs, jobs) = channel();
         (PageReader { page, jobs, to_jobs: to_jobs.clone() }, to_jobs)
@@ -190,7 +190,7 @@ impl PageReader {
     }
 }
 
-/// A piece of a file; shorter at its end, or where it can't be read.
+/// A piece of a file; shorter at its end, or if it can't be read.
 fn read(file: &File, at: u64, length: usize) -> Vec<u8> {
     let mut piece = vec![0; length];
     let mut filled = 0;
@@ -206,7 +206,7 @@ fn read(file: &File, at: u64, length: usize) -> Vec<u8> {
     piece
 }
 
-/// Looks for what a request wants of `--page`, and opens it.
+/// Finds the file of `--page` that is requested, and opens it.
 fn look_up(page: &Path, target: &Target) -> (Found, Option<File>) {
     match target {
         Target::Page => page_file(page),
@@ -214,7 +214,7 @@ fn look_up(page: &Path, target: &Target) -> (Found, Option<File>) {
     }
 }
 
-/// Looks for the one file of `--page FILE`.
+/// Finds the one file of `--page FILE`.
 fn page_file(page: &Path) -> (Found, Option<File>) {
     match open(CWD, page, Links::Followed).map_err(io::Error::from) {
         Ok(Opened::File(file, length)) => {
@@ -227,7 +227,7 @@ fn page_file(page: &Path) -> (Found, Option<File>) {
     }
 }
 
-/// Looks for `path`, that of a request target, in the folder of `--page DIR`.
+/// Finds `path`, that of a request target, in the folder of `--page DIR`.
 fn file_in(folder: &Path, path: &str) -> (Found, Option<File>) {
     let missing = |why: &str| (Found::Missing(why.to_owned()), None);
     let Some(mut relative) = relative(path) else { return missing("no such file") };
@@ -265,8 +265,8 @@ pub fn what_is_missing(page: &Path, kind: CustomPage) -> Option<String> {
     }
 }
 
-/// A request's path as a path below the folder; `None` if it can't be one. Each segment is decoded once, and what it
-/// then has in it means nothing: a slash, a NUL, a backslash (another system's slash), a dot at its beginning.
+/// A request's path as a path below the folder; `None` if it can't be one. Each segment is decoded once. A decoded
+/// segment with a slash, a NUL, a backslash (the slash of another system) or a dot at its beginning is refused.
 fn relative(path: &str) -> Option<PathBuf> {
     let segments = path.strip_prefix('/')?.strip_suffix('/').unwrap_or(&path[1..]);
     let mut relative = PathBuf::new();
@@ -289,30 +289,30 @@ enum Opened {
     File(File, u64),
     /// A folder, which stays closed.
     Folder,
-    /// Anything else, which stays closed too: to open a FIFO lets go of who writes to it, a device may do anything.
+    /// Anything else, which stays closed too: opening a FIFO would release its writer, and a device may do anything.
     Other,
 }
 
 const NO_FILE: &str = "it is not a regular file";
 
-/// Whether a link is followed where a file is opened.
+/// Whether a link is followed when a file is opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Links {
     Followed,
     Refused,
 }
 
-/// With these a folder is opened only for what is in it.
+/// The flags to open a folder only as a place to open files in.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const THROUGH: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Opens what `relative` is in the end, all links followed, and returns its name as well. It has to be below the folder,
-/// and no dotfile there either.
+/// Opens the target of `relative` with all links followed, and also returns its name. It must be below the folder, and
+/// must not be a dotfile there either.
 ///
-/// First the links are resolved, and the result is judged; then it is opened folder by folder without following any.
-/// A link that was exchanged meanwhile makes that fail, and so never leads outside.
+/// First the links are resolved, and the result is checked; then it is opened folder by folder without following links.
+/// If a link was replaced meanwhile, that fails, so it never leads outside.
 fn open_below(folder: &Path, relative: &Path) -> io::Result<(Opened, PathBuf)> {
     let mut tries = TRIES;
     loop {
@@ -329,7 +329,7 @@ fn open_below(folder: &Path, relative: &Path) -> io::Result<(Opened, PathBuf)> {
     }
 }
 
-/// Opens `below` in the folder; of both, every part is what it is called, and no link.
+/// Opens `below` in the folder. No part of either path may be a link.
 fn open_without_links(folder: &Path, below: &Path) -> Result<Opened, Errno> {
     let Some(name) = below.file_name() else { return Ok(Opened::Folder) };
     let mut at = openat(CWD, folder, THROUGH, Mode::empty())?;
@@ -339,7 +339,7 @@ fn open_without_links(folder: &Path, below: &Path) -> Result<Opened, Errno> {
     open(at, Path::new(name), Links::Refused)
 }
 
-/// Looks what this is, and opens it if it is a regular file.
+/// Checks what this is, and opens it if it is a regular file.
 fn open(folder: impl AsFd, name: &Path, links: Links) -> Result<Opened, Errno> {
     let (at_flags, flags) = match links {
         Links::Followed => (AtFlags::empty(), OFlags::empty()),
@@ -351,7 +351,7 @@ fn open(folder: impl AsFd, name: &Path, links: Links) -> Result<Opened, Errno> {
         FileType::Directory => return Ok(Opened::Folder),
         _ => return Ok(Opened::Other),
     }
-    // Should it be something else by now, it is neither waited for nor made our terminal.
+    // If it has become something else by now, we don't wait for it, and it does not become our terminal.
     let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = openat(&folder, name, flags, Mode::empty())?;
     let opened = fstat(&file)?;

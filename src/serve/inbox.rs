@@ -1,4 +1,4 @@
-//! One worker's inbox: messages from the server, and the bell beside it.
+//! One worker's inbox: messages from the server, and the waker that announces them.
 
 use super::files::Reply;
 use super::socket::{Peer, Socket};
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-/// What a worker finds in its inbox.
+/// A message to a worker.
 #[derive(Debug)]
 pub enum WorkerMessage {
-    /// A client that has just connected, from where, and how it was accepted.
+    /// A client that has just connected, its address, and how it was accepted.
     Client(Socket, Peer, Accepted),
-    /// What a client wanted of a file.
+    /// What was found or read for a client.
     File(Reply),
-    /// No batch will come any more.
+    /// No more batches will come.
     End(Phase),
     /// The program ends: deliver what can be delivered until then.
     Stop(Instant),
@@ -22,25 +22,25 @@ pub enum WorkerMessage {
     Part,
 }
 
-/// The way into one worker's inbox.
+/// The sender's end of one worker's inbox.
 #[derive(Clone, Debug)]
 pub struct Inbox {
-    /// Puts messages in.
+    /// Sends messages.
     pub(super) messages: Sender<WorkerMessage>,
     /// Wakes the worker, which otherwise sleeps until a socket or a timer does.
     pub(super) waker: Arc<mio::Waker>,
 }
 
 impl Inbox {
-    /// Puts a message in without waking the worker.
+    /// Sends a message without waking the worker.
     pub fn put(&self, message: WorkerMessage) {
-        // A worker that is gone has ended the program already (see `server`).
+        // If the worker is gone, the program is already ending (see `server`).
         let _ = self.messages.send(message);
     }
 
     /// Wakes the worker.
     pub fn wake(&self) {
-        // It fails only if the kernel is out of memory for a few bytes.
+        // It fails only if the kernel has not even a few bytes of memory left.
         let _ = self.waker.wake();
     }
 }

@@ -1,4 +1,4 @@
-//! Listening: from `--bind` and `--port` to sockets that wait for clients, and the addresses to tell of them.
+//! Listening: from `--bind` and `--port` to sockets that wait for clients, and the addresses to report.
 
 use super::socket::{Listener, SocketFile};
 use crate::sanitize::sanitize;
@@ -15,14 +15,14 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Connections that wait to be accepted; the kernel takes less where its own bound is lower.
+/// Connections that wait to be accepted; the kernel allows fewer if its own bound is lower.
 pub(super) const BACKLOG: i32 = 4096;
-/// With port 0 a port is wanted that is free on every address: so many are tried.
+/// With port 0 we need a port that is free on every address: this many are tried.
 const TRIES: usize = 20;
 
-/// A folder that another program has locked is tried again after so long,
+/// If another program has locked the folder, it is tried again after this time,
 const LOCK_RETRY: Duration = Duration::from_millis(10);
-/// and so often.
+/// and this often.
 const LOCK_TRIES: usize = 100;
 
 /// One `--bind`.
@@ -34,7 +34,7 @@ pub enum Bind {
     Unix(PathBuf),
 }
 
-/// What listens, and an address to tell for each `--bind`.
+/// The listening sockets, and an address to report for each `--bind`.
 #[derive(Debug)]
 pub struct Listening {
     /// The sockets.
@@ -95,7 +95,7 @@ struct Wanted {
 fn resolve(bind: &str) -> Result<Vec<Wanted>> {
     let wanted = |ip| Wanted { ip, optional: false };
     if bind == "localhost" {
-        // Browsers try both; another program on one of them would be found instead of us.
+        // Browsers try both: if another program had one of them, they would find that instead of us.
         let ipv6 = Wanted { ip: Ipv6Addr::LOCALHOST.into(), optional: true };
         return Ok(vec![wanted(Ipv4Addr::LOCALHOST.into()), ipv6]);
     }
@@ -117,7 +117,7 @@ fn open_all(names: &[(&str, Vec<Wanted>)], mut port: u16) -> Result<(Vec<TcpList
     let every = |ip: IpAddr| names.iter().any(|(_, wanted)| wanted.iter().any(|wanted| wanted.ip == ip));
     let (every_ipv4, every_ipv6) = (every(Ipv4Addr::UNSPECIFIED.into()), every(Ipv6Addr::UNSPECIFIED.into()));
     for Wanted { ip, optional } in names.iter().flat_map(|(_, wanted)| wanted) {
-        // What an address of "every" covers is not opened a second time.
+        // An address that 0.0.0.0 or :: covers is not opened a second time.
         let covered =
             !ip.is_unspecified() && ((every_ipv4 || every_ipv6) && ip.is_ipv4() || every_ipv6 && ip.is_ipv6());
         if covered || opened.iter().any(|(other, _)| other == ip) {
@@ -139,7 +139,7 @@ fn open_all(names: &[(&str, Vec<Wanted>)], mut port: u16) -> Result<(Vec<TcpList
 fn open(address: SocketAddr, every_ipv4: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // `::` alone means IPv4 as well, except on OpenBSD, which refuses that; beside `0.0.0.0` it can't.
+        // `::` alone means IPv4 as well, except on OpenBSD, which refuses that; together with `0.0.0.0` it can't.
         let only_v6 = every_ipv4 || !address.ip().is_unspecified();
         socket.set_only_v6(only_v6).or_else(|error| if only_v6 { Err(error) } else { Ok(()) })?;
     }
@@ -150,14 +150,15 @@ fn open(address: SocketAddr, every_ipv4: bool) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// A socket that nobody listens on any more is replaced; any other file stays as it is.
+/// A socket that no program listens on any more is replaced; any other file stays as it is.
 ///
-/// The file appears when somebody listens, so that a script may wait for it and connect: the socket is bound to another
-/// name in the same folder, and gets its own as a second one (a link, which unlike a renamed file replaces nothing).
+/// The file appears when we listen, so a script can wait for it and connect: the socket is bound to another name in the
+/// same folder, and then gets its own name as well (a link, which unlike a renamed file replaces nothing).
 fn open_unix(path: &Path) -> io::Result<Listener> {
     let address = SockAddr::unix(path)?;
     let (socket, file) = match listen_aside(path, &address) {
-        // The longer name is too long for an address, or the file system has no links: then there is a moment between.
+        // The longer name is too long for an address, or the file system has no links: then the file appears a moment
+        // too early.
         Err(error) if error.kind() != ErrorKind::AddrInUse => listen_at(path, &address)?,
         result => result?,
     };
@@ -204,12 +205,12 @@ fn bind_unix(path: &Path, address: &SockAddr) -> io::Result<(Socket, SocketFile)
     Ok((socket, SocketFile::new(path)?))
 }
 
-/// Of several that find the same dead socket, each would remove what another has just put in its place. So they do it one
-/// after the other, as long as this file is open. `None`: it is not to be had, and things may happen at once.
+/// If several programs found the same dead socket, each would remove what another had just put in its place. So they
+/// take turns: while this file is open it is ours. `None`: we could not get it, and they may collide.
 fn lock_folder(path: &Path) -> Option<File> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = File::open(folder).ok()?;
-    // Anybody may lock a folder that he can read: nobody is waited for long.
+    // Every user that can read a folder can lock it, so we don't wait long.
     for _ in 0..LOCK_TRIES {
         match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_RETRY),
@@ -219,7 +220,7 @@ fn lock_folder(path: &Path) -> Option<File> {
     None
 }
 
-/// Removes the socket at `path` if nobody listens there any more. Any other file is an address in use.
+/// Removes the socket at `path` if no program listens there any more. Any other file is an address in use.
 fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     if !is_stale(path, address) {
         return Err(ErrorKind::AddrInUse.into());
@@ -231,7 +232,7 @@ fn is_stale(path: &Path, address: &SockAddr) -> bool {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
     let refused = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?; // one that is too busy to take us is alive
+        socket.set_nonblocking(true)?; // a program that is too busy to accept us is alive
         socket.connect(address)
     };
     is_socket && refused().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
@@ -250,7 +251,7 @@ fn explain_unix(path: &Path, error: &io::Error) -> anyhow::Error {
     }
 }
 
-/// Whether the machine has no such address, or no such kind of address at all.
+/// Whether the machine has no such address, or doesn't know this kind of address.
 fn is_missing(error: &io::Error) -> bool {
     let unsupported = [Errno::AFNOSUPPORT, Errno::PROTONOSUPPORT].map(|no| no.raw_os_error());
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error().is_some_and(|no| unsupported.contains(&no))

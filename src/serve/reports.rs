@@ -1,4 +1,4 @@
-//! What the terminal is told about clients: who joins, who leaves and why, who was refused and what would help.
+//! What the terminal says about clients: which join, which leave and why, which are refused and what would help.
 
 use super::shared::Shared;
 use super::socket::Peer;
@@ -42,13 +42,13 @@ pub fn left(shared: &Shared, peer: Option<&Peer>, reason: CloseReason) {
     }
 }
 
-/// A client that wanted a stream was told to come again later.
+/// A client that asked for a stream was asked to come again later.
 pub fn turned_away(shared: &Shared) {
     shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
     full(shared);
 }
 
-/// There are as many clients as there may be; reported once.
+/// `--max-clients` is reached; reported once.
 pub fn full(shared: &Shared) {
     let clients = shared.max_clients;
     let are = if clients == 1 { "client is" } else { "clients are" };
@@ -63,7 +63,7 @@ pub fn refused(report: &Report, refusal: &Refusal) {
             "origin null",
             "refused a page that was opened as a file (Origin: null); serve it with --page FILE, or allow all such pages with --cors-origin null",
         ),
-        // Only what is an origin is put in a command that somebody may paste into a shell.
+        // Only a valid origin is put in a command that a person may paste into a shell.
         Refusal::Origin(text) => match Origin::parse(text) {
             Some(origin) => {
                 let (origin, value) = shown(&origin.to_string());
@@ -88,7 +88,7 @@ pub fn refused(report: &Report, refusal: &Refusal) {
     }
 }
 
-/// A name from outside as it is shown, and as the value of an option; a long one is cut.
+/// A name from outside, as it is shown and as the value of an option; a long one is cut.
 fn shown(name: &str) -> (String, String) {
     let shown = sanitize(name);
     let value = if shown == name { shown.clone() } else { "with its full name".to_owned() };

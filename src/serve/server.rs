@@ -1,4 +1,4 @@
-//! The server: listeners, signals and the end of the input, turned into the lifecycle of the behaviour's 1.8 to 1.10.
+//! The server: listeners, signals and the end of the input, turned into the lifecycle of behaviour 1.8 to 1.10.
 
 use super::inbox::{Inbox, WorkerMessage};
 use super::listen::BACKLOG;
@@ -20,56 +20,56 @@ use std::time::{Duration, Instant};
 
 /// Token of the waker; listeners have their index.
 pub const WAKER: Token = Token(usize::MAX);
-/// How long a signal leaves clients to take what is left.
+/// How long clients have after a signal to read what is left.
 const LAST_SECOND: Duration = Duration::from_secs(1);
-/// So many connections are accepted in one turn from each listener. Between turns workers answer those that they have,
-/// and messages are heard: a flood of connections must not delay a signal.
+/// This many connections are accepted from each listener in one turn. Between turns workers answer those that they
+/// have, and messages are handled: a flood of connections must not delay a signal.
 const PORTION: usize = 256;
-/// If no more can be accepted, that is tried again after so long, or when a connection ends.
+/// If no more can be accepted, it is tried again after this time, or when a connection ends.
 const RETRY_ACCEPT: Duration = Duration::from_millis(500);
-/// If this many clients are lost one after the other before they are accepted, there is a pause, too: an error that is
-/// the same each time must not keep a processor busy.
+/// If this many clients in a row are lost before they are accepted, there is a pause too: an error that happens every
+/// time must not keep a processor busy.
 const LOST_AT_ONCE: usize = 100;
 const _: () = assert!(LOST_AT_ONCE < PORTION, "or a portion would end, and the next begin, before the pause");
 
-/// Workers are put to work one after the other, for each this many clients: every event wakes each worker that has any,
-/// which costs more than some clients more do.
+/// Another worker is used for each this many clients: every event wakes each worker that has any, and that costs more
+/// than a few more clients.
 const FEW_CLIENTS: usize = 32;
 
-/// Bytes may stay unacknowledged for so long at least, on a network that loses some.
+/// Bytes may stay unacknowledged for at least this long, on a network that loses some.
 const SILENT_PEER: Duration = Duration::from_secs(10);
-/// A peer that has not been heard for so long is asked by the kernel whether it is still there. Longer than the default
-/// heartbeat, whose acknowledgement tells it too.
+/// After this silence of a peer, the kernel asks whether it is still there. It is longer than the default heartbeat,
+/// whose acknowledgement shows that too.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// And asked again after so long; what ends it is the same bound as for bytes that nobody acknowledges.
+/// And asked again after this time; the connection ends by the same bound as for unacknowledged bytes.
 const KEEPALIVE_AGAIN: Duration = Duration::from_secs(5);
 
-/// The kernel holds at most so many bytes for a client that are not even sent yet: what waits, waits in the log,
-/// which all clients share. More costs megabytes a client and, with thousands of them, all the memory that the
-/// kernel has for sockets. Half of it costs a tenth of the speed with 10,000 clients, twice as much gains 1 %.
+/// The kernel holds at most this many unsent bytes for a client: the rest waits in the log, which all clients share.
+/// Without a bound, it would hold megabytes for each client and, with thousands of them, use all its memory for
+/// sockets. Half of this costs a tenth of the speed with 10,000 clients; twice as much gains 1 %.
 const UNSENT: u32 = 256 << 10;
 
-/// What is done at the end of the input (`--at-eof`, behaviour 1.8).
+/// What to do at the end of the input (`--at-eof`, behaviour 1.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEof {
-    /// All is sent, to a first client at least, and EventSources are told goodbye.
+    /// Everything is sent, to at least one client, and EventSources get their goodbye.
     Wait,
-    /// All is sent, and the program exits.
+    /// Everything is sent, and the program exits.
     Exit,
     /// The history is served until the program is interrupted.
     Serve,
 }
 
-/// What comes to the server from other threads; whoever sends one wakes it.
+/// A message to the server from another thread; the sender also wakes it.
 #[derive(Debug)]
 pub enum ServerMessage {
     /// A signal that ends the program.
     Signal(i32),
-    /// SIGUSR1 or SIGINFO: statistics are wanted.
+    /// SIGUSR1 or SIGINFO: a request for statistics.
     Statistics,
     /// The input is over, or failed.
     InputOver(InputEnd),
-    /// A thread is gone that must not be.
+    /// A thread has ended that must not.
     Died(String),
 }
 
@@ -86,11 +86,11 @@ pub enum Finish {
 enum Stage {
     /// Input may come.
     Running,
-    /// The input is over, and nobody has ever joined.
+    /// The input is over, and no client has ever joined.
     AwaitingFirst,
-    /// The input is over: streams are being closed, and EventSources have their goodbye.
+    /// The input is over: streams are being closed, and EventSources get their goodbye.
     Ending,
-    /// The input is over, and its history is served for ever.
+    /// The input is over, and its history is served until a signal comes.
     Serving,
     /// A signal came.
     Stopping { signal: i32, until: Instant },
@@ -111,7 +111,7 @@ pub struct Server {
     stage: Stage,
     /// Set while no more can be accepted.
     accept_again: Option<Instant>,
-    /// Whether there may be more to accept than one turn's portion: no listener says so again.
+    /// Whether there may be more to accept than one turn's portion: a listener does not report it again.
     unfinished: bool,
     failed: bool,
 }
@@ -150,7 +150,7 @@ impl Server {
         })
     }
 
-    /// Serves to the end. Tells how it ended, and whether all went well.
+    /// Serves to the end. Returns how it ended, and whether all went well.
     pub fn run(mut self) -> Result<(Finish, bool)> {
         let mut events = Events::with_capacity(64);
         loop {
@@ -210,7 +210,7 @@ impl Server {
                     }
                     Err(error) => match AcceptFailure::of(&error) {
                         AcceptFailure::NobodyWaits => break,
-                        // A client that left before it was accepted is no trouble of ours.
+                        // A client that left before it was accepted is not our problem.
                         AcceptFailure::OneClient if lost < LOST_AT_ONCE => lost += 1,
                         failure => {
                             let help = match failure {
@@ -238,7 +238,7 @@ impl Server {
         self.watch();
     }
 
-    /// Workers wake us only when it matters who comes and goes.
+    /// Workers wake us only when it matters which clients join and leave.
     fn watch(&self) {
         let watched = !matches!(self.stage, Stage::Running | Stage::Serving) || self.accept_again.is_some();
         self.shared.watched.store(watched, Ordering::SeqCst);
@@ -286,7 +286,8 @@ impl Server {
             }
             AtEof::Wait => self.end(),
             AtEof::Exit => {
-                // A client that knocked before the end is let in, none after it. The kernel holds no more of them.
+                // A client that connected before the end is accepted, none after it. The kernel holds no more than this
+                // many.
                 for _ in 0..=BACKLOG as usize / PORTION {
                     self.accept();
                     if !self.unfinished {
@@ -323,7 +324,7 @@ impl Server {
         }
     }
 
-    /// Goes on to the next stage where its time has come.
+    /// Moves to the next stage if it is time.
     fn advance(&mut self, now: Instant) -> Option<Finish> {
         let all_know = self.shared.ending.load(Ordering::SeqCst) >= self.inboxes.len();
         let nobody_owed = || all_know && self.shared.drain().nobody_owed();
@@ -336,7 +337,7 @@ impl Server {
                 None
             }
             Stage::Ending => {
-                // Both under one lock: who leaves is at once expected back.
+                // Both under one lock: a client that leaves is expected to reconnect from that moment.
                 let drain = self.shared.drain();
                 let expected = self.at_eof != AtEof::Exit && drain.waits_until(now).is_some();
                 let over = all_know && drain.nobody_owed() && !expected;
@@ -359,7 +360,7 @@ impl Server {
         }
     }
 
-    /// Nobody comes any more; what was sent is waited for until it is acknowledged.
+    /// No more clients are accepted; wait until what was sent is acknowledged.
     fn part(&mut self, signal: Option<i32>, until: Instant) {
         self.close_listeners();
         self.tell(|| WorkerMessage::Part);
@@ -367,12 +368,12 @@ impl Server {
     }
 }
 
-/// Sets the options of clients' sockets, which inherit them from the listener: three system calls less for each.
+/// Sets the options of clients' sockets, which inherit them from the listener: three system calls fewer for each.
 fn prepare(listener: &TcpListener, stall: Duration) {
     // None of them can fail on a socket that listens, and the program would work without.
     let socket = socket2::SockRef::from(listener);
     let _ = socket.set_tcp_nodelay(true); // latency before packet count
-    // A peer that fell silent (no network, no power) never says so: what it does not acknowledge in time ends it.
+    // A peer that fell silent (no network, no power) never says so: it is closed if it does not acknowledge in time.
     let bound = stall.max(SILENT_PEER);
     let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE);
     #[cfg(any(
@@ -387,14 +388,14 @@ fn prepare(listener: &TcpListener, stall: Duration) {
     let _ = socket.set_tcp_keepalive(&keepalive);
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        let _ = socket.set_tcp_user_timeout(Some(bound)); // counts where the number of retries would
+        let _ = socket.set_tcp_user_timeout(Some(bound)); // this replaces the number of retries
         let _ = socket.set_tcp_notsent_lowat(UNSENT);
     }
 }
 
 /// A silent peer is asked this often, so that it is dropped after `bound`, or soon after.
 fn keepalive_retries(bound: Duration) -> u32 {
-    const MOST: u32 = 127; // more is refused by Linux
+    const MOST: u32 = 127; // Linux refuses more
     let left = bound.saturating_sub(KEEPALIVE).as_secs().div_ceil(KEEPALIVE_AGAIN.as_secs());
     u32::try_from(left).map_or(MOST, |retries| retries.clamp(1, MOST))
 }

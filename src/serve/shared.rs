@@ -1,4 +1,5 @@
-//! What all workers and the server share: the settings, the gate, the counters and who is still owed something.
+//! What all workers and the server share: the settings, the gate, the counters, and which clients must still get
+//! something.
 
 use super::drain::Drain;
 use super::files::Job;
@@ -18,40 +19,40 @@ use std::time::Duration;
 pub struct Shared {
     /// What a request gets.
     pub service: Service,
-    /// The way to the thread that reads the user's own page, if there is one.
+    /// Sends jobs to the thread that reads the user's own page, if there is one.
     pub files: Option<Sender<Job>>,
     /// `--max-clients`.
     pub max_clients: usize,
-    /// A comment after so long without an event.
+    /// A comment is sent after this time without an event.
     pub heartbeat: Option<Duration>,
-    /// A client that takes nothing for so long while something waits for it is dropped.
+    /// A client that reads nothing for this long while something is pending for it is dropped.
     pub stall: Duration,
-    /// The shortest and the longest reconnection time that clients are told.
+    /// The shortest and the longest reconnection time of clients.
     pub retry: (Duration, Duration),
     /// The shared log, and what holds the reader back.
     pub gate: Arc<Gate>,
     /// What has happened so far.
     pub counters: Arc<Counters>,
-    /// Who is still owed something before the program may end.
+    /// Which clients must still get something before the program may end.
     pub drain: Mutex<Drain>,
-    /// The way to the terminal.
+    /// Messages to the terminal.
     pub report: Arc<Report>,
     /// Connections of any kind, for each worker: the least loaded one gets the next.
     pub loads: Vec<AtomicUsize>,
-    /// Those of them that are given a short answer, and so take no place of `--max-clients`.
+    /// Those of them that get a short answer, and so don't count for `--max-clients`.
     pub short: AtomicUsize,
-    /// How many workers know that the end has come.
+    /// How many workers know that the program is ending.
     pub ending: AtomicUsize,
-    /// How many workers have seen everything acknowledged that they have sent.
+    /// How many workers have sent everything and seen it acknowledged.
     pub parted: AtomicUsize,
-    /// Whether the server wants to know when somebody joins or leaves.
+    /// Whether the server must know when a client joins or leaves.
     pub watched: AtomicBool,
     /// Wakes the server.
     pub server: Arc<mio::Waker>,
 }
 
 impl Shared {
-    /// Who is still owed something; held for a moment, never across anything that takes time.
+    /// Which clients must still get something; locked for a moment, never during anything that takes time.
     pub fn drain(&self) -> MutexGuard<'_, Drain> {
         self.drain.lock().expect("nobody panics with it")
     }
@@ -66,12 +67,12 @@ impl Shared {
         self.loads.iter().map(|load| load.load(Ordering::Relaxed)).sum()
     }
 
-    /// Connections that take a place of `--max-clients`: streams, and those that have not said yet what they want.
+    /// Connections that count for `--max-clients`: streams, and those that have not sent a request yet.
     pub fn places_taken(&self) -> usize {
         self.connections().saturating_sub(self.short.load(Ordering::Relaxed))
     }
 
-    /// What `/metrics` shows beside the counters; nothing is looked at without `--metrics`.
+    /// What `/metrics` shows in addition to the counters; all 0 without `--metrics`.
     pub fn gauges(&self, log: &Log) -> Gauges {
         if !self.service.metrics {
             return Gauges::default();
@@ -84,7 +85,7 @@ impl Shared {
         }
     }
 
-    /// Wakes the server, where it wants to know who comes and goes.
+    /// Wakes the server, if it must know when a client joins or leaves.
     pub fn notify_server(&self) {
         if self.watched.load(Ordering::SeqCst) {
             self.wake_server();
@@ -93,7 +94,7 @@ impl Shared {
 
     /// Wakes the server.
     pub fn wake_server(&self) {
-        // It fails only if the kernel is out of memory for a few bytes.
+        // It fails only if the kernel has not even a few bytes of memory left.
         let _ = self.server.wake();
     }
 }

@@ -1,4 +1,4 @@
-//! Sockets of both kinds, TCP and Unix: those that listen, those of clients, and where a client comes from.
+//! Sockets of both kinds, TCP and Unix: listeners, sockets of clients, and a client's address.
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -14,7 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What listens.
+/// A listening socket.
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum Listener {
@@ -30,7 +30,7 @@ pub enum Socket {
     Unix(UnixStream),
 }
 
-/// Where a client comes from.
+/// A client's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// An address and port.
@@ -42,18 +42,18 @@ pub enum Peer {
 /// What a failed `accept` means for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptFailure {
-    /// Nobody waits.
+    /// No client waits.
     NobodyWaits,
-    /// The client that was next is gone, or its network is: the one after it may be well.
+    /// The next client is gone, or its network is: the one after it may be fine.
     OneClient,
-    /// There is no open file left, neither for us nor, perhaps, for anybody on the machine.
+    /// No more files can be opened, by us or perhaps by any program on the machine.
     OutOfFiles,
-    /// The same would happen again at once: no memory, a firewall, or what nobody has thought of.
+    /// The same would happen again at once: no memory, a firewall, or something unknown.
     Lasting,
 }
 
 impl AcceptFailure {
-    /// What `error` means, by accept(2). Linux reports there what has already happened to the new connection, too.
+    /// What `error` means, by accept(2). Linux also reports there what has already happened to the new connection.
     pub fn of(error: &io::Error) -> AcceptFailure {
         match Errno::from_io_error(error) {
             Some(Errno::AGAIN) => AcceptFailure::NobodyWaits,
@@ -101,7 +101,8 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // Where it fails, the folder is not ours any more: the next one to listen there replaces a dead socket.
+            // If it fails, the folder is not ours any more; the next program that listens there replaces the dead
+            // socket.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -112,7 +113,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 impl Listener {
-    /// Takes the next client that waits.
+    /// Accepts the next client that waits.
     pub fn accept(&self) -> io::Result<(Socket, Peer)> {
         match self {
             Listener::Tcp(listener) => listener.accept().map(|(socket, peer)| (Socket::Tcp(socket), Peer::Tcp(peer))),
@@ -130,23 +131,24 @@ impl Listener {
 }
 
 impl Socket {
-    /// Whether the kernel has sent everything that was written, or can't tell. If not, a writable edge comes when it has.
+    /// Whether the kernel has sent everything that was written, or can't tell. If not, a writable edge follows when it
+    /// has.
     pub fn has_sent_all(&self) -> bool {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Socket::Tcp(socket) = self {
-            // A socket is writable while less than this is unsent, so now only when nothing is.
+            // A socket is writable while less than this is unsent: from now on, only when everything is sent.
             let _ = SockRef::from(socket).set_tcp_notsent_lowat(1); // can't fail on a socket of this kind
             return self.has_room();
         }
         true
     }
 
-    /// From now on the close waits at most this long, in whole seconds, until the peer has acknowledged everything; with
-    /// no time at all, it throws away what was not sent and resets the connection.
+    /// From now on the close waits at most this long, in whole seconds, until the peer has acknowledged everything;
+    /// with no time, it discards what was not sent and resets the connection.
     pub fn linger(&self, time: Duration) {
         if let Socket::Tcp(socket) = self {
             let socket = SockRef::from(socket);
-            // Neither can fail on a socket of this kind. Not every system waits for one that does not block.
+            // Neither can fail on a socket of this kind. Not every system waits if the socket is non-blocking.
             let _ = socket.set_nonblocking(time.is_zero());
             let _ = socket.set_linger(Some(time));
         }
@@ -166,7 +168,7 @@ impl Socket {
             Socket::Tcp(socket) => socket.as_fd(),
             Socket::Unix(socket) => socket.as_fd(),
         };
-        // What can't be asked will tell when it is written to.
+        // If the question fails, the next write will show why.
         poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::OUT)], Some(&Timespec::default())) != Ok(0)
     }
 

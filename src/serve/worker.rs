@@ -1,9 +1,9 @@
 //! A worker: its own poll, its own clients, its own view of the log. One loop, the same calls in the same order.
 //!
 //! Edge-triggered: a socket is registered once, for both directions. A client whose socket took less than it was
-//! given waits for its next writable edge; one that was stopped by our own budget goes on the ready list.
+//! given waits for its next writable edge; one that was stopped by our own budget goes to the ready list.
 //!
-//! It is long because it is one loop, whose steps stand here in the order of their calls.
+//! The file is long because it is one loop, whose steps are in the order of their calls.
 
 use super::client::Client;
 use super::cursors::Cursors;
@@ -31,16 +31,16 @@ use std::time::{Duration, Instant};
 const WAKER: Token = Token(usize::MAX);
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 1024;
-/// All clients together are given about so much in one turn; then sockets, messages and the reader are heard again.
+/// All clients together get about this many bytes in one turn; then sockets, messages and the reader are checked again.
 const TURN_BUDGET: usize = 256 << 20;
 /// Request heads are read into one buffer for all clients.
 const SCRATCH: usize = 16 * 1024;
-/// So many messages are taken in one turn: a crowd of newcomers does not keep those before it from their answers.
+/// This many messages are taken in one turn: a crowd of new clients must not delay the answers to others.
 const MESSAGES: usize = 256;
-/// Deadlines are looked through (O(clients)) at most this often; none of them needs to be more exact.
+/// Deadlines are checked (O(clients)) at most this often; none of them needs to be more exact.
 const SWEEP: Duration = Duration::from_millis(20);
 
-/// Whether a client is read on.
+/// Whether to read more from a client.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     GoesOn,
@@ -60,20 +60,20 @@ pub struct Worker {
     fresh: bool,
     clients: Slab<Client>,
     phase: Phase,
-    /// Clients with something to write whose sockets may take it, and those to be looked at for another reason.
+    /// Clients with something to write whose sockets may take it, and those that must be checked for another reason.
     ready: Vec<usize>,
     /// Bytes written in this turn.
     written: usize,
-    /// Whether this turn's budget ended before all who were ready had their share.
+    /// Whether this turn's budget ended before all ready clients had their share.
     interrupted: bool,
     cursors: Cursors,
     /// The earliest deadline of any client, or earlier.
     alarm: Option<Instant>,
     /// When there was last an event or a heartbeat.
     silent_since: Instant,
-    /// When all that is left is to be cut off.
+    /// When all that is left must be cut off.
     stop_at: Option<Instant>,
-    /// How many clients were told a reconnection time, to spread them evenly.
+    /// How many clients got a reconnection time, to spread them evenly.
     retries: u32,
     date: Date,
     files: Files,
@@ -131,7 +131,7 @@ impl Worker {
             self.evict();
             self.send_heartbeats(now);
             self.write_all(now);
-            self.expire_deadlines(now); // after it: whoever took nothing was given the chance, however long we slept
+            self.expire_deadlines(now); // after the writes, so every client had a chance to read, however long we slept
             self.finish_turn();
         }
     }
@@ -143,7 +143,7 @@ impl Worker {
         let heartbeat = self.shared.heartbeat.filter(|_| !self.clients.is_empty() && !self.phase.closes_streams());
         let heartbeat = heartbeat.map(|heartbeat| self.silent_since + heartbeat);
         let next = [self.alarm, heartbeat, self.stop_at].into_iter().flatten().min()?;
-        // Rounded up by the poll's millisecond: never awake just before the time.
+        // The poll rounds up to a millisecond, so we never wake just before the time.
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -189,7 +189,7 @@ impl Worker {
 
     fn welcome(&mut self, mut socket: Socket, peer: Peer, accepted: Accepted, now: Instant) {
         if self.clients.is_empty() && self.shared.heartbeat.is_some_and(|time| now > self.silent_since + time) {
-            self.silent_since = now; // nobody was there to hear the silence
+            self.silent_since = now; // no client was there to notice the silence
         }
         let entry = self.clients.vacant_entry();
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -201,13 +201,13 @@ impl Worker {
         let key = entry.key();
         let peer = self.shared.report.is_verbose().then(|| Box::new(peer));
         entry.insert(Client::new(socket, connection, peer));
-        // The request is often there already.
+        // The request has often arrived already.
         self.read(key, now);
         self.queue(key);
     }
 
     fn end(&mut self, phase: Phase, now: Instant) {
-        self.take_batches(); // the last of them are there
+        self.take_batches(); // the last of them have arrived
         self.phase = phase;
         if phase.closes_streams() {
             for (_, client) in &mut self.clients {
@@ -219,7 +219,7 @@ impl Worker {
         self.shared.notify_server();
     }
 
-    /// Takes what was found or read of a file; the client that wanted it may be gone.
+    /// Takes what was found or read of a file; the client may be gone.
     fn take_file(&mut self, Reply { to, file, outcome }: Reply, now: Instant) {
         let clients = &mut self.clients;
         self.files.finish(&outcome, |next| visitor(clients, next)?.visit.as_mut()?.file.take());
@@ -232,7 +232,7 @@ impl Worker {
             Outcome::Found(found) => {
                 let date = self.date.at(now);
                 if !client.connection.handle_found(found, &self.shared.service, date, now) {
-                    client.visit = None; // nothing of the file is wanted
+                    client.visit = None; // the file is not needed any more
                 }
             }
         }
@@ -259,7 +259,7 @@ impl Worker {
         }
     }
 
-    /// Gives the first `n` bytes of the scratch buffer to a client's connection, and does what follows from them.
+    /// Gives the first `n` bytes of the scratch buffer to a client's connection, and acts on the result.
     fn take_bytes(&mut self, key: usize, n: usize, now: Instant) -> Reading {
         let shared = Arc::clone(&self.shared);
         let client = &mut self.clients[key];
@@ -284,7 +284,7 @@ impl Worker {
             }
             (_, admission) => drop(admission),
         }
-        // Counted before anything else is said of it: the server must not end meanwhile.
+        // Counted before anything else is reported: the server must not end meanwhile.
         let answered = first && client.connection.is_owed();
         if answered {
             client.owed = true;
@@ -297,7 +297,7 @@ impl Worker {
         if let Some(action) = action {
             self.act(key, action, now);
         }
-        // A body is read away after a short answer was given (`follow_up`), or it might eat it.
+        // A body is read and ignored after a short answer (`follow_up`); otherwise a reset could destroy the answer.
         let has_stream = self.clients[key].connection.cursor().is_some();
         if answered && !has_stream { Reading::Over } else { Reading::GoesOn }
     }
@@ -336,7 +336,7 @@ impl Worker {
         }
     }
 
-    /// Lets go of what had to be evicted; clients that still need it are dropped.
+    /// Drops what had to be evicted; clients that still need it are closed.
     fn evict(&mut self) {
         self.log.evict(self.shared.gate.evict_before());
         if self.cursors.streams > 0 && self.log.start_offset() > self.cursors.slowest {
@@ -379,14 +379,14 @@ impl Worker {
             if stopped {
                 client.connection.handle_stop();
             }
-            // A kernel that was out of memory for sockets never says when it has some again: asked anew.
+            // A kernel that ran out of memory for sockets does not report when it has some again: try again.
             client.writable = true;
             self.alarm = earlier(self.alarm, client.due(now)).map(|alarm| alarm.max(now + SWEEP));
         }
         self.queue_all();
     }
 
-    /// Writes what is pending: for all clients where there are new batches, else for those that are ready.
+    /// Writes what is pending: for all clients if there are new batches, or else for those that are ready.
     fn write_all(&mut self, now: Instant) {
         if std::mem::take(&mut self.fresh) {
             self.queue_all();
@@ -416,7 +416,7 @@ impl Worker {
             }
         }
         self.shared.counters.bytes_out.fetch_add(self.written as u64, Ordering::Relaxed);
-        // Those that have more to write stand on the new list; the old one's memory serves again.
+        // Those that have more to write are on the new list; the memory of the old one is used again.
         ready.clear();
         if self.ready.is_empty() {
             self.ready = ready;
@@ -451,7 +451,7 @@ impl Worker {
         }
     }
 
-    /// Nothing is owed to this client any more.
+    /// The program need not wait for this client any more.
     fn release(&mut self, key: usize, reason: CloseReason, now: Instant) {
         let client = &mut self.clients[key];
         if !std::mem::take(&mut client.owed) {
@@ -471,23 +471,23 @@ impl Worker {
         self.release(key, reason, now);
         let mut client = self.clients.remove(key);
         let _ = self.poll.registry().deregister(client.socket.source());
-        // What a dropped client has not read would wait in the kernel for minutes. Not for one that is cut off at the
-        // end: what its socket took within the last second is still to reach it.
+        // What a dropped client has not read would stay in the kernel for minutes. But if it is cut off at the end,
+        // what its socket took within the last second should still reach it.
         if was_owed && matches!(reason, CloseReason::Stalled | CloseReason::Behind | CloseReason::Useless) {
             client.socket.linger(Duration::ZERO);
         }
         drop(client.socket);
         if client.short {
-            self.shared.short.fetch_sub(1, Ordering::Relaxed); // first, or there would seem to be a place
+            self.shared.short.fetch_sub(1, Ordering::Relaxed); // first, or a place would seem to be free
         }
         self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
         self.shared.notify_server();
     }
 
-    /// The program is about to exit: waits until all clients that were sent everything have acknowledged it, our FIN
-    /// included. In a container the network goes with the program, and with it what would have to be sent again.
+    /// The program is about to exit: waits until all clients that were sent everything have acknowledged it, including
+    /// our FIN. In a container the network ends with the program, and so does everything that must be sent again.
     fn part(&mut self, now: Instant) {
-        // Whoever has asked for nothing yet comes too late: it would be served after the summary was printed.
+        // A client without a request yet is too late: it would be served after the summary was printed.
         let silent: Vec<_> =
             self.clients.iter().filter(|(_, client)| !client.connection.is_owed()).map(|it| it.0).collect();
         for key in silent {
@@ -496,7 +496,7 @@ impl Worker {
         let shut: Vec<_> =
             self.clients.iter().filter(|(_, client)| client.connection.is_shut()).map(|it| it.0).collect();
         for key in shut {
-            self.read(key, now); // what is not read makes a reset of the close
+            self.read(key, now); // unread bytes would turn the close into a reset
             let client = &mut self.clients[key];
             client.socket.linger(LINGER);
             self.remove(key, CloseReason::Answered, now); // waits
@@ -505,7 +505,7 @@ impl Worker {
         self.shared.wake_server();
     }
 
-    /// The end of a turn: the view of the log is trimmed to what clients need, and the gate hears how far they are.
+    /// The end of a turn: the view of the log is trimmed to what clients need, and the gate learns how far they are.
     fn finish_turn(&mut self) {
         if std::mem::take(&mut self.cursors.recount) {
             let all = self.clients.iter().filter_map(|(_, client)| client.connection.cursor());
@@ -513,7 +513,7 @@ impl Worker {
         }
         let Cursors { streams, fastest, slowest, .. } = self.cursors;
         self.log.evict(if streams > 0 { slowest } else { self.log.end_offset() });
-        // Before all have had their turn nobody counts as ahead: those at the end must not fall behind for it.
+        // Until all have had their turn, none counts as ahead: otherwise those at the end could fall behind.
         let fastest = if self.interrupted { slowest } else { fastest };
         self.shared.gate.advance(self.index, streams, fastest, slowest, self.written > 0);
     }

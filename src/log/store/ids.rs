@@ -85,7 +85,8 @@ impl IdTable {
 }
 
 impl IdFile {
-    /// The file at `path`, and its tables, oldest first. What follows the last good one is cut off. `None`: there is none.
+    /// The file at `path`, and its tables, oldest first. What follows the last good one is cut off. `None`: there is
+    /// none.
     pub(super) fn open(path: &Path) -> io::Result<Option<(Arc<IdFile>, Vec<IdTable>)>> {
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
