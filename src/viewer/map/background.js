@@ -5,6 +5,7 @@
 
 import { colour, onColoursChange } from "../dom.js";
 import { place } from "./tracks.js";
+import { isEdge } from "./world.js";
 
 /** At a nearer zoom than this the coast begins to be wrong, and fades: at 1:110 million, and at 1:50 million. */
 const FADE = { coarse: 6, fine: 7.5 };
@@ -92,53 +93,38 @@ export class Background {
     ctx.clip();
     ctx.globalAlpha = strength;
     Object.assign(ctx, { lineJoin: "round", lineWidth: 1, fillStyle: colour("land"), strokeStyle: colour("coast") });
-    const [land, coast] = [new Path2D(), new Path2D()];
-    for (const ring of this.#world.land) this.#ring(view, ring, land, coast);
-    ctx.fill(land, "evenodd");
-    ctx.stroke(coast);
-    if (this.#map.getZoom() >= BORDERS) {
-      ctx.strokeStyle = colour("border");
-      ctx.beginPath();
-      for (const border of this.#world.borders) {
-        for (const turn of turns(view, border)) {
-          points(view, border.path, turn).forEach(({ x, y }, i) => (i === 0 ? ctx.moveTo(x, y) : ctx.lineTo(x, y)));
+    // Many small paths take a fraction of the time of one with all of them. But where the antimeridian cuts the land, its
+    // parts are one path, or there would be a seam.
+    const parts = { land: new Path2D(), coast: new Path2D() };
+    const draw = ({ land, coast }) => {
+      ctx.fill(land, "evenodd");
+      ctx.stroke(coast);
+    };
+    for (const polygon of this.#world.land) {
+      const [outer] = polygon;
+      const worlds = turns(view, outer);
+      if (Math.max(outer.right - outer.left, outer.bottom - outer.top) * scale < 1 || worlds.length === 0) continue;
+      if (outer.polar || outer.cut) trace(view, polygon, worlds, parts);
+      else {
+        for (const turn of worlds) {
+          const paths = { land: new Path2D(), coast: new Path2D() };
+          trace(view, polygon, [turn], paths);
+          draw(paths);
         }
       }
-      ctx.stroke();
+    }
+    draw(parts);
+    if (this.#map.getZoom() >= BORDERS) {
+      ctx.strokeStyle = colour("border");
+      for (const border of this.#world.borders) {
+        for (const turn of turns(view, border)) {
+          ctx.beginPath();
+          for (const { x, y } of points(view, border.path, turn)) ctx.lineTo(x, y);
+          ctx.stroke();
+        }
+      }
     }
     ctx.restore();
-  }
-
-  /** Adds a ring in each of the worlds that are in sight. Where the antimeridian cuts the land is no coast. */
-  #ring(view, ring, land, coast) {
-    const { bounds, scale, origin } = view;
-    const { bounds: around, PolyUtil } = window.L;
-    const copies = turns(view, ring).map((turn) => points(view, ring.path, turn));
-    if (copies.length === 0) return;
-    let paths = copies;
-    if (ring.polar) {
-      // One path through all the worlds, closed below the map.
-      const path = copies.flat();
-      const below = scale * 1.01 - origin.y;
-      paths = [[...path, { x: path.at(-1).x, y: below }, { x: path[0].x, y: below }]];
-    }
-    // What the clipping adds along the edge is out of sight.
-    const sight = around(bounds.min.subtract([9, 9]), bounds.max.add([9, 9]));
-    const cut = ({ x }) => Math.abs(x + origin.x - Math.round((x + origin.x) / scale) * scale) < 0.01;
-    for (const path of paths) {
-      const points = PolyUtil.clipPolygon(path, sight);
-      let joined = false;
-      points.forEach((point, i) => {
-        if (i === 0) land.moveTo(point.x, point.y);
-        else land.lineTo(point.x, point.y);
-        const next = points[(i + 1) % points.length];
-        const along = cut(point) && cut(next);
-        if (!along && !joined) coast.moveTo(point.x, point.y);
-        if (!along) coast.lineTo(next.x, next.y);
-        joined = !along;
-      });
-      land.closePath();
-    }
   }
 
   /** The names that have room, the important ones first. */
@@ -198,6 +184,36 @@ export class Background {
         const left = Math.round(x - country.textWidth / 2);
         write(country.name, country.textWidth, CLEAR.country, rows.map((down) => ({ x: left, y: y + down })));
       });
+    }
+  }
+}
+
+/** Adds a polygon in each of these worlds to two paths. Where the antimeridian cuts the land is no coast. */
+function trace(view, polygon, worlds, { land, coast }) {
+  const { bounds, scale, origin } = view;
+  const { bounds: around, PolyUtil } = window.L;
+  // What the clipping adds along the edge is out of sight.
+  const sight = around(bounds.min.subtract([9, 9]), bounds.max.add([9, 9]));
+  for (const ring of polygon) {
+    let paths = worlds.map((turn) => points(view, ring.path, turn));
+    if (ring.polar) {
+      // One path through all the worlds, closed below the map.
+      const path = paths.flat();
+      const below = scale * 1.01 - origin.y;
+      paths = [[...path, { x: path.at(-1).x, y: below }, { x: path[0].x, y: below }]];
+    }
+    for (const path of paths) {
+      const clipped = PolyUtil.clipPolygon(path, sight);
+      let joined = false;
+      clipped.forEach((point, i) => {
+        land[i === 0 ? "moveTo" : "lineTo"](point.x, point.y);
+        const next = clipped[(i + 1) % clipped.length];
+        const along = ring.cut && [point, next].every(({ x }) => isEdge((x + origin.x) / scale));
+        if (!along && !joined) coast.moveTo(point.x, point.y);
+        if (!along) coast.lineTo(next.x, next.y);
+        joined = !along;
+      });
+      land.closePath();
     }
   }
 }

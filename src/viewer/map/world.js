@@ -10,9 +10,10 @@ import { place } from "./tracks.js";
 const BOTTOM = 0.9999;
 
 /**
- * The rings of the land; the borders between countries; and the countries, the largest first: name, width and height, and
- * the middle of that width. A ring or border is {path, left, top, right, bottom}, with the path as x, y, x, y. A ring
- * around the South Pole goes eastwards and is `polar`: it ends where it begins, a world further.
+ * The land, as polygons that are lists of rings, the outer one first; the borders between countries; and the countries,
+ * the largest first: name, width and height, and the middle of that width. A ring or border is {path, left, top, right,
+ * bottom}, with the path as x, y, x, y. A ring around the South Pole goes eastwards and is `polar`: it ends where it
+ * begins, a world further. One that is `cut` has an edge along the antimeridian, and its other part is a polygon too.
  */
 export function world(topology) {
   const { scale, translate } = topology.transform;
@@ -30,19 +31,28 @@ export function world(topology) {
   });
   const outlines = ({ type, arcs: shapes }) => (type === "Polygon" ? [shapes] : (shapes ?? []));
   const numbers = (rings) => new Set(rings.flat().map((n) => (n < 0 ? ~n : n)));
-  const coast = topology.objects.land.geometries.flatMap(outlines).flat();
+  const polygons = topology.objects.land.geometries.flatMap(outlines);
   const states = topology.objects.countries?.geometries ?? [];
-  const coastal = numbers(coast);
+  const coastal = numbers(polygons.flat());
   const inland = [...numbers(states.flatMap(outlines).flat())].filter((n) => !coastal.has(n));
   const countries = states.map((country) => {
     const rings = outlines(country).map(([outer]) => line(arcs, outer));
     return { name: country.properties.name, ...widest(rings) };
   });
   return {
-    land: coast.map((ring) => line(arcs, ring)).filter(({ top }) => top < BOTTOM),
+    land: polygons.map((rings) => polygon(rings.map((ring) => line(arcs, ring)))).filter(([{ top }]) => top < BOTTOM),
     borders: inland.map((n) => line(arcs, [n])),
     countries: countries.sort((a, b) => b.area - a.area),
   };
+}
+
+/** These rings, the holes in the world where the outer one is. */
+function polygon([outer, ...holes]) {
+  for (const hole of holes) {
+    const turn = Math.ceil(outer.left - hole.left - 1e-9);
+    hole.path.forEach((x, i) => i % 2 === 0 && (hole.path[i] = x + turn));
+  }
+  return [outer, ...holes.filter(({ top }) => top < BOTTOM)];
 }
 
 /** A ring or border of the arcs with these numbers. ~n is arc n backwards; where two meet, both have the point. */
@@ -50,13 +60,14 @@ function line(arcs, numbers) {
   const pieces = numbers.map((n) => arcs[n < 0 ? ~n : n]);
   const path = new Float64Array(pieces.reduce((sum, { length }) => sum + length - 2, 2));
   let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-  let [end, turn, before] = [0, 0, 0];
+  let [end, turn, before, cut] = [0, 0, 0, false];
   pieces.forEach((piece, nth) => {
     const backwards = numbers[nth] < 0;
     for (let i = nth === 0 ? 0 : 2; i < piece.length; i += 2) {
       const at = backwards ? piece.length - 2 - i : i;
       if (end > 0 && piece[at] - before > 0.5) turn -= 1;
       if (end > 0 && piece[at] - before < -0.5) turn += 1;
+      cut ||= end > 0 && isEdge(piece[at]) && isEdge(before);
       before = piece[at];
       const x = before + turn;
       const y = piece[at + 1];
@@ -71,7 +82,12 @@ function line(arcs, numbers) {
   });
   const polar = Math.abs(path.at(-2) - path[0]) > 0.5;
   if (polar && turn < 0) reverse(path);
-  return { path, left, top, right, bottom, polar };
+  return { path, left, top, right, bottom, polar, cut };
+}
+
+/** Whether this is the antimeridian. */
+export function isEdge(x) {
+  return Math.abs(x - Math.round(x)) < 1e-9;
 }
 
 function reverse(path) {
