@@ -356,7 +356,8 @@ fn refuses_an_expression_that_takes_for_ever(browser: Browser) {
     let mut program = Program::start(&["--at-eof", "serve"]);
     program.write(format!("{}!\nplain\nother\n", "a".repeat(60)));
     let error = "document.getElementById('filter-error').textContent";
-    let refused = |stays: &str| came_to(error, &format!("This takes more than 2 seconds on one record: {stays}"));
+    let refused =
+        |stays: &str| came_to(error, &format!("This expression takes more than 2 seconds on one record: {stays}"));
     let aaa = format!("{}!", "a".repeat(60));
     let rows = |want: &str| came_to(&format!("{SEEN}.join()"), want);
     let all = rows(&format!("{aaa},plain,other"));

@@ -233,6 +233,21 @@ fn names_that_come_once_give_way_to_what_varies() {
         .assert_value("1,000 or more further series are not kept: too many.");
 }
 
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn the_legend_shows_all_of_names_that_differ_at_their_ends() {
+    let record = |n: i32| {
+        format!("{{\"sensor\":\"/dev/serial/by-id/{}\",\"temperature\":{n},\"humidity\":{}}}\n", n % 2, n * 7 % 11)
+    };
+    let records: String = (0..20).map(record).collect();
+    let fits = "[...document.querySelectorAll('.series')].map((item) => {
+        const [name, value] = [item.querySelector('.name'), item.querySelector('.value')].map((part) => [part, part.getBoundingClientRect()]);
+        return name[0].scrollWidth <= name[0].clientWidth && name[1].right <= value[1].left
+            && value[1].right <= document.querySelector('.side').getBoundingClientRect().right;
+    }).join()";
+    shows(Chromium, &records, "/#plot", &["ssePipe.plot.drawn > 0", fits]).assert_value("true,true,true,true");
+}
+
 fn draws_the_plot(browser: Browser) {
     let records: String = (0..500).map(|n| format!("{{\"wave\": {}}}\n", (n % 50) * (n % 7))).collect();
     let drawn = format!("{} > 300", pixels("#plot-view", "series-0"));
@@ -681,6 +696,9 @@ fn people_can_read_and_use_every_view_in_light_and_in_dark() {
         "@axe",
         &plot,
         "document.querySelector('#plot-view canvas') !== null",
+        "location.hash = '#plot&only=o1%20%C2%B7%20speed&y=2..5&x=bad', true",
+        "document.querySelectorAll('.beyond:not([hidden])').length === 2
+            && document.querySelector('.note').textContent.startsWith('“x=bad”')",
         "@axe",
         &map,
         "document.querySelector('#map-view canvas') !== null",

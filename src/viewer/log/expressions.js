@@ -51,7 +51,7 @@ export class Expressions {
       this.#clock = 0;
     } else if (this.#ready) {
       this.#waited += STEP;
-      if (this.#waited > LIMIT) this.#refuse(`This takes more than ${LIMIT / 1000} seconds on one record`);
+      if (this.#waited > LIMIT) this.#refuse(`This expression takes more than ${LIMIT / 1000} seconds on one record`);
     }
   }
 

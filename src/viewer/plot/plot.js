@@ -124,7 +124,7 @@ export class Plot {
       this.#open = !this.#open;
       this.#showLegend(true);
     });
-    this.#side.append(tools, this.#legend, this.#more, this.#note, make("p", "note", HELP));
+    this.#side.append(tools, this.#note, this.#legend, this.#more, make("p", "note", HELP));
     element.append(this.#area, this.#side);
     new ResizeObserver(() => this.changed()).observe(this.#area);
     onColoursChange(() => {
