@@ -47,7 +47,7 @@ export class Bar {
     }
   }
 
-  /** To be called every now and then: time goes on. */
+  /** Call this from time to time: it shows seconds that pass. */
   refresh() {
     this.#showFigures();
     this.#showWhen();

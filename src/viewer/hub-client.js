@@ -13,7 +13,7 @@ export class HubClient {
   #port;
   #on;
   #missed = 0; // checks without a word
-  #before = 0; // how many items the hubs before this one had: the numbers go on
+  #before = 0; // how many items the hubs before this one had: the numbers continue
   #fresh = false; // this hub has said nothing yet, and there was one before it
 
   /** The newest items. */
@@ -41,7 +41,7 @@ export class HubClient {
   #paused = false;
 
   /**
-   * `port` is the hub, and `start()` returns another, should it be gone: the process that it is in may crash. Calls `onItem(n, item)` for each item that came and `onItems()` after the last of a message,
+   * `port` is the hub, and `start()` returns another if it is gone: its process may crash. Calls `onItem(n, item)` for each item that came and `onItems()` after the last of a message,
    * `onSkip()` after items were missed and those before them dropped, `onRestart()` before the items of another hub, and
    * `onStatus(stateChanged)` after each report.
    * After a message it asks for the next one, but not before the promise of `ready()` is settled.
@@ -84,7 +84,7 @@ export class HubClient {
     this.ask();
   }
 
-  /** Drops all items, those that the hub still has among them. `ask()` then asks for new ones. */
+  /** Drops all items, including those that the hub still has. `ask()` then asks for new ones. */
   clear() {
     this.items.clear(this.status.end);
     this.passedBy = 0;
@@ -105,7 +105,7 @@ export class HubClient {
     this.#listen(this.#start());
     this.#fresh = true;
     if (this.#paused) this.ask();
-    const reason = "The part of this page that reads the stream has stopped: it is started again.";
+    const reason = "The part of this page that reads the stream has stopped: restarting it.";
     this.status = { ...this.status, state: { name: "reconnecting", reason, at: null } };
     this.#on.onStatus(true);
   }
@@ -137,7 +137,7 @@ export class HubClient {
   }
 
   #take(from, items) {
-    if (from < this.items.end) items = items.slice(this.items.end - from); // asked for twice, as after Clear
+    if (from < this.items.end) items = items.slice(this.items.end - from); // requested twice, as after Clear
     if (from > this.items.end) {
       this.passedBy += from - this.items.end;
       this.items.clear(from);

@@ -50,7 +50,7 @@ export class ItemBuffer {
     this.#trim();
   }
 
-  /** Drops everything, and counts on from `end`. */
+  /** Drops everything, and continues counting at `end`. */
   clear(end = this.end) {
     this.#items = [];
     this.#head = 0;

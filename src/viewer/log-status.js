@@ -11,19 +11,19 @@ const EMPTY = {
   connecting: () => [`Connecting to ${location.host}`, ""],
   live: () => [
     "Connected; waiting for the first event.",
-    "What the program before the pipe writes appears here, line by line. If it writes and nothing comes, " +
-      "it may be holding its output back: try stdbuf -oL before it.",
+    "The output of the program before the pipe appears here, line by line. If it writes and nothing appears, " +
+      "it may block-buffer its output: try stdbuf -oL before it.",
   ],
-  reconnecting: () => ["Not connected at the moment.", "The page keeps trying and goes on where it stopped."],
-  closed: () => ["The stream was closed before any event came.", ""],
-  ended: () => ["The stream has ended; no event came.", ""],
+  reconnecting: () => ["Not connected at the moment.", "The page keeps trying, and continues where it stopped."],
+  closed: () => ["The stream was closed before any event arrived.", ""],
+  ended: () => ["The stream has ended without an event.", ""],
   refused: (s) =>
     s.status === 200
       ? [
           "Something answers at this address, but not with an event stream.",
           "Is there a proxy or a login page in between?",
         ]
-      : ["The server did not let this page read the stream.", s.reason === "" ? "" : "Its reason stands above."],
+      : ["The server did not let this page read the stream.", s.reason === "" ? "" : "Its reason is shown above."],
 };
 
 export class LogStatus {
@@ -39,7 +39,7 @@ export class LogStatus {
     this.#controls = controls;
   }
 
-  /** To be called when anything has changed that it depends on. */
+  /** Call this when anything that it depends on has changed. */
   show() {
     const log = this.#log;
     const { items, status, paused } = this.#client;
@@ -66,7 +66,7 @@ export class LogStatus {
       if (!this.#log.complete) return ["Searching", ""];
       return ["Nothing matches the filter.", "New events that match will appear here."];
     }
-    if (paused && status.end > items.end) return ["The display is paused.", "Resume shows what has come meanwhile."];
+    if (paused && status.end > items.end) return ["The display is paused.", "Resume shows what has arrived meanwhile."];
     if (status.events > 0) {
       return status.state.name === "live"
         ? ["Cleared.", "The next event will appear here."]
@@ -78,11 +78,11 @@ export class LogStatus {
   #howMany() {
     const { items, passedBy } = this.#client;
     const parts = [];
-    const inLog = !$("log-view").hidden; // plot and map have something from all
+    const inLog = !$("log-view").hidden; // plot and map use all records
     const all = number.format(items.length);
     if (inLog && this.#controls.filtering) parts.push(`${number.format(this.#log.length)} of ${all}`);
     else if (inLog && items.first > 0 && items.length > 0) parts.push(`newest ${all}`);
-    if (passedBy > 0) parts.push(`${number.format(passedBy)} passed by`);
+    if (passedBy > 0) parts.push(`${number.format(passedBy)} skipped`);
     for (const [reason, n] of this.#views.reasons) parts.push(`${reason} (${count(n)}: not drawn)`);
     return parts.join("; ");
   }

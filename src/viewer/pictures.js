@@ -1,6 +1,6 @@
 // The pictures of the records, plot and map: searches each record for numbers and positions, and hands them over.
 //
-// It is loaded a moment after the log, which does not wait for it. How records are searched is in recognise/.
+// It is loaded a moment after the log, which does not wait for it. recognise/ searches the records.
 
 import { $ } from "./dom.js";
 import { PositionMap } from "./map/map.js";
@@ -22,7 +22,7 @@ export class Pictures {
   /** Why something in records is not shown, and of how many records that is true. */
   reasons = new Map();
 
-  /** Begins with what is in the buffer. `now()` is the server's time, or null if time doesn't go on. */
+  /** Begins with what is in the buffer. `now()` is the server's time, or null while time stands still. */
   constructor(items, { now, latLon, onPlotChoice }) {
     this.#items = items;
     this.#latLon = latLon;

@@ -6,7 +6,7 @@
 /** The hub, started or joined. It gets the page's query, which is for the stream. */
 const startHub = (() => {
   const url = new URL(`hub/hub.js${location.search}`, document.currentScript.src);
-  const options = { type: "module", name: "sse-pipe 4" }; // another name whenever it understands other messages
+  const options = { type: "module", name: "sse-pipe 4" }; // use another name if its messages change
   return () => {
     try {
       return new SharedWorker(url, options).port;

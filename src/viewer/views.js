@@ -19,13 +19,13 @@ export class Views {
   #onShow;
   #pictures = null; // until they are loaded
   #shown = "log";
-  #wanted = ""; // a view that the address asks for, until there is something in it
+  #wanted = ""; // the view that the address names, until there is something in it
   #logWords; // the log's part of the address
   #writing = 0; // the timer until the address is written
   #latLon = false; // whether the person says that two numbers are a position
 
   /**
-   * `items` is the buffer. `now()` is the server's time, or null if time doesn't go on in plot and map; `onRows()` is
+   * `items` is the buffer. `now()` is the server's time, or null while time stands still in plot and map; `onRows()` is
    * called when the log's rows have changed, `onShow()` when another view is shown. `logWords` has `words`, what the
    * person chose in the log, as words for the address.
    */
@@ -89,7 +89,7 @@ export class Views {
     this.#view(this.#shown).changed();
   }
 
-  /** To be called every now and then: time goes on. */
+  /** Call this from time to time: plot and map depend on the time. */
   refresh() {
     if (document.hidden) return;
     if (this.#shown === "plot") this.plot.changed();
@@ -191,7 +191,7 @@ export class Views {
   }
 }
 
-/** What stands after `#` in the address. */
+/** What comes after `#` in the address. */
 function addressWords() {
   return location.hash.slice(1).split("&");
 }

@@ -1,4 +1,4 @@
-//! The built-in page's connection: shared by all tabs, watched, kept up through restarts and behind a proxy.
+//! The built-in page's connection: shared by all tabs, watched, and restored after restarts and behind a proxy.
 
 use crate::support::browser::Browser::{self, Chromium, Firefox};
 use crate::support::browser::{open, report};
@@ -327,7 +327,7 @@ fn a_tab_starts_over_when_the_one_with_the_connection_crashes() {
         "(window.said = [], new MutationObserver(() => said.push(document.getElementById('detail').textContent))
             .observe(document.getElementById('detail'), { childList: true }), true)",
         "@crash", // step 6: the test writes
-        "said.some(text => text.includes('started again'))",
+        "said.some(text => text.includes('restarting it'))",
         &has(1, &format!("{one} {two}")),
         &format!("{map} === 2 && 'as before'"),
     ];
@@ -367,7 +367,7 @@ fn a_tab_that_crashed_is_forgotten_and_a_frozen_one_until_it_thaws() {
     report(page).assert_value("live");
 }
 
-/// The program is killed and started again with its store: the page says that it reconnects, and then goes on without a
+/// The program is killed and started again with its store: the page says that it reconnects, and then continues without a
 /// gap and without a repeat.
 fn a_page_goes_on_over_a_kill(browser: Browser) {
     let _places = busy();

@@ -18,11 +18,11 @@ const MAX_BACKOFF = 30_000;
 /** The longest wait that setTimeout can count, in ms; with more it fires at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
 
-/** A connection on which nothing comes for this many ms, not even a heartbeat (15 s), counts as dead. */
+/** A connection on which nothing comes for this many ms, not even a heartbeat (15 s), is taken for dead. */
 const SILENCE = 45_000;
 const MAX_SILENCE = 12 * 60_000;
 
-/** Once it is known how far apart heartbeats are, this many of those times count, but never less than this many ms. */
+/** Once the interval of heartbeats is known, the limit is this many intervals, but at least this many ms. */
 const HEARTBEATS = 3;
 const MIN_SILENCE = 3_000;
 
@@ -32,7 +32,7 @@ const SILENCE_CHECK = 1_000;
 /** A check that comes this many ms late means that the machine was asleep. */
 const SLEPT = 10_000;
 
-/** A server's clock that differs by less than this, in ms, counts as ours: its Date has whole seconds. */
+/** A server's clock that differs by less than this, in ms, is taken for ours: its Date has whole seconds. */
 const SAME_CLOCK = 3_000;
 
 /** How much of a refusal's text is read, in bytes, and how long we wait for it, in ms. */
@@ -139,7 +139,7 @@ export class Connection {
       next = await this.#take(response, abort);
     } catch {
       const reason = this.#fellSilent
-        ? `Nothing came for ${Math.round(this.#silence / 1000)} s, not even a heartbeat.`
+        ? `Nothing arrived for ${Math.round(this.#silence / 1000)} s, not even a heartbeat.`
         : answered
           ? "The connection was cut."
           : this.#closedProperly
@@ -158,7 +158,7 @@ export class Connection {
   #headers() {
     const headers = { Accept: "text/event-stream" };
     if (this.#lastEventId !== "") {
-      // Header values are bytes to fetch(), and the standard wants the ID's UTF-8.
+      // For fetch(), header values are bytes, and the standard asks for the ID in UTF-8.
       const bytes = new TextEncoder().encode(this.#lastEventId);
       headers["Last-Event-ID"] = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
     }
@@ -178,7 +178,7 @@ export class Connection {
         return () => this.#again("closed", this.#retry, "");
       }
       abort.abort();
-      const reason = `The answer is ${type || "of no known type"}, not an event stream.`;
+      const reason = `The answer is ${type || "of unknown type"}, not an event stream.`;
       return () => this.#become({ name: "refused", status, statusText: response.statusText, reason });
     }
     const text = await refusalText(response, abort);

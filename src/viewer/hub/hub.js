@@ -114,7 +114,7 @@ function gap(missed) {
 
 /**
  * The tab's query is passed on to the stream (a tail, a token), except `notices`: this page sees comments as they are,
- * so that an event that somebody named "heartbeat" is not mistaken for one; and the page asks for `times` itself.
+ * so that a record's event of the type "heartbeat" is not mistaken for one; and the page asks for `times` itself.
  */
 function eventsUrl() {
   const pairs = self.location.search.slice(1).split("&");
@@ -128,7 +128,7 @@ const connection = new Connection(eventsUrl(), stream);
 
 class Tab {
   #port;
-  #want = 0; // the number of the first item that it does not have
+  #want = 0; // the number of the first item that this tab lacks
   #waits = true; // for items
   #lastSent = -Infinity; // when it was last sent any
   #timer = 0;
@@ -218,7 +218,7 @@ const seconds = new Array(SECONDS).fill(0); // events in each, the oldest first;
 let secondBegan = Date.now();
 let eventsBefore = 0; // this second
 
-const samples = [[performance.now(), 0]]; // [time, events], at most RATE_SPAN old but for the first
+const samples = [[performance.now(), 0]]; // [time, events], at most RATE_SPAN old, except the first
 let rate = 0;
 
 function count() {

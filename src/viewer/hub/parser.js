@@ -2,7 +2,7 @@
 //
 // It knows of no page, network or clock. connection.js feeds it.
 
-/** The longest event that is put together, in UTF-16 units; a longer one is skipped and reported. */
+/** The longest event that is assembled, in UTF-16 units; a longer one is skipped and reported. */
 const MAX_EVENT = 64 * 1024 * 1024;
 
 /**

@@ -1,10 +1,10 @@
 // Runs regular expressions in a worker of their own (matcher.js), and ends it if one takes too long: so no expression
-// hangs the page. Texts that are no expressions never do, and don't come here.
+// hangs the page. Plain texts never do, and are not handled here.
 
 /** A single text may take this long, in ms: with a busy machine in mind. */
 const LIMIT = 2_000;
 
-/** The time is counted in steps of this many ms, not measured: a machine that slept, or a busy page, is no reason. */
+/** The time is counted in steps of this many ms, not measured: a machine that slept or a busy page must not end an expression. */
 const STEP = 100;
 
 export class Expressions {
@@ -14,7 +14,7 @@ export class Expressions {
   #waited = 0; // for the answer, in ms
   #clock = 0;
 
-  /** Called with `of` of what was asked, and with what is wrong with its expressions. What else was asked is asked anew. */
+  /** Called with `of` of what was asked, and with what is wrong with its expressions. Other requests are repeated. */
   onRefuse = () => {};
 
   /** Starts the worker now: later the program may be gone, and the file of the worker with it. */

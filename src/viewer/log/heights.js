@@ -1,7 +1,7 @@
 // How much higher than a row of one line each row of the log is, while long ones are wrapped. Before a row is drawn this
 // is estimated from the length of its text; from then on it is known. Pure data.
 //
-// Items are summed up in blocks by their numbers, and the sums of blocks once more, so that the place of any of 200,000
+// The heights of items are summed up in blocks by their numbers, and the sums of blocks again, so that the place of any of 200,000
 // rows costs no more than a look at one block.
 
 /** A wrapped row shows at most this many characters of a record. */

@@ -35,7 +35,7 @@ export class Log {
   #current = null; // the number of the item that the keyboard has selected
   #reveal = null; // the number of an item that was just unfolded and must be seen whole
   #padding = 0;
-  #wrap = false; // whether long rows are to be wrapped
+  #wrap = false; // whether long rows are wrapped
   #heights = null; // how much higher than one line the rows are, while they are wrapped
   #remeasure = false; // whether the rows in sight may have got other heights
   #room; // how much of a record a row shows, if not as usual
@@ -115,11 +115,11 @@ export class Log {
     this.#wrap = on;
     const { Heights, WRAPPED } = await import("./heights.js");
     this.#room = on ? WRAPPED : undefined;
-    if (on !== this.#wrap || on === (this.#heights !== null)) return; // pressed once more meanwhile
+    if (on !== this.#wrap || on === (this.#heights !== null)) return; // pressed again meanwhile
     if (!this.#sticky) this.#anchor ?? this.#dropAnchor();
     this.#heights = on ? new Heights(this.#items, this.#filtered) : null;
     this.#scroller.classList.toggle("wrap", on);
-    this.#rowHeight = 0; // measured anew
+    this.#rowHeight = 0; // measure it again
     for (const [n, element] of this.#rows) this.#fill(element, n);
     this.changed();
   }

@@ -8,14 +8,14 @@ export class Marks {
   #mark = []; // the expressions of the terms
   #typed = false; // whether a person typed any of them: only a worker may run it
   #expressions;
-  #waiting = new Map(); // the texts of elements that are to be marked: as many as there are rows in sight
+  #waiting = new Map(); // the texts of elements that must be marked: as many as there are visible rows
   #asking = false;
 
   constructor(expressions) {
     this.#expressions = expressions;
   }
 
-  /** Sets the terms, by which the elements are to be filled anew; returns whether anything is or was marked. */
+  /** Sets the terms, by which the elements must be filled again; returns whether anything is or was marked. */
   set(terms) {
     const before = this.#mark.length;
     const shown = terms.filter(({ not, expression }) => !not && expression);
@@ -49,7 +49,7 @@ export class Marks {
       if (terms !== this.#terms) return;
       this.#asking = false;
       asked.forEach(([element, text], i) => {
-        if (this.#waiting.has(element)) return; // filled anew since
+        if (this.#waiting.has(element)) return; // filled again since
         if (i < answers.length) mark(element, answers[i]);
         else this.#waiting.set(element, text);
       });
@@ -78,7 +78,7 @@ function mark(element, found) {
         marked.append(piece);
         at = to;
       }
-      if (found[next][1] > end) break; // it goes on in the next node
+      if (found[next][1] > end) break; // it continues in the next node
       next += 1;
     }
     at = end;

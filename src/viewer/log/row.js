@@ -1,6 +1,6 @@
 // A row of the log: the line of an item, and under it, once it is unfolded, all of it.
 //
-// Where a row stands, and whether it is unfolded, is left to log.js; how its text is shown, to text/.
+// log.js decides where a row is and whether it is unfolded; text/ decides how its text is shown.
 
 import { make, makeButton } from "../dom.js";
 import { withoutSequences } from "../text/ansi.js";
@@ -32,7 +32,7 @@ export function makeRow() {
 
 /**
  * Shows an item, the one with the number `n`. Its line has at most `room` characters, or as many as a screen is wide.
- * `mark()` is given each element whose text is to be marked; `onResize()` is called when an unfolded row has become
+ * `mark()` gets each element whose text must be marked; `onResize()` is called when an unfolded row has become
  * higher.
  */
 export function fillRow(element, n, item, { current, open, mark, room, onResize }) {

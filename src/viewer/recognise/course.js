@@ -2,12 +2,12 @@
 
 import { quantity } from "./quantity.js";
 
-/** Slower than this, in any unit, an object stands still: the course that its receiver computes is noise. */
+/** Slower than this, in any unit, an object counts as standing still: the course that its receiver computes is noise. */
 const STANDING = 0.5;
 
 /**
- * The course that values under the roles "course", "heading" and "speed" say, or null if they say that there is none.
- * While an object stands still, only its heading counts, which a compass knows.
+ * The course that values under the roles "course", "heading" and "speed" say, or null if they say there is none.
+ * While an object stands still, only its heading is used, which comes from a compass.
  */
 export function courseOf({ course, heading, speed }) {
   const slow = number(speed);

@@ -1,6 +1,6 @@
 // Coordinates in degrees: as a number, with a hemisphere's letter, or in degrees, minutes and seconds.
 
-/** A longer text is no coordinate. */
+/** A longer text is not a coordinate. */
 const MAX_LENGTH = 40;
 
 const PART = "[0-9]{1,3}(?:\\.[0-9]{1,12})?";

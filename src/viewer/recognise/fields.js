@@ -40,7 +40,7 @@ export function readFields(fields, found, { time = null, label = "", comma = fal
     if (name === "mode" && Number(text) >= 2) fix = true;
   }
   const position = lat !== null && lon !== null;
-  // A number as ID counts records, and names nothing, unless something is at a position.
+  // A number as an ID counts records and names nothing, except for something with a position.
   if (number !== "" && position) device = number;
   if (device === "") device = label;
   for (const text of wkt) readWkt(text, found, device);

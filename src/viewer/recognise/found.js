@@ -22,7 +22,7 @@ export class Found {
   /** Adds a number; if a device has one of this name already, the later one gets a number after it. */
   add(device, time, name, value) {
     if (this.#room === 0) {
-      this.addReason(`Of a record, the first ${MAX_NUMBERS} numbers are plotted`);
+      this.addReason(`Only the first ${MAX_NUMBERS} numbers of a record are plotted`);
       return;
     }
     this.#room -= 1;
@@ -42,7 +42,7 @@ export class Found {
     else if (this.#hasRoom()) this.#points.push({ object, lat, lon: wrapped(lon), drawn: false });
   }
 
-  /** Adds the course of an object, in degrees, or null if it has none. Of several, the last counts. */
+  /** Adds the course of an object, in degrees, or null if it has none. Of several, the last one is used. */
   addCourse(object, course) {
     if (course !== null || !this.#courses.has(object)) this.#courses.set(object, course);
   }
@@ -92,7 +92,7 @@ export class Found {
 
   #hasRoom() {
     if (this.#points.length + this.#shapes.length < MAX_PLACES) return true;
-    this.addReason(`Of a record, the first ${MAX_PLACES} places are shown`);
+    this.addReason(`Only the first ${MAX_PLACES} places of a record are shown`);
     return false;
   }
 
@@ -128,7 +128,7 @@ export class Found {
   }
 }
 
-/** A position that is there twice counts once, and by name if one of the two has a name. */
+/** A position that occurs twice counts once, with the name if one of the two has a name. */
 function distinct(points) {
   const byPlace = new Map();
   for (const point of points) {

@@ -1,4 +1,4 @@
-// JSON as programs write it: a value of its own or after a prefix, with NaN and Infinity, and with integers that a
+// JSON as programs write it: a value alone or after a prefix, with NaN and Infinity, and with integers that a
 // double can't hold, which stay texts so that two IDs are two.
 
 /** A prefix longer than this, in UTF-16 units, is a text with something in braces at its end. */
@@ -7,10 +7,10 @@ const MAX_PREFIX = 200;
 /** More digits than a double keeps. */
 const LONG = /\d{16}/;
 
-/** Strings, an unfinished one too, so that each character is read once; and what stands between them. */
+/** Strings, including an unfinished one, so that each character is read once; and what is between them. */
 const TOKEN = /"(?:[^"\\]|\\.)*"?|-?(?:NaN|Infinity|nan|inf)\b|-?\d[\d.eE+-]*/g;
 
-/** The JSON object or array in a text and what stands before it, as {value, prefix}, or null. */
+/** The JSON object or array in a text and what comes before it, as {value, prefix}, or null. */
 export function findJson(text) {
   const first = text.search(/\S/);
   if (first === -1 || !/[\]}]\s{0,64}$/.test(text.slice(-65))) return null;

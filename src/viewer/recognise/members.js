@@ -1,7 +1,7 @@
 // What a JSON value says: its numbers, also those in texts and in nested objects ("load.1"), and its positions: members
 // lat and lon, and GeoJSON (RFC 7946).
 //
-// Each object in it may have a name, which counts for all in it. What has none takes the name that stands beside it.
+// Each object in it may have a name, which applies to everything in it. One without a name takes the name next to it.
 
 import { courseOf } from "./course.js";
 import { degrees } from "./degrees.js";
@@ -25,7 +25,7 @@ export function readJson(json, found, name = "", time = null) {
     device: name,
     object: name,
     time,
-    course: null, // that of an object counts for all in it
+    course: null, // that of an object applies to everything in it
     listed: false, // somewhere in a list
     item: false, // a member of one
     depth: 0,
@@ -112,7 +112,7 @@ class Walk {
       this.#members -= 1;
       if (key === nameKey || key === timeKey || key === "crs") continue;
       const { kind, number } = role(key);
-      // What identifies or locates something is no measurement.
+      // What identifies or locates something is not a measurement.
       if (kind === "id" || (position && (kind === "lat" || kind === "lon"))) continue;
       if (kind === "name" && number && typeof member !== "object") continue;
       if (typeof member === "number" || typeof member === "string") {
@@ -130,7 +130,7 @@ class Walk {
     const scope = { ...outer, depth: outer.depth + 1 };
     this.#roles(feature, scope);
     const roles = this.#roles(properties, scope);
-    // In a collection, nothing tells those without a name apart.
+    // In a collection, nothing distinguishes those without a name.
     const apart = scope.object !== "" || !scope.listed;
     if (isGeometry(feature.geometry)) {
       this.#found.addGeometry(scope.object, feature.geometry, scope.system);
@@ -166,12 +166,12 @@ class Walk {
     }
     if (motion.course !== null || motion.heading !== null) scope.course = courseOf(motion);
     roles.position = roles.lat !== null && roles.lon !== null;
-    // A number as the ID of a whole record counts records, and names nothing, unless something is at a position.
+    // A number as the ID of a whole record counts records and names nothing, except for something with a position.
     if (number !== "" && (roles.position || isGeometry(object))) name = number;
     else if (number !== "" && name === "") this.#number = number;
     if (name !== "") {
       scope.object = scope.device = name;
-      // Its place in a list tells nothing any more, and may change.
+      // Its place in a list means nothing any more, and may change.
       if (scope.item) scope.path = "";
       if (!scope.listed) this.#names.add(name);
     }
@@ -183,7 +183,7 @@ function join(path, key) {
   return path === "" ? String(key) : `${path}.${key}`;
 }
 
-/** Whether there are more numbers in a list than make series. Objects with a name of their own count apart. */
+/** Whether there are more numbers in a list than make series. Objects with their own name are counted separately. */
 function hasMany(list) {
   let n = 0;
   const count = (value, depth) => {

@@ -53,7 +53,7 @@ function place(cells, at, found) {
   return true;
 }
 
-/** Degrees of so many digits, then minutes, as ddmm.mmmm. */
+/** Degrees with this many digits, then minutes, as ddmm.mmmm. */
 function angle(text, digits, letter, letters) {
   if (!/^\d{4,5}(?:\.\d{1,8})?$/.test(text ?? "") || !letter || !letters.includes(letter)) return null;
   const value = Number(text.slice(0, digits)) + Number(text.slice(digits)) / 60;

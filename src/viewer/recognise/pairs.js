@@ -47,7 +47,7 @@ export function pairs(text) {
         at = VALUE.lastIndex;
       }
     }
-    // A name whose value is none may be followed by a name at once: "Mem: free=1".
+    // A name without a value may be followed directly by another name: "Mem: free=1".
     if (!name || !BETWEEN.test(text[at - 1])) while (at < text.length && !BETWEEN.test(text[at])) at += 1;
   }
   return found;

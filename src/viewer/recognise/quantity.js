@@ -1,7 +1,7 @@
 // A number in a text, with the unit that may stand after it. Durations become seconds, so that 900ms and 1.2s are on
 // one line.
 
-/** A longer text is no number; it bounds what every pattern here has to read. */
+/** A longer text is not a number; this limits what each pattern here must read. */
 const MAX_LENGTH = 48;
 
 const NUMBER = /^([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)( ?)([%‰°µμΩ\p{L}][%°µμΩ\p{L}/²³]{0,7})?$/u;
@@ -40,7 +40,7 @@ export function quantity(text, comma = false) {
   return { value, unit };
 }
 
-/** Whether a text stands for a number that is missing. */
+/** Whether a text means that a number is missing. */
 export function isMissing(text) {
   return text.length <= 9 && NOTHING.test(text);
 }

@@ -24,7 +24,7 @@ import { Table } from "./table.js";
 import { dateTime, timeOf } from "./time.js";
 import { readWkt } from "./wkt.js";
 
-/** Records longer than this, in UTF-16 units, are not searched, and lines longer than the second are no measurements. */
+/** Records longer than this, in UTF-16 units, are not searched, and lines longer than the second are not measurements. */
 const MAX_RECORD = 4 * 1024 * 1024;
 const MAX_LINE = 16 * 1024;
 
@@ -109,7 +109,7 @@ export class Recogniser {
   }
 }
 
-/** What stands before JSON: one word names what it is about, a time is its time. */
+/** What comes before JSON: one word names what it is about, a time is its time. */
 function prefixed(prefix) {
   let [name, time] = ["", null];
   const words = prefix.split(/[\s|]+/).filter((word) => word !== "");

@@ -3,7 +3,7 @@
 import { quantity } from "./quantity.js";
 
 /**
- * Names of what tells objects apart; the first that is there counts. Case, blanks, _ and - make no difference. A number
+ * Names of what distinguishes objects; the first one present is used. Case, blanks, _ and - make no difference. A number
  * can be an ID, but under the other names it is a measurement.
  */
 const NAMES = [

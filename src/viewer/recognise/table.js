@@ -8,7 +8,7 @@ import { looksLikeWkt } from "./wkt.js";
 
 const SEPARATORS = ["\t", ";", "|", ","];
 
-/** Lines with more cells than this are no tables; a longer cell is no heading. */
+/** Lines with more cells than this are not tables; a longer cell is not a heading. */
 const MAX_CELLS = 256;
 const MAX_HEADING = 60;
 
@@ -44,7 +44,7 @@ export class Table {
     return { fields, time, label: cells[label] ?? "", comma };
   }
 
-  /** Takes a line in which there is no number as the heading of rows to come, if it may be one. */
+  /** Takes a line without numbers as the heading of the rows that follow, if it can be one. */
   head(line) {
     let { cells, separator } = split(line.replace(/^#\s{0,8}/, ""));
     if (separator === " " && cells[0].endsWith(":")) cells = cells.slice(1); // iostat names the table

@@ -6,7 +6,7 @@ const DATE_TIME =
 const DATE = /^(?:\d{4}[-/]\d\d?[-/]\d\d?|\d\d?[/.]\d\d?[/.]\d{2,4})$/;
 const CLOCK = /^\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?$/;
 
-/** A longer text is no time. */
+/** A longer text is not a time. */
 const MAX_LENGTH = 48;
 
 /** Epochs by their size: from 2001 to 2286. */
@@ -18,7 +18,7 @@ export function dateTime(text) {
   const found = DATE_TIME.exec(text);
   if (!found) return null;
   const [year, month, day, hour, minute, second = 0] = found.slice(1, 7).map((part) => Number(part ?? 0));
-  if (year < 100) return null; // 0001-01-01 is how Go says that there is none
+  if (year < 100) return null; // Go's zero time, which means none, is 0001-01-01
   const ms = found[7] ? Math.floor(Number(`0.${found[7]}`) * 1000 + 1e-6) : 0;
   const zone = found[8] ?? (text.endsWith("UTC") ? "Z" : undefined);
   if (zone === undefined) return new Date(year, month - 1, day, hour, minute, second, ms).getTime();

@@ -34,7 +34,7 @@ export function readWkt(text, found, object = "") {
   const reader = new Reader(text, text.indexOf(start[2]));
   const geometry = reader.geometry(0);
   const system = start[1] === undefined ? "" : systemOf(Number(start[1]));
-  if (reader.curve !== "") found.addReason(`The map shows no ${reader.curve}; ST_CurveToLine makes lines of it`);
+  if (reader.curve !== "") found.addReason(`The map can't show ${reader.curve}; ST_CurveToLine converts it to lines`);
   else if (geometry === null || !reader.ended) return false;
   else found.addGeometry(object, geometry, system);
   return true;

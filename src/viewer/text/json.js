@@ -16,7 +16,7 @@ export function parseJson(text) {
   }
 }
 
-/** Valid JSON over lines; a list or an object that has no other in it stays on one line if it is short. */
+/** Valid JSON over lines; a list or an object without another in it stays on one line if it is short. */
 export function layOut(text) {
   const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g) ?? [];
   const out = [];
@@ -47,7 +47,7 @@ export function layOut(text) {
   return out.join("");
 }
 
-/** Where the list that begins at `i` ends, if it fits on a line and has no other in it; otherwise 0. */
+/** Where the list that begins at `i` ends, if it fits on a line and contains no other; otherwise 0. */
 function shortList(tokens, i) {
   let length = 0;
   for (let j = i + 1; j < tokens.length && length < 64; j += 1) {

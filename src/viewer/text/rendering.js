@@ -68,7 +68,7 @@ function painted(text, pen) {
   const fixed = typeof pen.ink === "string" || typeof pen.ground === "string";
   if (names.length === 0 && !fixed) return text;
   const span = make("span", names.join(" "), text);
-  // Set by script, which a policy against inline styles allows; a value that is no colour is ignored.
+  // Set by script, which a policy against inline styles allows; a value that is not a colour is ignored.
   if (typeof pen.ink === "string") span.style.color = pen.ink;
   if (typeof pen.ground === "string") span.style.backgroundColor = pen.ground;
   return span;
