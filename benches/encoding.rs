@@ -1,4 +1,4 @@
-//! From bytes to the chunks that clients are sent, and what takes input apart on the way.
+//! From bytes to the chunks that clients are sent, including how input is split on the way.
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
@@ -22,7 +22,7 @@ const READ: usize = 1 << 20;
 const MAX_RECORD: usize = 16 << 20;
 const SIZES: [usize; 3] = [32, 200, 4096];
 
-/// A record of so many bytes.
+/// A record of this many bytes.
 type Kind = fn(usize) -> Vec<u8>;
 
 fn ascii(size: usize) -> Vec<u8> {
@@ -40,7 +40,7 @@ fn utf8(size: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The same, with a byte in every ten that is no UTF-8.
+/// The same, with a byte in every ten that is not UTF-8.
 fn invalid(size: usize) -> Vec<u8> {
     let mut bytes = utf8(size);
     bytes.iter_mut().step_by(10).for_each(|byte| *byte = 0xff);

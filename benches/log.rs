@@ -1,4 +1,4 @@
-//! The log alone: what it costs to append a batch, to find where a client goes on, and to let go of old batches.
+//! The log alone: what it costs to append a batch, to find where a client resumes, and to drop old batches.
 
 use divan::{Bencher, black_box};
 use sse_pipe::input::encoder::{Encoder, EncoderConfig};
@@ -42,7 +42,7 @@ fn append(bencher: Bencher, events: u64) {
     bencher.counter(BATCHES).bench_local(|| filled(run, &batches));
 }
 
-/// A client comes back: its ID is looked up among 1,000 batches.
+/// A client reconnects: its ID is looked up among 1,000 batches.
 #[divan::bench(args = [1, 1000])]
 fn resume(bencher: Bencher, events: u64) {
     let run = Run::new(0);

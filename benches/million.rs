@@ -1,11 +1,11 @@
-//! What clients cost that the kernel has no part in: a million of them in one process, without sockets.
+//! What clients cost without the kernel: a million of them in one process, without sockets.
 //!
 //!     cargo bench --bench million [-- CLIENTS]
 //!
-//! Each is a value of [`Connection`] in a slab, with a stream, as a worker has it, and its cursor counts among the worker's
-//! [`Cursors`]. What is missing of a worker's turn is the system call: what it would be given is looked at, and counts as
-//! written. Nobody can open a million sockets on a small machine; the costs of those are measured by the bench `delivery`,
-//! with as many as there may be.
+//! Each is a value of [`Connection`] in a slab, with a stream, as a worker has it, and its cursor counts among the
+//! worker's [`Cursors`]. Only the system call is missing from a worker's turn: its arguments are looked at, and count
+//! as written. A small machine can't open a million sockets; the bench `delivery` measures their cost, with as many as
+//! possible.
 
 use sse_pipe::counters::Counters;
 use sse_pipe::http::access::{Hosts, Origins};

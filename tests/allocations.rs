@@ -1,10 +1,10 @@
 //! In steady state nothing is allocated per client and event: what is sent is shared, and what is known of a client
 //! was set up when it joined.
 //!
-//! This file is two programs. The first is sse-pipe itself, whole, but with an allocator that counts, and a thread
-//! that tells the count to whoever asks. The second, the test, starts the first, with many clients, and asks it
-//! before and after. What a batch costs (itself, its bytes and index, its place in the queues to the workers) is
-//! allowed; that does not grow with the clients.
+//! This file is two programs. The first is sse-pipe itself, whole, but with an allocator that counts, and a thread that
+//! sends the count to any client. The second, the test, starts the first, with many clients, and asks it before and
+//! after. What a batch costs (itself, its bytes and index, its place in the queues to the workers) is allowed; that
+//! does not grow with the clients.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
@@ -97,7 +97,7 @@ impl Counted {
         u64::from_le_bytes(count)
     }
 
-    /// Writes so many records at once, and waits until every client has got every event.
+    /// Writes this many records at once, and waits until every client has got every event.
     fn send(&mut self, records: u64) {
         let numbers = self.sent + 1..=self.sent + records;
         let text: String = numbers.clone().map(|number| format!("{number:0100}\n")).collect();

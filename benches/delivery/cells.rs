@@ -1,4 +1,4 @@
-//! What is measured: one function for each table. Each starts a server of its own, and fails if a single delivery does.
+//! What is measured: one function for each table. Each starts its own server, and fails if a single delivery fails.
 
 use crate::crowd::{Care, Crowd};
 use crate::server::{BINARY, Place, Places, Server, cpu};
@@ -12,7 +12,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The programs are started so often; the median counts.
+/// The programs are started this often; the median is used.
 const STARTS: usize = 21;
 /// The heartbeats are 15 s apart unless told otherwise: this sees one of them, and is the least.
 const IDLE: Duration = Duration::from_secs(15);
@@ -20,10 +20,10 @@ const IDLE: Duration = Duration::from_secs(15);
 const INPUT: u64 = 512 << 20;
 /// Clients that are throttled look for something to read so often.
 const THROTTLE: Duration = Duration::from_millis(20);
-/// A crowd gets so many events, each when all have had the one before.
+/// A crowd gets this many events, each when all have had the one before.
 const EVENTS: u64 = 9;
 
-/// How long a turn of the clients may wait while something else goes on.
+/// How long a turn of the clients may wait while something else is done.
 const SHORT: Duration = Duration::from_millis(5);
 
 /// Processor time of the server and of this program, and the time on the wall.
@@ -156,7 +156,7 @@ fn flood(
     Ok((spent, (periods * stream.period * clients as u64) as f64))
 }
 
-/// So many records a second: from the moment when a record was due until a client has it whole.
+/// This many records a second: from the moment when a record was due until a client has it whole.
 pub fn latency(places: &Places, clients: usize, size: usize, rate: u32, time: Duration) -> Result<Vec<f64>> {
     places.take_clients_place(Place::Own)?;
     let stream = Stream::of_records(size)?;

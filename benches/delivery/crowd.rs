@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Most clients that are connecting at a time: fewer than a listener has room for.
 const CONNECTING: usize = 512;
-/// One read takes at most so much.
+/// One read takes at most this much.
 const BUFFER: usize = 256 << 10;
 /// A run fails when nothing came to anybody for so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -89,7 +89,7 @@ impl Client {
 }
 
 impl<'s> Crowd<'s> {
-    /// Connects so many clients and waits until all have joined.
+    /// Connects this many clients and waits until all have joined.
     pub fn join(address: SocketAddr, count: usize, stream: &'s Stream, care: Care) -> Result<Crowd<'s>> {
         let mut crowd = Crowd {
             stream,
@@ -132,7 +132,7 @@ impl<'s> Crowd<'s> {
         Ok(())
     }
 
-    /// Waits at most so long, and reads what has come. `each` is told of every read that brought something: when it
+    /// Waits at most this long, and reads what has come. `each` is told of every read that brought something: when it
     /// was, and the offsets before and after it.
     pub fn turn(&mut self, most: Option<Duration>, mut each: impl FnMut(Instant, u64, u64)) -> Result<()> {
         let wait = if self.unread.is_empty() { most.unwrap_or(PATIENCE) } else { Duration::ZERO };
@@ -159,7 +159,7 @@ impl<'s> Crowd<'s> {
         Ok(())
     }
 
-    /// Reads until all clients together have what so many events are for each of them.
+    /// Reads until all clients together have what this many events are for each of them.
     pub fn read_until(&mut self, events: u64) -> Result<()> {
         while !self.has(events) {
             self.turn(None, |_, _, _| {})?;
@@ -172,12 +172,12 @@ impl<'s> Crowd<'s> {
         self.care = Care::Every;
     }
 
-    /// Whether all clients together have what so many events are for each of them.
+    /// Whether all clients together have what this many events are for each of them.
     pub fn has(&self, events: u64) -> bool {
         self.delivered >= events * (self.stream.chunk * self.clients.len()) as u64
     }
 
-    /// Reads until all streams are closed. Each must have had so many events, each of them once and in order.
+    /// Reads until all streams are closed. Each must have had this many events, each of them once and in order.
     pub fn finish(mut self, events: u64) -> Result<()> {
         while self.clients.iter().any(|client| !client.closed) {
             self.turn(None, |_, _, _| {})?;

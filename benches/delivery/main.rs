@@ -6,9 +6,9 @@
 //!     cargo bench --bench delivery -- --only saturated --runs 5 --csv          medians, for `benches/picture.py`
 //!     cargo bench --bench delivery -- --only crowd --clients 19900             very many clients
 //!
-//! The server has one processor for itself, the clients and the producer another. Where `clients %` comes near 100,
-//! they are the limit, and the server may be faster than the figure. 10,000 clients want `ulimit -n` above that.
-//! Linux only, for it reads `/proc`.
+//! The server has one processor for itself, the clients and the producer another. If `clients %` is near 100, they are
+//! the limit, and the server may be faster than the figure. 10,000 clients need a higher `ulimit -n`. Linux only,
+//! because it reads `/proc`.
 
 mod cells;
 mod crowd;
@@ -71,7 +71,7 @@ enum Table {
 }
 
 impl Table {
-    /// What is measured unless told otherwise: all that needs no higher limit of open files than the usual one.
+    /// What is measured by default: all that needs no higher limit of open files than the usual one.
     const USUAL: [Table; 6] =
         [Table::Start, Table::Input, Table::Idle, Table::Latency, Table::Saturated, Table::Workers];
 
@@ -231,7 +231,7 @@ fn print(table: Table, rows: &[Vec<f64>], csv: bool) {
     println!();
 }
 
-/// Three digits that count, with a comma at each thousand.
+/// Three significant digits, with a comma at each thousand.
 fn human(value: f64) -> String {
     if value < 100.0 && value.fract() != 0.0 {
         let places = if value < 10.0 { 2 } else { 1 };

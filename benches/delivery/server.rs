@@ -1,4 +1,4 @@
-//! The program under test: started on a processor of its own, watched through `/proc`.
+//! The program under test: started on its own processor, watched through `/proc`.
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -29,7 +29,7 @@ pub enum Place {
 }
 
 impl Places {
-    /// One processor for the server and another for everybody else; all for all where there is but one.
+    /// One processor for the server and another for everything else; if there is only one, all share it.
     pub fn find() -> Result<Places> {
         let all = sched_getaffinity(None)?;
         let mut each = (0..CpuSet::MAX_CPU).filter(|&cpu| all.is_set(cpu)).map(|cpu| {

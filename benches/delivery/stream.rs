@@ -1,15 +1,15 @@
-//! What is fed, and what each client must get for it, byte by byte.
+//! The input, and what each client must get for it, byte by byte.
 //!
-//! All records have the same length, and events have no ID. So an event's number is where its chunk stands divided by
+//! All records have the same length, and events have no ID. So an event's number is the offset of its chunk divided by
 //! the length of a chunk, and checking a stream is comparing memory. The records of a period all differ; then they
-//! begin again. A client that loses, repeats or swaps events gets other bytes than it must, unless it loses a whole
+//! start again. A client that loses, repeats or swaps events gets other bytes than it must, unless it loses a whole
 //! period, and then it has too little in the end.
 
 use anyhow::{Result, bail, ensure};
 
 /// What ends a chunked body (RFC 9112 § 7.1).
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-/// A period has about so many bytes: little enough to stay in the processor's cache.
+/// A period has about this many bytes: little enough to stay in the processor's cache.
 const PERIOD: usize = 256 << 10;
 /// Digits that number the records of a period.
 const DIGITS: usize = 8;
@@ -27,7 +27,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Records of so many bytes.
+    /// Records of this many bytes.
     pub fn of_records(size: usize) -> Result<Stream> {
         ensure!(size >= DIGITS, "--sizes: a record needs {DIGITS} bytes to differ from the others");
         let period = (PERIOD / (size + 1)).max(64);
@@ -108,12 +108,12 @@ impl Reading {
         Ok(())
     }
 
-    /// Takes so many bytes unseen.
+    /// Takes this many bytes unseen.
     pub fn skip(&mut self, len: usize) {
         self.offset += len as u64;
     }
 
-    /// The stream was closed: it must have had so many events, and its last chunk.
+    /// The stream was closed: it must have had this many events, and its last chunk.
     pub fn finish(&self, stream: &Stream, events: u64) -> Result<()> {
         let want = events * stream.chunk as u64;
         ensure!(self.offset == want, "{} bytes of events came before the end, and not {want}", self.offset);

@@ -1,8 +1,8 @@
-//! A scripted connection: the bytes are a script of what a client, its socket, the log and the clock do, and whatever
-//! they do, the connection keeps its promises.
+//! A scripted connection: the bytes are a script of what a client, its socket, the log and the clock do, and no matter
+//! what they do, the connection keeps its promises.
 //!
-//! The script is played as the worker would play it. What the client got is read with a plain reader of its own, and
-//! compared with all entries that ever were: no hole, no repeat, half an entry only where it was cut off.
+//! The script is played as the worker would play it. A separate, plain parser reads what the client got, and compares
+//! it with all entries that ever existed: no hole, no repeat, half an entry only if it was cut off.
 
 use sse_pipe::counters::Counters;
 use sse_pipe::http::access::{Hosts, Origins};

@@ -1,5 +1,5 @@
-//! The splitter of JSON texts: however the bytes are cut, it finds the same, and up to the first mistake what serde_json
-//! finds.
+//! The splitter of JSON texts: however the bytes are cut, it finds the same texts, and up to the first mistake the same
+//! as serde_json.
 //!
 //! The first two bytes say how long a text may be, and where the input is cut.
 

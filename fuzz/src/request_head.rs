@@ -1,4 +1,4 @@
-//! The request head: whatever the bytes, the strict parser agrees with a plain reading of RFC 9112, and it finds the
+//! The request head: for any bytes, the strict parser agrees with a plain reading of RFC 9112, and it finds the
 //! same however the bytes are cut.
 
 use sse_pipe::wire::authority::Authority;

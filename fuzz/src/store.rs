@@ -1,7 +1,7 @@
-//! The reader of stores: whatever becomes of the files, it starts or refuses, serves nothing but whole events that were
-//! written, and gives no ID twice.
+//! The reader of stores: no matter what happens to the files, it starts or refuses, and serves only whole events that
+//! were written, and gives no ID twice.
 //!
-//! The input says what becomes of them, four bytes at a time: of which file, what, and where.
+//! The input says what happens to them, four bytes at a time: to which file, what, and where.
 
 use sse_pipe::log::batch::{Batch, Draft, Entry, Loaded};
 use sse_pipe::log::id::Run;

@@ -1,5 +1,5 @@
-//! What goes wrong while a client is accepted: one client's trouble is not the next one's, and what lasts is reported for
-//! what it is, and does not keep a processor busy.
+//! Errors while a client is accepted: they don't affect the next client. An error that lasts is reported as what it is,
+//! and does not keep a processor busy.
 
 use crate::support::client::End;
 use crate::support::linux::LYING_KERNEL;

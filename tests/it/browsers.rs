@@ -1,5 +1,5 @@
-//! What people see in a browser on a page of their own, those that README and docs/own-pages.md show, in Chromium and in Firefox. The
-//! built-in page has tests of its own: viewer*.rs.
+//! What people see in Chromium and Firefox on a page of their own: those that README and docs/own-pages.md show. The
+//! built-in page has its own tests: viewer*.rs.
 
 use crate::support::browser::Browser::{self, Chromium, Firefox};
 use crate::support::browser::{BEYOND, PATIENCE, open, report};
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The page of docs/own-pages.md, as people copy it.
 const PAGE: &str = include_str!("../browser/page.html");
 
-/// Put in front of a page's own script: tells which event sources it made, when, and what became of them.
+/// Inserted before a page's own script: records which event sources it made, when, and what happened to them.
 const SPY: &str = r#"<script>
   window.made = [];
   window.EventSource = class extends EventSource {
@@ -114,7 +114,7 @@ fn shows_everything_once_and_stops_at_the_end(browser: Browser, mut program: Pro
     report.assert_value(&numbers(1, 500));
     assert_eq!(report.stream_statuses(), ["200", "204"], "{report}");
     assert_eq!(ended.code(), Some(0), "{:#?}", ended.told);
-    // The 204 is no stream, so nobody came back.
+    // The 204 is not a stream, so nobody reconnected.
     let counts = [count(&ended, " joined"), count(&ended, " reconnected"), count(&ended, "has everything")];
     assert_eq!(counts, [1, 0, 1], "{:#?}", ended.told);
 }
@@ -196,8 +196,8 @@ fn survives_a_restart(browser: Browser) {
     let port = first.port;
     page.write(port);
     let refused = match browser {
-        Chromium => "made[0].errors.length >= 3", // the browser goes on by itself
-        // The browser gives up, and the page has begun anew twice: the waits grow.
+        Chromium => "made[0].errors.length >= 3", // the browser continues by itself
+        // The browser gives up, and the page has begun again twice: the waits grow.
         Firefox => "made.length === 3 && made[1].at - made[0].at > 1000 && made[2].at - made[1].at > 2000",
     };
     let shown = numbers(1, 5);
@@ -270,7 +270,7 @@ fn a_page_in_firefox_and_the_built_in_one_in_chromium_and_curl_get_the_same() {
     together(Firefox, Chromium);
 }
 
-/// The built-in page where a token is asked for: none of what it loads is refused, and nobody else is told of it.
+/// The built-in page with a token: nothing that it loads is refused, and the token goes nowhere else.
 fn with_token(browser: Browser) {
     let _places = busy();
     let mut command = Command::new(BINARY);
@@ -303,7 +303,7 @@ fn firefox_shows_the_built_in_page_to_whoever_opens_the_url_with_the_token() {
     with_token(Firefox);
 }
 
-/// A page of one's own of several files, which know nothing of a token, where one is asked for.
+/// A user's own page of several files that know nothing about a token, if one is required.
 fn own_folder_with_token(browser: Browser) {
     let _places = busy();
     let folder = folder(&format!("own-folder-{browser:?}"));

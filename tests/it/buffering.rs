@@ -1,5 +1,5 @@
-//! The hint where "nothing arrives" (behaviour 1.12): given for the programs that collect their output in blocks, and
-//! for no other.
+//! The hint if "nothing arrives" (behaviour 1.12): given for programs that block-buffer their output, and for no
+//! others.
 
 use crate::support::client::Client;
 use crate::support::files::folder;

@@ -1,6 +1,6 @@
-//! The chaos of real life (behaviour 1 to 5): clients that read fast, slowly, in bursts or not at all, that are cut off at
-//! any byte and come back, over random settings and input, with signals meanwhile. Each byte that comes is compared with
-//! what must come.
+//! The chaos of real life (behaviour 1 to 5): clients that read fast, slowly, in bursts or not at all, that are cut off
+//! at any byte and reconnect, over random settings and input, with signals meanwhile. Each byte that arrives is
+//! compared with what must arrive.
 //!
 //! A failure prints the seed of its round. To play that round, and those after it, for half an hour:
 //!
@@ -9,9 +9,8 @@
 //! ```
 //!
 //! Without either it lasts a minute: 10 seconds from a seed that is always the same, then 50 from a new one. The seed
-//! decides the settings, the input and what everybody is about to do; how far they get depends on the machine, so a rare
-//! fault may need its round to be played more than once. If the oracle may have judged too strictly, `docs/behaviour.md`
-//! decides.
+//! decides the settings, the input and what every client will do; how far they get depends on the machine, so a rare
+//! fault may need several tries of its round. If the oracle may have judged too strictly, `docs/behaviour.md` decides.
 
 use crate::support::chaos::round::play;
 use crate::support::chaos::tally::Tally;

@@ -1,5 +1,5 @@
-//! What client programs and libraries make of a stream: curl, also with HTTP/1.0, npm's eventsource@2, which takes an
-//! ID over as it reads its line, and PyPI's httpx-sse, which makes an event of a blank line that others pass over.
+//! What client programs and libraries make of a stream: curl, also with HTTP/1.0, npm's eventsource@2, which stores an
+//! ID as soon as it reads its line, and PyPI's httpx-sse, which makes an event of a blank line that others ignore.
 
 use crate::support::files::at;
 use crate::support::places::busy;
@@ -246,7 +246,7 @@ fn cutting_proxy(server: SocketAddr, cuts: Vec<usize>) -> SocketAddr {
     spawn(move || {
         for cut in cuts.into_iter().map(Some).chain(std::iter::repeat(None)) {
             let Ok((client, _)) = listener.accept() else { return };
-            // A connection that fails is one that does not come back: the test will notice.
+            // A connection that fails is one that does not reconnect: the test will notice.
             let _ = forward(&client, server, cut);
         }
     });

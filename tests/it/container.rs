@@ -1,5 +1,5 @@
-//! Signals where things are different: as process 1 of a PID namespace, as in a container, which the default action of a
-//! signal does not end; and without `/proc`.
+//! Signals in special places: as process 1 of a PID namespace, as in a container, which the default action of a signal
+//! does not end; and without `/proc`.
 
 use crate::support::client::End;
 use crate::support::linux;
@@ -54,7 +54,7 @@ fn a_second_signal_ends_it_at_once_as_process_1_too() {
 #[test]
 #[ignore = "needs unshare: tests/run"]
 fn nohup_holds_where_nobody_can_say_what_was_ignored() {
-    // An empty /proc stands for the systems that have none.
+    // An empty /proc simulates systems without one.
     let mut command = linux::unshare("--mount");
     command.args(["sh", "-c", "mount -t tmpfs none /proc && trap '' HUP && exec \"$0\" --port 0", BINARY]);
     let mut program = Program::start_command(command, Stdio::piped());

@@ -1,4 +1,4 @@
-//! More clients than there is room for (behaviour 7.6): who is served, who is told to come again later, and how.
+//! More clients than there is room for (behaviour 7.6): who is served, who is asked to come again later, and how.
 
 use crate::support::browser::{Browser, open, report};
 use crate::support::client::{Client, DEADLINE, End};
@@ -33,7 +33,7 @@ fn one_client_too_many_is_told_to_come_again_later() {
             let client = program.get(path, "");
             assert_eq!((client.status, client.field("Retry-After").as_deref()), (503, Some("10")), "{path}");
         }
-        // What is no stream is answered all the same.
+        // What is not a stream is answered all the same.
         let html = "Accept: text/html\r\n";
         for (path, fields, status) in
             [("/", html, 200), ("/viewer", "", 200), ("/viewer/viewer.js", "", 200), ("/no", "", 404)]
@@ -139,7 +139,7 @@ fn the_kernels_table_of_open_files_is_large_from_the_start() {
     assert!(number("status", "FDSize:") >= most.min(16 * 1024), "{most} may be open");
 }
 
-/// Waits until the program has so many connections open.
+/// Waits until the program has this many connections open.
 #[track_caller]
 fn until_taken(program: &Program, n: usize) {
     let deadline = Instant::now() + DEADLINE;

@@ -1,5 +1,5 @@
-//! A thread that dies ends the program with an error: it never lives on by half (what is left would keep its clients
-//! and its port, and serve nobody). No input is known that kills one, so the kernel below is made to lie to it.
+//! A thread that dies ends the program with an error: it never stays half alive (what is left would keep its clients
+//! and its port, and serve nobody). No known input kills one, so the test makes the kernel lie to it.
 
 use crate::support::client::End;
 use crate::support::linux::LYING_KERNEL;
@@ -13,7 +13,7 @@ fn start() -> Program {
     Program::start_command(command, Stdio::piped())
 }
 
-/// Starts it with a client on each thread, does it in, and tells how it ended; the clients must see the end.
+/// Starts it with a client on each thread, makes it fail, and returns how it ended; the clients must see the end.
 fn ends(kill: impl FnOnce(&mut Program)) -> Ended {
     let mut program = start();
     let mut clients = [program.stream(), program.stream()];
@@ -24,7 +24,7 @@ fn ends(kill: impl FnOnce(&mut Program)) -> Ended {
     program.end()
 }
 
-/// Its last word is an error, and tells who died of what.
+/// Its last message is an error that says what failed and why.
 #[track_caller]
 fn is_told(ended: &Ended, what: &str) {
     assert_eq!(ended.code(), Some(1), "{:?}", ended.told);

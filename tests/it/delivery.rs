@@ -1,4 +1,4 @@
-//! Delivery (behaviour 5): every client gets every event, in order, whatever the others do.
+//! Delivery (behaviour 5): every client gets every event, in order, no matter what the others do.
 
 use crate::support::client::{Client, DEADLINE, End};
 use crate::support::linux::{files, memory_peak, raise_own_limit_on_files};

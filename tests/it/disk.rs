@@ -1,4 +1,4 @@
-//! What `--page` meets on a disk (behaviour 6.3): one that is slow or never answers, what is not a regular file, links that
+//! What `--page` can meet on a disk (behaviour 6.3): slow or no answers, things that are not regular files, links that
 //! change, files of any date. No stream waits for any of it.
 
 use crate::support::client::{Client, DEADLINE};

@@ -1,5 +1,5 @@
 //! The documents against the program: `--help` and the manual name the same options with the same defaults, and the
-//! commands that README, `docs/` and `--help` show do what they say. The manual's syntax is `mandoc -T lint`'s business.
+//! commands that README, `docs/` and `--help` show do what they say. `mandoc -T lint` checks the manual's syntax.
 
 use crate::support::example::Example;
 use crate::support::files::{Folder, at, commands, documents, fenced, read};

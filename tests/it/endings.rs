@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What an EventSource sends, when it comes back after `id`.
+/// What an EventSource sends, when it reconnects after `id`.
 fn event_source(program: &Program, id: &str) -> Client {
     let id = if id.is_empty() { String::new() } else { format!("Last-Event-ID: {id}\r\n") };
     program.get("/events", &format!("Accept: text/event-stream\r\n{id}"))
@@ -42,8 +42,8 @@ fn an_event_source_is_told_goodbye_and_then_the_program_ends() {
     let last = page.last_id().to_owned();
     program.close_input();
     assert_eq!(page.rest(), (vec![], End::Proper));
-    program.wait_for("closed"); // a page comes back long after its close; so it is known to be over before
-    // It is waited for; meanwhile a newcomer gets the history and its end.
+    program.wait_for("closed"); // a page reconnects long after its close; so it is known to be over before
+    // It is waited for; meanwhile a new client gets the history and its end.
     let mut newcomer = program.stream();
     assert_eq!(newcomer.rest(), (vec!["a".to_owned(), "b".to_owned()], End::Proper));
     assert!(program.is_running());
@@ -78,7 +78,7 @@ fn an_event_source_that_was_away_at_the_end_gets_the_rest_and_then_its_204() {
     program.wait_for(" left");
     program.write("b\nc\n");
     program.close_input();
-    // The end is known when a newcomer's stream is closed.
+    // The end is known when a new client's stream is closed.
     assert_eq!(program.stream().rest().1, End::Proper);
     let mut back = event_source(&program, &id);
     assert_eq!(back.rest(), (vec!["b".to_owned(), "c".to_owned()], End::Proper));
@@ -395,7 +395,7 @@ fn a_signal_that_ends_the_producer_too_is_no_end_of_the_input() {
         let mut client = program.stream();
         program.write("a\nunfini");
         assert_eq!(client.data(1), ["a"]);
-        // Both wait for it when it goes on.
+        // Both wait for it when it continues.
         program.signal("STOP");
         program.close_input();
         program.signal("TERM");

@@ -1,4 +1,4 @@
-//! The examples, run as a person would.
+//! The examples, run as a person would run them.
 
 use crate::support::client::{End, Event};
 use crate::support::example::Example;

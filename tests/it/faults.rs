@@ -1,5 +1,5 @@
-//! Faults played for real: clients that creep, freeze, die and vanish, a machine that runs out of things. Whatever
-//! they do, the others are served, nothing is left behind, and the processor has its rest.
+//! Real faults: clients that creep, freeze, die and vanish, a machine that runs out of resources. The others are still
+//! served, nothing is left over, and the processor is idle.
 
 use crate::support::client::{Client, DEADLINE, End, Event};
 use crate::support::files::folder;
@@ -270,7 +270,7 @@ fn at_the_file_limit_the_processor_rests_and_a_free_file_is_used_at_once() {
         served.push_back(next);
     }
     times.sort();
-    // It asks anew every half a second by itself: well below that, it was told.
+    // It asks again every half a second by itself: well below that, it was told.
     assert!(times[times.len() / 2] < Duration::from_millis(250), "{times:?}");
     drop(served);
     assert_eq!(program.stream().status, 200, "and with room for all, everything is as before");

@@ -1,5 +1,5 @@
 //! The fleet of examples/fleet.sh: three sse-pipe read one Redis stream, HAProxy spreads the clients over them. One
-//! instance is killed and one freezes while events come; every client's sequence is whole all the same.
+//! instance is killed and one freezes while events arrive; every client still gets the whole sequence.
 
 use crate::support::client::{Client, DEADLINE};
 use crate::support::example::Example;
@@ -16,7 +16,7 @@ const CLIENTS: usize = 100;
 /// Between two events: a thousand a second.
 const STEP: Duration = Duration::from_millis(1);
 const EVENTS: usize = 9_500;
-/// When the first instance is killed, and when the second freezes. All have come back by then as a rule: after 3 s at
+/// When the first instance is killed, and when the second freezes. All have reconnected by then as a rule: after 3 s at
 /// most, and one more where HAProxy tried the dead instance first.
 const KILL: usize = 1_000;
 const FREEZE: usize = 5_500;
@@ -92,7 +92,7 @@ fn every_client_gets_a_whole_sequence_though_one_instance_is_killed_and_one_free
 /// What a client got.
 struct Seen {
     ids: Vec<String>,
-    /// How often its stream was cut and it came back.
+    /// How often its stream was cut and it reconnected.
     returns: usize,
     /// How often it was told that there is no instance.
     refusals: usize,

@@ -1,4 +1,4 @@
-//! Formats (behaviour 3.1 to 3.3): JSON records that bring parts of their event, and an event stream as input.
+//! Formats (behaviour 3.1 to 3.3): JSON records with parts of their event, and an event stream as input.
 
 use crate::support::client::{End, Event};
 use crate::support::places::busy;
@@ -6,7 +6,7 @@ use crate::support::program::{Program, run};
 use std::io::Write;
 use std::process::Stdio;
 
-/// What one client gets of this input: the stream without its first chunk, what was told, and the exit status.
+/// What one client gets from this input: the stream without its first chunk, the messages, and the exit status.
 fn sent(args: &[&str], input: impl AsRef<[u8]>) -> (Vec<String>, Vec<String>, Option<i32>) {
     let mut program = Program::start(&[&["--wait", "1", "--at-eof", "exit"], args].concat());
     let mut client = program.stream();

@@ -1,5 +1,5 @@
 //! The fuzz targets of `fuzz/`, run on the stored corpus with a stable compiler: each input as it is, and changed a
-//! little in many ways, the same ways each time. A long search is libFuzzer's (see `fuzz/README.md`).
+//! little in many ways, the same ways each time. Long searches are for libFuzzer (see `fuzz/README.md`).
 
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
@@ -69,7 +69,7 @@ fn a_store_of_which_any_byte_is_changed_or_missing_is_refused_or_serves_only_wha
     assert!(refused > 0 && lost > 0 && whole > 0);
 }
 
-/// Runs a target on its corpus, and on so many changed inputs: some seconds' worth.
+/// Runs a target on its corpus, and on this many changed inputs: some seconds' worth.
 fn run(target: &str, check: fn(&[u8]), changed: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut inputs = Vec::new();

@@ -1,5 +1,5 @@
-//! What people and clients see of sse-pipe, tried with the real binary: a module for each matter, and what they share in
-//! [`support`]. `behaviour 5.4` is a clause of `docs/behaviour.md`.
+//! What people and clients see of sse-pipe, tested with the real binary: a module for each subject, and what they share
+//! in [`support`]. `behaviour 5.4` is a clause of `docs/behaviour.md`.
 
 mod accept;
 mod access;

@@ -1,5 +1,5 @@
-//! Notices (behaviour 4.6, 4.7): what is no record comes as comments, or as events to whom `?notices=event` asks for
-//! them. And times (behaviour 4.8): when events were read, for whom `?times=event` asks for them.
+//! Notices (behaviour 4.6, 4.7): what is not a record is sent as comments, or as events to clients that ask for
+//! `?notices=event`. And times (behaviour 4.8): when events were read, for clients that ask for `?times=event`.
 
 use crate::support::client::{Client, End, Event};
 use crate::support::program::Program;
@@ -14,7 +14,7 @@ fn chunk(client: &mut Client) -> String {
     String::from_utf8(client.next_chunk().unwrap_or_else(|| panic!("ended: {client:?}"))).expect("is text")
 }
 
-/// The next chunk that is no heartbeat of this form.
+/// The next chunk that is not a heartbeat of this form.
 #[track_caller]
 fn chunk_after(client: &mut Client, heartbeat: &str) -> String {
     loop {
@@ -98,7 +98,7 @@ fn a_heartbeat_leaves_the_last_event_id_as_it_is() {
     for _ in 0..2 {
         assert_eq!(client.next_event(), Some(heartbeat(&event.id)));
     }
-    // Heartbeats are no part of the history: with this ID nothing comes again.
+    // Heartbeats are not part of the history: with this ID nothing comes again.
     let mut again = program.stream_with(&format!("/events?notices=event&lastEventId={}", event.id), "");
     assert_eq!(again.next_event(), Some(heartbeat("")));
     program.write("b\n");

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 const TOKEN: &str = "s3cret";
-/// The script of a browser that tells what it was started with.
+/// The script of a browser that records how it was started.
 const TELLS: &str = "echo \"$@\" >opened; ulimit -S -n >files; echo ${SSE_PIPE_TOKEN-none} >token";
 
 /// A folder for a test's own `xdg-open`, the only program in its PATH. Gone when dropped.

@@ -1,4 +1,4 @@
-//! IDs that records bring with them (behaviour 3.4): looked up as any other, at every instance that has read them.
+//! IDs from records (behaviour 3.4): looked up like any other, at every instance that has read them.
 
 use crate::support::client::{Client, End, Event};
 use crate::support::linux::memory;
@@ -211,7 +211,7 @@ fn after_the_end_whoever_brings_the_last_id_gets_204() {
 
 #[test]
 fn after_the_end_events_without_an_id_are_not_sent_again_and_again() {
-    // The last ID that was given is the last that can come back.
+    // The last ID that was given is the last that a client can send back.
     let (mut program, first) = fed(&["-f", "sse"], &stream(&[("1", Some("a")), ("2", None)]), 2);
     let mut source = program.stream_with("/events", ACCEPT);
     source.data(2);

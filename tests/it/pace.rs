@@ -1,4 +1,4 @@
-//! The pace (behaviour 5.4), stalling, and memory (5.3): what slow clients cost, and whom.
+//! The pace (behaviour 5.4), stalling, and memory (5.3): what slow clients cost, and who pays.
 
 use crate::support::client::{Client, End};
 use crate::support::linux::memory_peak;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 const MIB: usize = 1 << 20;
 
-/// Writes so many bytes of numbered records of 1,000 bytes with their line ends, and ends the input; tells when.
+/// Writes this many bytes of numbered records of 1,000 bytes with their line ends, and ends the input; tells when.
 fn feed(mut stdin: ChildStdin, bytes: usize) -> JoinHandle<Instant> {
     std::thread::spawn(move || {
         for block in 0..bytes / (1000 * 100) {

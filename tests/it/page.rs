@@ -1,4 +1,4 @@
-//! A page of one's own (behaviour 6.3): a file, or a folder out of which there is no way.
+//! A user's own page (behaviour 6.3): a file, or a folder. No request can get outside it.
 
 use crate::support::client::{Client, DEADLINE, End};
 use crate::support::files::folder;
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 const HTML: &str = "Accept: text/html,*/*;q=0.8\r\n";
 
-/// A folder with what is public, beside it what is not, and links to and fro.
+/// A folder with public files, private ones next to it, and links in both directions.
 fn site(name: &str) -> std::path::PathBuf {
     let around = folder(name);
     let site = around.join("site");

@@ -1,5 +1,6 @@
-//! Behind a proxy: the real servers, set up as docs/proxies.md has it, at a sub-path and at the root. None of them may hold an
-//! event back, and whatever holds without a proxy holds behind it: the first bytes at once, resuming, the end, the page.
+//! Behind a proxy: the real servers, set up as docs/proxies.md has it, at a sub-path and at the root. None of them may
+//! hold an event back, and everything that holds without a proxy holds behind it: the first bytes at once, resuming,
+//! the end, the page.
 
 use crate::support::client::{Client, End};
 use crate::support::places::busy;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 const HELD: Duration = Duration::from_millis(120);
 /// How many events of a series may come as late all the same: the machine may have been away.
 const LATE: usize = 2;
-/// How often a series is sent anew where it came late: a proxy that holds back does so each time.
+/// How often a series is sent again where it came late: a proxy that holds back does so each time.
 const SERIES: usize = 3;
 
 /// What an EventSource asks with.
@@ -111,7 +112,7 @@ fn all_holds_behind(proxy: Proxy) {
         let with = spread(series);
         println!("{proxy:?} at {path}/: opened in {opened:?}; an event takes {with}, without {without}");
 
-        // A client that goes is not kept by the proxy beyond the heartbeat, and goes on where it was.
+        // A client that goes is not kept by the proxy beyond the heartbeat, and continues where it was.
         let id = client.last_id().to_owned();
         drop(client);
         let left = Instant::now();

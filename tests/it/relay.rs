@@ -1,4 +1,4 @@
-//! Relays (behaviour 3.3): what an sse-pipe sends is another's input, and nothing of it changes on the way.
+//! Relays (behaviour 3.3): the output of one sse-pipe is the input of another, and nothing changes on the way.
 
 use crate::support::client::{Client, End};
 use crate::support::places::busy;
@@ -71,7 +71,7 @@ fn a_relay_of_a_relay_of_a_relay_sends_the_same_to_the_last_byte() {
         let event = if n % 3 == 0 { String::new() } else { format!("\"type\":\"type {}\",", n % 7) };
         input += &format!("{{{event}\"id\":{id},\"data\":{data}}}\n");
         if n == 10_000 {
-            input += &format!("{}\n", "x".repeat(300_000)); // is left out
+            input += &format!("{}\n", "x".repeat(300_000)); // is skipped
         }
     }
     let mut stdin = origin.take_stdin();
@@ -92,7 +92,7 @@ fn a_relay_of_a_relay_of_a_relay_sends_the_same_to_the_last_byte() {
         );
     }
 
-    // What was left out at the origin is told all the way, for nobody behind it has the run whole.
+    // What was skipped at the origin is reported all the way down, because nobody below has the whole run.
     assert_eq!(at_origin.0.matches("\n: record 10002 skipped: 300000 bytes").count(), 1);
     let origin = origin.end();
     assert_eq!(origin.code(), Some(1), "{:?}", origin.told);

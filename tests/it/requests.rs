@@ -1,5 +1,5 @@
-//! Requests as the RFCs have them, and as they don't (behaviour 7.5): what is valid is served, what is invalid is
-//! refused with its status and a close, however the bytes are cut; nobody else notices, and no connection gets a
+//! Requests that follow the RFCs, and requests that don't (behaviour 7.5): what is valid is served, what is invalid is
+//! refused with its status and a close, however the bytes are cut; no other client notices, and no connection gets a
 //! second answer.
 
 use crate::support::client::{Client, DEADLINE};
@@ -749,7 +749,7 @@ fn a_body_is_read_away_within_bounds_and_the_answer_comes_all_the_same() {
         let client = Client::read_head(socket, &head);
         assert_eq!(client.status, 405, "{size}");
     }
-    // A stream's client that goes on talking is cut off, and that without end.
+    // A stream's client that keeps sending is cut off.
     let mut talker = program.stream().into_socket();
     let block = vec![b'x'; 64 << 10];
     let deadline = Instant::now() + DEADLINE;

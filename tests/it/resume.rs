@@ -1,5 +1,5 @@
-//! Resuming (behaviour 4.1, 4.3, 4.5, 5.1, 5.2): whoever brings a last event ID gets exactly what came after it, or
-//! is told how much is missing.
+//! Resuming (behaviour 4.1, 4.3, 4.5, 5.1, 5.2): a client with a last event ID gets exactly what came after it, or a
+//! notice how much is missing.
 
 use crate::support::client::{Client, End};
 use crate::support::load::Load;
@@ -21,7 +21,7 @@ struct Fed {
     run: String,
 }
 
-/// What a client brings: a request target and field lines.
+/// What a client sends: a request target and field lines.
 #[derive(Clone, Debug)]
 struct Asking {
     target: String,
@@ -48,7 +48,7 @@ impl Fed {
         fed
     }
 
-    /// Writes so many more records, and waits until the first client has them: what is written at a time is a batch.
+    /// Writes this many more records, and waits until the first client has them: what is written at a time is a batch.
     #[track_caller]
     fn feed(&mut self, records: u64) {
         let new = self.last + 1..=self.last + records;
@@ -311,7 +311,7 @@ fn a_newcomer_gets_the_tail_and_where_it_is_cut_the_id_before_it_from_which_noth
             assert_eq!(first_chunk(&mut newcomer), start, "{shown}: the first chunk after its retry");
             let mut old = fed.program.request("GET /events HTTP/1.0\r\n\r\n");
 
-            // Another is cut before its first event, and comes back at once, or after some more that the history
+            // Another is cut before its first event, and reconnects at once, or after some more that the history
             // has room for.
             if cut && want <= records {
                 fed.check(&by_header(&id), fed.from(want));
@@ -351,7 +351,7 @@ fn the_very_first_client_is_given_the_tail_of_all_that_came_before_it() {
     assert_eq!(first.data(3), ["4998", "4999", "5000"]);
 }
 
-// Records that were left out
+// Records that were skipped
 
 #[test]
 fn a_record_that_was_left_out_counts_and_its_comment_comes_again() {

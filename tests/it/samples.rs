@@ -1,5 +1,5 @@
-//! What the built-in page shows of the samples in `tests/samples`, by their table `expected.json`: in a real browser, and
-//! by the page's own modules in Node.js, which also says what that may cost.
+//! What the built-in page shows of the samples in `tests/samples`, according to the table `expected.json`: in a real
+//! browser, and with the page's own modules in Node.js, where its cost is measured too.
 
 use crate::support::files::at;
 use crate::support::places::busy;

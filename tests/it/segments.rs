@@ -1,5 +1,5 @@
 //! The log's segments (behaviour 5.3): in a flood, many clients are sent events from files in memory. Every byte must be
-//! right, however slowly a client reads, and whatever the system refuses.
+//! right, however slowly a client reads, and no matter what the system refuses.
 
 use crate::support::linux::REFUSE;
 use crate::support::places::busy;

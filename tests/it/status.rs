@@ -1,6 +1,6 @@
-//! The status line on a terminal (behaviour 2.3): in view while the program runs, and gone without a trace afterwards,
-//! however the terminal's size changes; and only there where the screen is ours. The terminal is tmux, which breaks lines
-//! anew where it becomes narrower.
+//! The status line on a terminal (behaviour 2.3): visible while the program runs, and gone without a trace afterwards,
+//! even if the terminal's size changes; and only while the screen is ours. The terminal is tmux, which breaks lines
+//! again when it becomes narrower.
 
 use crate::support::client::DEADLINE;
 use crate::support::files::folder;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// So many lines fill the screen before sse-pipe starts, as in a terminal that has been used.
+/// This many lines fill the screen before sse-pipe starts, as in a terminal that has been used.
 const BEFORE: usize = 30;
 
 /// In this time a status line would have been drawn several times.
@@ -153,7 +153,7 @@ impl Drop for Terminal {
     }
 }
 
-/// The row of a terminal of so many columns that shows `status`.
+/// The row of a terminal of this many columns that shows `status`.
 fn shown(status: &str, columns: usize) -> String {
     match status.chars().count() < columns {
         true => status.to_owned(),
@@ -188,7 +188,7 @@ fn a_status_line_leaves_no_trace_however_often_the_terminal_becomes_narrower_and
             terminal.resize(columns);
             terminal.wait_for(&shown(status, columns));
         }
-        // At the end it may stand broken, before it could be drawn anew.
+        // At the end it may stand broken, before it could be drawn again.
         terminal.resize(20);
         let left_out = "sse-pipe: record 1 skipped: its 11 bytes are more than --max-record allows";
         let told = [left_out, "sse-pipe: 0 events to 0 clients, 1 record skipped"];

@@ -1,4 +1,4 @@
-//! `--tee` (behaviour 1.7): the pipe goes on, byte for byte.
+//! `--tee` (behaviour 1.7): standard input is passed on, byte for byte.
 
 use crate::support::client::End;
 use crate::support::places::{alone, busy};

@@ -1,4 +1,5 @@
-//! The token (behaviour 7.4): asked of every resource, handed on by every page, never told where it need not be.
+//! The token (behaviour 7.4): required for every resource, passed on by every page, and never shown where it need not
+//! be.
 
 use crate::support::client::Client;
 use crate::support::files::folder;

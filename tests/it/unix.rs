@@ -1,4 +1,5 @@
-//! Unix sockets (`--bind unix:PATH`): the same stream, a file that comes and goes, and nothing of anybody else's lost.
+//! Unix sockets (`--bind unix:PATH`): the same stream, a file that appears and disappears, and no file of another
+//! program lost.
 
 use crate::support::client::DEADLINE;
 use crate::support::files::folder;

@@ -1,5 +1,5 @@
-//! The built-in page, as people see it in Chromium and in Firefox: events as they come, as text only, and nothing asked
-//! of anybody but this server. Its plot and its map have tests of their own, and so has what tabs share.
+//! The built-in page, as people see it in Chromium and in Firefox: events as they arrive, only as text, and requests
+//! only to this server. Its plot and map have their own tests, and so does what tabs share.
 
 use crate::support::browser::Browser::{self, Chromium, Firefox};
 use crate::support::browser::{Report, open, report};
@@ -23,7 +23,7 @@ fn assert_kept_to_itself(report: &Report, browser: Browser, own: &str) {
     report.assert_no_complaint();
 }
 
-/// Records that would do harm as markup, to the eye, or to a layout.
+/// Records that would be harmful as markup, to the eye, or to a layout.
 const HARMFUL: [&str; 8] = [
     r#"<img src=x onerror="document.title='hacked'">"#,
     "<script>document.title='hacked'</script>",

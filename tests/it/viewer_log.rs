@@ -782,7 +782,7 @@ fn seconds() -> u32 {
     std::env::var("SSE_PIPE_TEST_FLOOD").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
 }
 
-/// Writes so many records of 200 bytes a second: about 40 objects, and each tenth about one of so many.
+/// Writes this many records of 200 bytes a second: about 40 objects, and each tenth about one of so many.
 fn flood(program: &mut Program, rate: usize, objects: usize) {
     let total = rate * seconds() as usize;
     let mut input = program.take_stdin();
@@ -807,7 +807,7 @@ fn flood(program: &mut Program, rate: usize, objects: usize) {
     }
 }
 
-/// The latest frame, in ms, of a page that shows `view` while so many events come; at their end the count is exact and
+/// The latest frame, in ms, of a page that shows `view` while this many events come; at their end the count is exact and
 /// the memory bounded.
 fn latest_frame(view: &str, rate: usize) -> u32 {
     let mut program = Program::start(&["--wait", "1", "--at-eof", "serve"]);

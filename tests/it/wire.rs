@@ -111,7 +111,7 @@ fn a_heartbeat_is_one_chunk_with_one_line_and_comes_only_in_silence() {
     }
     program.write("a\n");
     assert_eq!(client.data(1), ["a"]);
-    // Heartbeats are no part of the history.
+    // Heartbeats are not part of the history.
     let mut second = program.stream();
     assert_eq!((second.data(1), second.comments.len()), (vec!["a".to_owned()], 0));
 }

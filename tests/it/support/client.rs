@@ -1,5 +1,5 @@
 //! A raw client of an event stream. It checks the chunked framing to the byte, and parses the stream plainly, as the
-//! standard has it.
+//! standard describes it.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};

@@ -1,4 +1,4 @@
-//! The scripts of the folder `examples`, run as a person would.
+//! The scripts of the folder `examples`, run as a person would run them.
 
 use super::files::at;
 use super::program::{BINARY, Program};

@@ -1,4 +1,4 @@
-//! What Linux tells of a process, and what it lets a test take away from one.
+//! What Linux shows about a process, and what a test can take away from one.
 
 use super::files::{at, folder};
 use super::process::INSTALL;
@@ -114,7 +114,7 @@ pub fn children(pid: u32) -> Vec<u32> {
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
-/// `unshare`, which gives its command a namespace of its own (`--net`): as root, or as whoever may be root there.
+/// `unshare`, which gives its command a namespace of its own (`--net`): as root, or as a user who may be root there.
 pub fn unshare(options: &str) -> Command {
     let mut command = Command::new("unshare");
     if !rustix::process::geteuid().is_root() {

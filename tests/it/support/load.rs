@@ -1,4 +1,4 @@
-//! Clients under load: many that are killed at random, come back with their last event ID, and check every event.
+//! Clients under load: many that are killed at random, reconnect with their last event ID, and check every event.
 
 use super::client::DEADLINE;
 use super::program::Program;
@@ -112,7 +112,7 @@ impl Load {
     }
 }
 
-/// A client that comes back with its last event ID, again and again, and checks what it gets.
+/// A client that reconnects with its last event ID, again and again, and checks what it gets.
 struct Puller {
     address: SocketAddr,
     connection: Option<Connection>,
@@ -186,7 +186,7 @@ impl Driver<'_> {
         Ok(self.tally)
     }
 
-    /// Connects those that want to come back.
+    /// Connects those that want to reconnect.
     fn connect(&mut self) -> Result<(), String> {
         let records = self.written.records.load(Ordering::SeqCst);
         let over = self.written.all.load(Ordering::SeqCst) > 0;
@@ -297,7 +297,7 @@ impl Puller {
             Place::End | Place::Farewell if all == 0 || self.last != Some(all) => {
                 Err(format!("{place:?} after {:?} of {all} (0: not known yet) records", self.last))
             }
-            Place::End => Ok(()), // it comes back, as an EventSource does
+            Place::End => Ok(()), // it reconnects, as an EventSource does
             Place::Farewell => {
                 self.done = true;
                 Ok(())
@@ -417,7 +417,7 @@ impl Puller {
         let missed = on.missed.filter(|_| on.events == 0).unwrap_or(0);
         let wrong = match self.last {
             Some(last) => n != last + 1 + missed,
-            None => n == 0, // a newcomer begins with the history
+            None => n == 0, // a new client begins with the history
         };
         let whole = on.data.len() == at + 1 + load.padding(n) as usize;
         let of_n = on.id.rsplit(|&byte| byte == b'-').next().is_some_and(|digits| *digits == on.data[..at]);

@@ -1,4 +1,5 @@
-//! What the tests share. Nothing here guesses a port or sleeps for time; whatever fails says so at the caller's line.
+//! What the tests share. Nothing here guesses a port or sleeps for time; every failure is reported at the caller's
+//! line.
 
 pub mod browser;
 pub mod chaos;

@@ -1,7 +1,7 @@
 //! Who may use the machine: all tests run at once in one process, and some of them would disturb others.
 //!
-//! A test that keeps the processors busy (a flood, a browser) takes a place of the few that there are. One that measures
-//! takes all of them, and so has no such neighbour. The others take none: they are over in no time.
+//! A test that keeps the processors busy (a flood, a browser) takes one of a few places. One that measures takes all of
+//! them, and so has no such neighbour. The others take none: they are very short.
 
 use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::thread::available_parallelism;

@@ -1,5 +1,5 @@
 //! The real binary, started and watched. No port is guessed: it is started with `--port 0` and says which one it took.
-//! What is waited for is read, with a deadline. Whatever fails prints the command, the expectation and what came.
+//! Every wait is a read with a deadline. Every failure prints the command, the expectation and what arrived.
 
 use super::client::{Client, DEADLINE};
 use super::process::{lines_of, send_signal};

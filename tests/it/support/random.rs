@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 pub struct Random(pub u64);
 
 impl Random {
-    /// Seeded anew each time, or by SSE_PIPE_SEED; a failing test prints the seed.
+    /// Seeded differently each time, or by SSE_PIPE_SEED; a failing test prints the seed.
     pub fn new() -> Random {
         let seed = std::env::var("SSE_PIPE_SEED").ok().and_then(|seed| seed.parse().ok());
         Random(seed.unwrap_or_else(|| RandomState::new().hash_one(0)) | 1)

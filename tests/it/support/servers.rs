@@ -1,5 +1,5 @@
-//! Servers of others that a test starts: the proxies, each as docs/proxies.md sets it up, and Redis. Each has a configuration of
-//! its own in a folder of its own, a free port, runs as whatever user the test is, and ends with its test.
+//! Servers of others that a test starts: the proxies, each as docs/proxies.md sets it up, and Redis. Each has its own
+//! configuration in its own folder and a free port, runs as the user of the test, and ends with the test.
 
 use super::client::DEADLINE;
 use super::files::{Folder, fenced};

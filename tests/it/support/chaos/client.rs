@@ -1,4 +1,5 @@
-//! A client of the chaos: it asks, reads in its own way, is cut off, comes back. What it gets is for the oracle.
+//! A client of the chaos: it sends a request, reads in its own way, is cut off and reconnects. The oracle judges what
+//! it gets.
 //!
 //! ```text
 //! Away ──▶ Connected ──▶ Away …     ──▶ Done
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 const BETWEEN: usize = 512 << 10;
 /// One that has left so short a time ago is still waited for at the end: well below the 2 s that are promised.
 const LATELY: Duration = Duration::from_secs(1);
-/// After the input's end it comes back so often at most.
+/// After the end of the input it reconnects at most this often.
 const RETURNS: u32 = 20;
 
 pub struct Client<'a> {
@@ -54,7 +55,7 @@ struct Connection<'a> {
     /// How many more bytes it reads.
     life: u64,
     half_closed: bool,
-    /// Not a newcomer after the end, who gains no time.
+    /// Not a new client after the end, who gains no time.
     is_waited_for: bool,
     /// Since when it has not read everything that was there, nor very much; the longest such time.
     since: Instant,
@@ -90,7 +91,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Does what is to be done at this moment.
+    /// Does what must be done now.
     pub fn turn(&mut self, block: &mut [u8]) -> Result<(), String> {
         match &self.state {
             State::Away(until) if Instant::now() >= *until => self.arrive(),

@@ -1,4 +1,4 @@
-//! An answer taken apart as it comes: head, chunks (RFC 9112 § 7.1), and blocks of the event stream. A block is a comment
+//! An answer, split as it arrives: head, chunks (RFC 9112 § 7.1), and blocks of the event stream. A block is a comment
 //! line, the line `retry`, or the fields up to a blank line.
 
 use super::script::shown;

@@ -1,4 +1,4 @@
-//! What kind of client somebody is: how it asks, how it reads, how long it stays.
+//! What kind of client this is: how it asks, how it reads, how long it stays.
 
 use super::framing::Version;
 use crate::support::random::Random;
@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     Fast,
-    /// At most so many bytes each time.
+    /// At most this many bytes each time.
     Slowly(usize, Duration),
     /// For so long, then not for so long.
     Bursts(Duration, Duration),
@@ -19,18 +19,18 @@ pub enum Reading {
 #[derive(Clone, Debug)]
 pub struct Habits {
     pub version: Version,
-    /// It asks for `text/event-stream`, and comes back until it gets 204.
+    /// It asks for `text/event-stream`, and reconnects until it gets 204.
     pub is_event_source: bool,
     /// `?notices=event`
     pub as_events: bool,
     /// It takes over an ID without data, as Chromium does.
     pub takes_tail_id: bool,
     pub reading: Reading,
-    /// It reads at most so many bytes on one connection.
+    /// It reads at most this many bytes on one connection.
     pub lives: &'static [u64],
 }
 
-/// Reads at most so much at a time.
+/// Reads at most this much at a time.
 const ALL: usize = 256 << 10;
 
 impl Habits {
@@ -69,7 +69,7 @@ impl Habits {
         }
     }
 
-    /// The request of one that brings this last event ID.
+    /// The request of a client with this last event ID.
     pub fn request(&self, id: Option<&str>, random: &mut Random) -> Vec<u8> {
         let (mut query, mut fields) = (Vec::new(), String::new());
         match id {

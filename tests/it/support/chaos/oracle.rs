@@ -1,8 +1,8 @@
-//! What must come on one connection (behaviour 4 and 5): from where on, and then each record once and in order.
+//! What must arrive on one connection (behaviour 4 and 5): where it starts, and then each record once and in order.
 //!
-//! Where a stream begins depends on how far the program had read at that moment. Nobody outside knows that exactly, but
-//! the bounds are known: what anybody had received before the request, and what had been written when the answer came. So
-//! at first there are several records that may come next; what comes rules out the others.
+//! Where a stream begins depends on how far the program had read at that moment. That can't be known exactly from
+//! outside, but the bounds are: what any client had received before the request, and what had been written when the
+//! answer arrived. So at first there are several records that may come next; what arrives rules out the others.
 
 use super::records::Id;
 use super::script::{Script, shown};

@@ -1,10 +1,10 @@
 //! The records of a round's input: empty, tiny, large and far too long ones, with every kind of line break, with bytes that
-//! are no UTF-8, in each format; and what they bring with them (behaviour 1.2, 3).
+//! are not UTF-8, in each format; and the parts of events in them (behaviour 1.2, 3).
 
 use super::settings::{Format, Settings};
 use crate::support::random::Random;
 
-/// A record as the producer writes it, and what it brings.
+/// A record as the producer writes it, and the parts in it.
 pub struct Record {
     pub wire: Vec<u8>,
     pub name: Option<String>,
@@ -29,7 +29,7 @@ pub enum Size {
     Bytes(u64, u64),
     /// Line breaks, mostly.
     Breaks(u64),
-    /// Bytes that are no UTF-8, mostly.
+    /// Bytes that are not UTF-8, mostly.
     Binary(u64),
 }
 

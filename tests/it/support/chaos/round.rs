@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// Whatever is due comes within this time, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// A crowd gets an input of at most so many bytes.
+/// A crowd gets an input of at most this many bytes.
 const CROWD_INPUT: usize = 4_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -312,7 +312,7 @@ impl Round {
     }
 }
 
-/// What it said, without each record that was left out.
+/// What it said, without each record that was skipped.
 fn in_short(told: &[String]) -> Vec<&String> {
     told.iter().filter(|line| !line.starts_with("sse-pipe: record ")).collect()
 }

@@ -1,4 +1,4 @@
-//! The input of a round, and what each of its records must become (behaviour 1 to 4), made side by side.
+//! The input of a round, and what each of its records must become (behaviour 1 to 4), generated together.
 
 use super::records::{Id, Record, Size, lines};
 use super::settings::{Ending, Format, Ids, Settings};
@@ -17,9 +17,9 @@ pub struct Script {
     /// Where each record ends in it.
     ends: Vec<usize>,
     pub steps: Vec<Step>,
-    /// What stands for each record in the stream, the end event included.
+    /// What each record becomes in the stream, including the end event.
     entries: Vec<Entry>,
-    /// The records that brought these IDs with them.
+    /// The records with these IDs of their own.
     own_ids: HashMap<String, u64>,
     /// What the first records may cost in the log, at most.
     costs: Vec<u64>,
@@ -36,7 +36,7 @@ pub struct Script {
 /// What the producer does next.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Writes these records, so many bytes at a time.
+    /// Writes these records, this many bytes at a time.
     Write(Range<u64>, usize),
     Pause(Duration),
     /// Waits until all clients that read as fast as they can have everything.
@@ -74,7 +74,7 @@ impl Script {
         let bytes = if random.one_in(20) { 30_000_000 } else { random.pick(&[20_000, 300_000, 3_000_000, 6_000_000]) };
         let sizes: Vec<Size> = (0..4).map(|_| Size::choose(random, settings)).collect();
         if settings.format == Format::EventStream && random.one_in(3) {
-            script.input.extend("\u{feff}".bytes()); // a byte order mark, which is no part of it
+            script.input.extend("\u{feff}".bytes()); // a byte order mark, which is not part of it
         }
         while script.input.len() < bytes && script.last() < MOST_RECORDS {
             let text = random.pick(&sizes).text(script.last() + 1, random);
@@ -190,7 +190,7 @@ impl Script {
         &self.input[self.ends[records.start as usize - 1]..end]
     }
 
-    /// Whether `block` is what stands for record `number`.
+    /// Whether `block` is what record `number` becomes.
     pub fn is(&self, number: u64, block: &[u8]) -> bool {
         match self.entry(number) {
             None => false,
@@ -278,12 +278,12 @@ impl Script {
         self.own_ids.get(id).copied().or_else(run)
     }
 
-    /// Whether a record brought this ID with it.
+    /// Whether a record has this ID of its own.
     pub fn is_own(&self, id: &str) -> bool {
         self.own_ids.contains_key(id)
     }
 
-    /// The latest record before `number` that brought an ID with it.
+    /// The latest record before `number` with an ID of its own.
     pub fn own_id_before(&self, number: u64) -> Option<u64> {
         (1..number).rev().find(|&earlier| matches!(self.id(earlier), Some(Id::Own(_))))
     }

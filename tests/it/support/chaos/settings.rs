@@ -69,7 +69,7 @@ pub struct Settings {
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-/// By default so many records are kept once a client has joined.
+/// By default this many records are kept once a client has joined.
 const DEFAULT_HISTORY: u64 = 1000;
 /// The default of `--max-record`, if the buffer has room for it.
 const DEFAULT_MAX_RECORD: u64 = 16 * MIB;

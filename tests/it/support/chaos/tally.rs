@@ -13,7 +13,7 @@ pub struct Tally {
     pub bytes: u64,
     /// Streams that went on strictly after a last event ID.
     pub resumed: u64,
-    /// Streams that began with the number of what is missed, or with the notice that nobody knows it.
+    /// Streams that began with the number of what is missed, or with the notice that it is unknown.
     pub gaps: u64,
     pub unknown: u64,
     pub proper_ends: u64,
@@ -25,7 +25,7 @@ pub struct Tally {
     pub cut_after_signal: u64,
     /// How often statistics were asked for.
     pub statistics: u64,
-    /// The most memory beside the buffer, in KiB.
+    /// The most memory in addition to the buffer, in KiB.
     pub memory_kib: u64,
 }
 
