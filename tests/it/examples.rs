@@ -108,9 +108,9 @@ fn a_relay_takes_a_lost_stream_up_again_and_its_clients_go_on() {
     drop(socket);
 }
 
-#[test]
-#[ignore = "needs kcat and python3: tests/run"]
-fn kafka_comes_with_keys_as_types_and_offsets_as_ids_that_hold_at_every_instance() {
+/// A broker with the topic `orders`, and its address.
+#[track_caller]
+fn kafka() -> (Process, String) {
     has("kcat");
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-python/bin/python3");
     assert!(python.exists(), "there is no {}: {INSTALL}", python.display());
@@ -119,7 +119,40 @@ fn kafka_comes_with_keys_as_types_and_offsets_as_ids_that_hold_at_every_instance
     let mut kafka = Process::start(command, Duration::from_secs(120));
     let said = kafka.says(|line| line.starts_with("listening at "));
     let broker = said.unwrap_or_else(|| panic!("no broker: {:?}", kafka.told()));
-    let script = format!("kafka.sh {} orders --port 0", broker.trim_start_matches("listening at "));
+    (kafka, broker.trim_start_matches("listening at ").to_owned())
+}
+
+#[test]
+#[ignore = "needs kcat and python3: tests/run"]
+fn with_a_store_kafka_continues_after_a_kill_without_loss_or_repeat() {
+    let (_kafka, broker) = kafka();
+    let script = format!("kafka.sh {broker} orders --port 0");
+    let folder = Folder::new();
+    let store = folder.0.join("store").to_string_lossy().into_owned();
+    let mut next = 0;
+    for _ in 0..4 {
+        let program = Example::start(&script, &[("STORE", &store)]);
+        let after = if next == 0 { String::new() } else { format!("Last-Event-ID: {}\r\n", next - 1) };
+        let mut client = program.stream_with("/events", &after);
+        for _ in 0..15 {
+            assert_eq!(client.next_event().expect("it goes on").id, next.to_string());
+            next += 1;
+        }
+        assert_eq!(client.comments, [""; 0]);
+        program.kill();
+    }
+    let args = ["--format", "json", "--id-from", "/offset", "--at-eof", "serve", "--store", &store];
+    let mut client = Program::start_with(&args, Stdio::null()).stream();
+    let whole: Vec<usize> =
+        std::iter::from_fn(|| client.next_event()).map(|event| event.id.parse().expect("an offset")).collect();
+    assert!(whole.len() >= next && whole.iter().copied().eq(0..whole.len()), "each is there once: {whole:?}");
+}
+
+#[test]
+#[ignore = "needs kcat and python3: tests/run"]
+fn kafka_comes_with_keys_as_types_and_offsets_as_ids_that_hold_at_every_instance() {
+    let (_kafka, broker) = kafka();
+    let script = format!("kafka.sh {broker} orders --port 0");
 
     let message = |number: usize| {
         let key = if number.is_multiple_of(2) { "even" } else { "odd" };
@@ -180,8 +213,7 @@ fn with_a_store_a_redis_stream_goes_on_after_a_kill_without_loss_or_repeat() {
             got.push(client.next_event().expect("it goes on").id);
         }
         assert_eq!((&got, client.comments.len()), (&ids, 0));
-        let group = format!("-{}", program.pid());
-        assert!(Command::new("kill").args(["-s", "KILL", "--", &group]).status().is_ok_and(|status| status.success()));
+        program.kill();
     }
     let program =
         Program::start_with(&["--format", "sse", "--at-eof", "serve", "--store", environment[1].1], Stdio::null());

@@ -34,6 +34,17 @@ impl Example {
         command.env("PATH", std::env::join_paths(path).expect("has no colons"));
         Example(Program::start_command(command, Stdio::null()))
     }
+
+    /// Ends all of it at once, with no chance to clear up.
+    pub fn kill(self) {
+        self.send("KILL");
+    }
+
+    fn send(&self, signal: &str) {
+        // Its group's number is that of the shell, which is still ours: no other can have it.
+        let group = format!("-{}", self.pid());
+        let _ = Command::new("kill").args(["-s", signal, "--", &group]).stderr(Stdio::null()).status();
+    }
 }
 
 impl Deref for Example {
@@ -52,14 +63,9 @@ impl DerefMut for Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        // Its group's number is that of the shell, which is still ours: no other can have it.
-        let group = format!("-{}", self.pid());
-        let send = |signal| {
-            let _ = Command::new("kill").args(["-s", signal, "--", &group]).stderr(Stdio::null()).status();
-        };
-        send("CONT"); // what a test has stopped cannot end, and would bring a SIGHUP on the others
-        send("TERM");
+        self.send("CONT"); // what a test has stopped cannot end, and would bring a SIGHUP on the others
+        self.send("TERM");
         self.has_ended_within(GRACE);
-        send("KILL");
+        self.send("KILL");
     }
 }
