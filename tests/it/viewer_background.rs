@@ -248,6 +248,31 @@ fn firefox_opens_the_map_with_coarse_coasts_and_sharpens_them() {
 }
 
 #[test]
+#[ignore = "needs chromium: tests/run"]
+fn coasts_that_could_not_be_loaded_are_tried_again_when_the_map_moves() {
+    let records = "{\"lat\":45,\"lon\":-5}\n{\"lat\":36,\"lon\":12}\n";
+    let fail = "ssePipe.rows === 2 && (() => {
+        const get = window.fetch;
+        window.failed = 0;
+        window.fetch = (url) => {
+            if (!String(url).endsWith('countries.json') || failed > 0) return get(url);
+            failed += 1;
+            return Promise.reject(new TypeError('refused'));
+        };
+        document.getElementById('tab-map').click();
+        return true;
+    })()";
+    let steps = [
+        fail,
+        "failed === 1 && ssePipe.map.ready && ssePipe.map.background",
+        "(document.querySelector('.leaflet-control-zoom-in').click(), ssePipe.map.background === '1:50m') && 'fine'",
+    ];
+    let report = shows(Chromium, records, "/#log", &steps);
+    report.assert_value("fine");
+    assert_eq!(report.strings("values")[0], "1:110m", "{report}");
+}
+
+#[test]
 #[ignore = "needs curl: tests/run"]
 fn the_map_s_data_is_sent_compressed() {
     let program = Program::start(&[]);
