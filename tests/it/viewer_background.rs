@@ -166,7 +166,9 @@ fn names_of_countries_and_of_large_cities_do_not_cover_each_other() {
             [2, [20, 0], ['Brazil', 'Canada', 'China'], ['Luxembourg', 'Paris']],
             [5, [50, 10], ['Germany', 'Poland', 'Berlin', 'London'], ['Vatican', 'Leipzig']],
             [7, [40, -4], ['Spain', 'Madrid', 'Valladolid'], ['Luxembourg']],
-            [5, [-17, 180], ['Suva'], []],
+            [6, [-17, 180], ['Suva'], []],
+            [8, [14.5, 121], ['Manila'], ['Quezon City']],
+            [8, [-4.3, 15.3], ['Kinshasa', 'Brazzaville'], []],
             [11, [52.5, 13.4], ['Berlin'], []],
             [12, [41.9, 12.5], ['Rome'], ['Italy', 'Vatican']],
         ];
