@@ -40,6 +40,7 @@ const MORE: &str = "All options: sse-pipe --help, man sse-pipe";
 #[derive(Debug, Parser)]
 #[command(name = "sse-pipe", version, before_help = PIPES, max_term_width = 100, args_override_self = true)]
 #[command(disable_help_flag = true, disable_version_flag = true)]
+#[allow(rustdoc::bare_urls)] // the texts are for the terminal
 pub struct Cli {
     /// Read lines, json texts, or an sse event stream
     #[arg(short, long, value_name = "FORMAT", default_value = "lines", help_heading = INPUT)]
