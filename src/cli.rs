@@ -16,7 +16,7 @@ use std::time::Duration;
 
 const PIPES: &str = "\
 ping localhost | sse-pipe            # then open http://localhost:6502/
-tail -F /var/log/syslog | sse-pipe --event log
+journalctl -f | sse-pipe --event log
 vmstat -n 1 | sse-pipe --port 8080   # curl -N http://localhost:8080/";
 
 // The headings of `--help` and of the manual's OPTIONS, in their order.
