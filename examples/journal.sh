@@ -1,6 +1,6 @@
 #!/bin/sh
 # The system's journal: each entry is a JSON text, and its cursor is the ID. The entries are kept in
-# a folder, and after a restart it goes on after the last of them: none is lost, none comes twice.
+# a folder, and after a restart it continues after the last of them: none is lost, none is repeated.
 #
 #     journal.sh DIR [OPTIONS OF SSE-PIPE]
 #     journal.sh /var/lib/journal-events --port 8080

@@ -11,7 +11,7 @@
 // this, counted from when the browser is up; it has START_MS of its own to get there. As the n-th
 // expression comes true, the line `reached N` goes to standard error, so that a test may act in between.
 //
-// Some steps are no expressions: `@tab` opens URL in another tab, where the steps go on; `@close` closes that tab and
+// Some steps are not expressions: `@tab` opens URL in another tab, where the steps continue; `@close` closes that tab and
 // goes back to the first; `@swap` goes on in the other of two tabs; `@crash` kills the other one's process, `@freeze` and
 // `@thaw` have Chromium freeze it and let it go on; `@hide` puts an empty tab in front of it, and `@show` takes that away again. `@phone` makes the window as small as a phone's; `@dark` asks for
 // dark colours (in Chromium); `@heap` comes to `heap BYTES`, after a collection of garbage (in Chromium); `@axe` fails where axe-core finds that people can't read or use what the page shows.

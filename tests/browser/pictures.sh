@@ -3,7 +3,7 @@
 #
 #     tests/browser/pictures.sh [FOLDER]        (examples/pictures by itself; takes about 4 minutes)
 #
-# Wants what tests/run installs, vmstat (procps), and the fonts Inter and JetBrains Mono (fonts-inter,
+# Needs what tests/run installs, vmstat (procps), and the fonts Inter and JetBrains Mono (fonts-inter,
 # fonts-jetbrains-mono), so that the pictures look alike wherever they are taken.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
