@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// This many records that are not JSON are reported one by one: there may be no others.
+/// This many records that are not JSON are reported one by one: a whole input may be like that.
 const NOT_JSON_REPORTED: u64 = 10;
 /// Ctrl-C ends the producer too, and the end of its output may be seen before the signal is handled. So everything that
 /// follows the end of the input waits this long for a signal.
@@ -256,7 +256,7 @@ impl EventSink {
         if !self.overflow_reported && self.publisher.has_overflowed() {
             self.overflow_reported = true;
             if !self.counters.has_joined() {
-                let what = "the buffer is full and no client has joined yet: the oldest events are dropped";
+                let what = "the buffer is full and no client has joined yet: the oldest events are discarded";
                 self.report.say(format_args!("{what} (--buffer can be larger; --wait 1 waits for a client)"));
             }
         }

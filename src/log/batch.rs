@@ -226,8 +226,7 @@ impl Batch {
         if let Some(stored) = self.stored.as_ref().filter(|stored| stored.is_old) {
             let rows = segment.rows(stored.rows.clone())?;
             let index = rows::check(&loaded.bytes, segment.position(self.start), self.first..self.last + 1, &rows);
-            loaded.index =
-                index.map_err(|at| io::Error::other(format!("what is there from byte {at} on is damaged")))?;
+            loaded.index = index.map_err(|at| io::Error::other(format!("it is damaged from byte {at} on")))?;
             stored.is_sound.store(true, Ordering::Relaxed);
         }
         Ok(())

@@ -2,17 +2,17 @@
 //!
 //! A segment is two files, named by the number of its first entry: `N.chunks` has the entries as clients are sent them,
 //! `N.index` a row for each batch ([`super::rows`]). With IDs from the input there is a third one ([`ids`]). `state`
-//! has the run, and which numbers have been given. `lock` has the process that uses the folder.
+//! has the run, and which numbers have been given. `lock` names the process that uses the folder.
 //!
-//! **What a client has been sent is in the store first.** A batch is written, then its row, then the number of its last
-//! entry in `state`, and then it is published. Nothing waits for the disk unless that is asked for: the kernel has the
-//! bytes, and a program that is killed loses nothing.
+//! **Entries are in the store before any client is sent them.** A batch is written, then its row, then the number of
+//! its last entry in `state`, and then it is published. Nothing waits for the disk unless an option says so: the kernel
+//! has the bytes, and a program that is killed loses nothing.
 //!
-//! **No number is given twice.** `state` says which one was given last. If the machine has stopped since, nobody knows
-//! how much of all that has reached the disk. So numbers are reserved in advance, rarely, and that is waited for; after
-//! such an end those that are reserved are passed over.
+//! **No number is given twice.** `state` says which one was given last. If the machine has stopped since, it is unknown
+//! how much of that has reached the disk. So numbers are reserved in advance, rarely, and this does wait for the disk;
+//! after such an end the reserved numbers are skipped.
 //!
-//! **Nothing of others is overwritten.** What does not begin as our files do is refused by name.
+//! **Files of other programs are not overwritten.** A file that does not begin as ours do is refused and named.
 
 mod folder;
 pub mod ids;
@@ -42,22 +42,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// A segment may take this part of what the store may: what is old goes in whole segments, and each is two open files.
+/// A segment may take this part of the store: old events are removed by whole segments, and each is two open files.
 /// With smaller ones a flood would make and remove hundreds of files a second, which costs ext4 more than their bytes.
 const PART: u64 = 8;
-/// A store that is no larger than this is checked to the last byte when it is opened; any other as it is read.
+/// A store of this size or less is checked completely when it is opened; a larger one as it is read.
 const SMALL: u64 = 32 << 20;
-/// This many numbers are reserved in advance: seconds' worth in the worst flood.
+/// This many numbers are reserved in advance: enough for seconds of the worst flood.
 const RESERVED: u64 = 1 << 24;
-/// After a failure this time passes before the store is written to again; twice as long after each that follows soon,
-/// up to [`LONGEST_RETRY`]. Each time it works begins another segment, with two open files.
+/// After a failure, this time passes before the store is written to again; it doubles after each further failure that
+/// follows soon, up to [`LONGEST_RETRY`]. Each success begins another segment, with two open files.
 const RETRY: Duration = Duration::from_secs(1);
-/// The longest time between two tries. What fails within this time of the one before follows soon.
+/// The longest time between two tries. A failure within this time of the last one follows soon.
 const LONGEST_RETRY: Duration = Duration::from_secs(64);
 /// Only its owner may read what is in a store.
 const PRIVATE: u32 = 0o600;
 
-/// What the person at the terminal has to know.
+/// A message for the terminal.
 #[derive(Debug)]
 pub enum Word {
     /// It is worth knowing.
@@ -66,7 +66,7 @@ pub enum Word {
     Failure(String),
 }
 
-/// The way to the terminal.
+/// Sends messages to the terminal.
 pub type Tell = Arc<dyn Fn(Word) + Send + Sync>;
 
 /// How a store is kept.
@@ -76,20 +76,20 @@ pub struct Options {
     pub folder: PathBuf,
     /// How many bytes it may take.
     pub size: u64,
-    /// Whether each batch is on the disk before anybody is sent it.
+    /// Whether each batch must be on the disk before any client is sent it.
     pub sync: bool,
 }
 
-/// What a store has from before.
+/// What a store has from an earlier program.
 #[derive(Debug)]
 pub struct Contents {
-    /// The run that goes on.
+    /// The run that continues.
     pub run: Run,
     /// Its batches.
     pub batches: Vec<Batch>,
     /// The last number that was given; 0 if none was.
     pub last: u64,
-    /// What is known of IDs from the input without reading the batches.
+    /// What is known about IDs from the input without reading the batches.
     pub id_tables: Vec<IdTable>,
 }
 
@@ -112,12 +112,12 @@ struct Inner {
     last: u64,
     /// The segment that is being written.
     open: Option<Open>,
-    /// Numbers up to here were passed over, because nobody knows which of them were given; 0 if none were.
+    /// Numbers up to here were skipped, because it is unknown which of them were given; 0 if none were.
     passed: u64,
-    /// Whether that is so right before the next segment.
+    /// Whether that is the case right before the next segment.
     after_unknown: bool,
     failing: Option<Failing>,
-    /// When it last failed and worked again, and how long a try had to wait then.
+    /// When it last failed and then worked again, and how long the retries waited then.
     recovered: Option<(Instant, Duration)>,
     is_closed: bool,
 }
@@ -132,7 +132,7 @@ struct Open {
 /// Set while the store can't be written.
 struct Failing {
     tried: Instant,
-    /// How long the next try has to wait.
+    /// How long the next retry waits.
     wait: Duration,
     records: u64,
 }
@@ -198,8 +198,8 @@ impl Files {
 }
 
 impl Store {
-    /// Opens the store, and makes it if it is not there. A new one belongs to `fresh`. Nothing of it is changed but
-    /// what is torn or has to be made again.
+    /// Opens the store, and makes it if it does not exist. A new one belongs to `fresh`. Nothing in it is changed,
+    /// except what is torn or must be rebuilt.
     pub fn open(options: Options, fresh: Run, memory: &Arc<Memory>, tell: Tell) -> Result<(Store, Contents)> {
         let folder = &options.folder;
         match DirBuilder::new().mode(0o700).create(folder) {
@@ -208,8 +208,8 @@ impl Store {
             }
             _ => {}
         }
-        segments(folder)?; // a folder of others is left as it is
-        State::read(folder, true, &(Arc::new(|_| {}) as Tell))?; // told below
+        segments(folder)?; // a folder of another program is left as it is
+        State::read(folder, true, &(Arc::new(|_| {}) as Tell))?; // reported below
         let lock = lock(folder)?;
         let firsts = segments(folder)?;
         let state = State::read(folder, firsts.is_empty(), &tell)?;
@@ -238,7 +238,7 @@ impl Store {
         if last > held && (after_unknown || !batches.is_empty()) {
             let lost = last - held;
             let what = match after_unknown {
-                true => "the machine has stopped since, and nobody knows which events are lost".to_owned(),
+                true => "the machine has stopped since, and it is unknown which events are lost".to_owned(),
                 false => format!("its end is missing: {lost} records are lost"),
             };
             tell(Word::Failure(format!("--store {}: {what}", folder.display())));
@@ -275,18 +275,18 @@ impl Store {
         inner.write_state(&boot).with_context(|| format!("--store {}: cannot write it", inner.options.folder.display()))
     }
 
-    /// Appends a batch that begins at `offset` of the log: its bytes, and its row but for place and checksum. Returns
-    /// the segment that has it, and the row's number there. `None`: it could not be written, which is reported.
+    /// Appends a batch that begins at `offset` of the log: its bytes, and its row without place and checksum. Returns
+    /// the segment that has it, and the row's number there. `None`: it could not be written, which has been reported.
     pub fn append(&self, offset: u64, row: Row, bytes: &[u8]) -> Option<(Arc<Segment>, u64)> {
         self.inner().append(offset, row, bytes)
     }
 
-    /// All is on the disk from now on, and nothing more is written.
+    /// Makes sure that everything is on the disk; nothing more is written.
     pub fn close(&self) {
         let mut inner = self.inner();
         inner.is_closed = true;
         if let Err(error) = inner.sync() {
-            let text = format!("--store {}: cannot write it to its end: {error}", inner.options.folder.display());
+            let text = format!("--store {}: cannot finish writing it: {error}", inner.options.folder.display());
             (inner.tell)(Word::Failure(text));
         }
     }
@@ -327,7 +327,7 @@ impl Inner {
     /// The entries of this row are not in the store.
     fn fail(&mut self, row: Row, error: Option<io::Error>) {
         if let (None, Some(error)) = (&self.failing, &error) {
-            let what = "clients are served on, but those that come back later may miss events";
+            let what = "connected clients are still served, but those that reconnect later may miss events";
             let folder = self.options.folder.display();
             (self.tell)(Word::Failure(format!("--store {folder}: cannot write it: {error}; {what}")));
         }
@@ -339,7 +339,7 @@ impl Inner {
             failing.tried = Instant::now();
         }
         if let Some(open) = self.open.take() {
-            // What was half written goes; if it does not, that is seen by the next start.
+            // A half-written part is removed; if that fails, the next start notices it.
             let _ = open.segment.file().set_len(open.end);
             let _ = open.segment.files().map(|files| files.index.set_len((open.rows + 1) * ROW as u64));
         }
@@ -382,7 +382,7 @@ impl Inner {
             Ok(index)
         });
         let index = index.inspect_err(|_| {
-            // Without both there is none; else the next try would find a file in its way.
+            // Without both files there is no segment: a file that stayed would be in the way of the next try.
             let _ = remove_file(&chunks);
             let _ = remove_file(chunks.with_extension("index"));
         })?;
@@ -398,7 +398,7 @@ impl Inner {
         (self.options.size / PART).min(limit / 2)
     }
 
-    /// The number of the last entry that was given is this.
+    /// This is the number of the last entry that was given.
     fn mark(&mut self, last: u64) -> io::Result<()> {
         self.last = last;
         let Some(state) = &self.state else { return Ok(()) };
@@ -410,7 +410,7 @@ impl Inner {
         state.write_all_at(line("last", &number(last)).as_bytes(), State::last_at())
     }
 
-    /// Writes `state` anew, and waits until the disk has it.
+    /// Rewrites `state`, and waits until it is on the disk.
     fn write_state(&mut self, boot: &str) -> io::Result<()> {
         let (path, new) = (self.options.folder.join("state"), self.options.folder.join("state.new"));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE).open(&new)?;

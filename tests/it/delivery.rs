@@ -205,7 +205,7 @@ fn a_flood_without_clients_keeps_to_the_buffer() {
     let peak = memory_peak(program.pid());
     assert!(peak < (64 + 24) << 20, "{} MiB at the peak", peak >> 20);
     drop(stdin);
-    program.wait_for("the buffer is full and no client has joined yet: the oldest events are dropped");
+    program.wait_for("the buffer is full and no client has joined yet: the oldest events are discarded");
     let (data, end) = program.stream().rest();
     assert_eq!(end, End::Proper);
     assert!(data.len() > 200_000, "{} of the latest events", data.len());

@@ -1,5 +1,5 @@
-//! `--store` (behaviour 5.7): the log in a folder. However the program ends, clients go on where they were, and no ID is
-//! given twice.
+//! `--store` (behaviour 5.7): the log in a folder. No matter how the program ends, clients continue where they were,
+//! and no ID is given twice.
 //!
 //! The long form of the kills, with SSE_PIPE_STORE_ROUNDS=200 SSE_PIPE_STORE_CLIENTS=50 before `cargo test --test it
 //! store::`.
@@ -62,7 +62,7 @@ fn file(store: &str, end: &str) -> PathBuf {
     paths.remove(0)
 }
 
-/// Writes records one at a time, each a batch of its own, and returns their IDs.
+/// Writes records one at a time, each in its own batch, and returns their IDs.
 #[track_caller]
 fn feed(program: &mut Program, client: &mut Client, records: impl IntoIterator<Item = usize>) -> Vec<String> {
     let one = |n: usize| {
@@ -115,7 +115,7 @@ fn a_signal_that_ends_the_producer_too_leaves_nothing_in_it_that_follows_the_end
     let mut client = program.stream();
     program.write("a\nunfini");
     assert_eq!(client.data(1), ["a"]);
-    // Both wait for it when it goes on.
+    // Both wait for it when it continues.
     program.signal("STOP");
     program.close_input();
     program.signal("TERM");
@@ -320,7 +320,7 @@ fn a_torn_end_is_cut_and_reported_and_its_ids_are_never_given_again() {
     }
 }
 
-/// `state` as if the machine had been started anew since.
+/// `state` as if the machine had been restarted since.
 fn after_another_boot(store: &str) {
     let path = Path::new(store).join("state");
     let text = read_to_string(&path).expect("is text");
@@ -345,7 +345,7 @@ fn after_a_power_cut_numbers_leap_and_a_notice_says_that_nobody_knows() {
     cut(&chunks, half);
     cut(&file(&store, ".index"), 5 * 56);
     after_another_boot(&store);
-    // A start without an event in between does not forget it, however it ends.
+    // A start without an event in between does not forget it, no matter how it ends.
     for signal in ["KILL", "TERM"] {
         let program = start(&store, &[]);
         program.signal(signal);
@@ -368,7 +368,7 @@ fn after_a_power_cut_numbers_leap_and_a_notice_says_that_nobody_knows() {
     assert_eq!(client.data(2), ["1", "2"]);
     program.signal("TERM");
     program.end();
-    // A machine that is started anew after a proper end is no reason to leap.
+    // A machine that is restarted after a proper end is not a reason to skip numbers.
     let mut program = start(&store, &["--tail", "3"]);
     let mut client = program.stream();
     let before = [client.next_event(), client.next_event(), client.next_event()];
@@ -384,7 +384,7 @@ fn a_missing_index_is_made_anew_and_a_missing_state_begins_a_new_run() {
     let ids = of_ten(&store);
     std::fs::remove_file(file(&store, ".index")).expect("can be removed");
     let program = serve(&store);
-    assert!(program.told.iter().any(|line| line.contains("is made anew: 10 records")), "{:?}", program.told);
+    assert!(program.told.iter().any(|line| line.contains("is rebuilt: 10 records")), "{:?}", program.told);
     assert_eq!(all(program.stream()).0.into_iter().map(|event| event.id).collect::<Vec<_>>(), ids);
     assert_eq!(all(resume(&program, &ids[6])).0.len(), 3);
     drop(program);
@@ -577,7 +577,7 @@ fn on_a_full_disk_streams_go_on_and_when_there_is_room_again_so_does_the_store()
     (0..400).for_each(|_| one(&mut program, &mut client));
     let line = program.wait_for("cannot write it");
     assert!(line.contains("No space left on device"), "{line}");
-    // Room for all that is still written until its word that it goes on is here.
+    // Room for everything that is written until its message that it works again arrives.
     linux::run(Command::new("mount").args(["-o", "remount,size=256m"]).arg(&folder.0));
     let deadline = Instant::now() + DEADLINE;
     while !program.has_told("it can be written again") {

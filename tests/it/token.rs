@@ -139,9 +139,10 @@ fn the_listening_line_shows_a_url_that_carries_it_and_no_other_line_shows_it() {
     }
     program.stream_with(&format!("/events?access_token={IN_URL}"), "");
     program.get(&format!("/events?access_token={IN_URL}"), "Origin: https://evil.example\r\n");
+    let mut client = program.stream_with("/events", &bearer(TOKEN));
     program.write("a\n");
     program.close_input();
-    program.stream_with("/events", &bearer(TOKEN)).rest();
+    client.rest();
     let told = program.end().told;
     assert!(!told[1..].concat().contains("s3cret"), "{told:#?}");
     assert_eq!(told.iter().filter(|line| line.contains("without the token")).count(), 1, "once: {told:#?}");

@@ -1,4 +1,4 @@
-//! The folder of a store: what is in it, and whose it is.
+//! The folder of a store: what is in it, and which process has it.
 
 use super::PRIVATE;
 use super::state::number;
@@ -9,8 +9,8 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The numbers of the first entries of the segments in the folder. What is there beside a store is refused; but what a
-/// file system has of its own is not.
+/// The numbers of the first entries of the segments in the folder. Other files are refused, except those that a file
+/// system itself makes.
 pub(super) fn segments(folder: &Path) -> Result<Vec<u64>> {
     let mut firsts = Vec::new();
     let entries = read_dir(folder).with_context(|| format!("--store {}: cannot read it", folder.display()))?;

@@ -1,6 +1,6 @@
 //! `N.ids`: sorted tables of which entry of a segment has which ID from the input, for those that have left memory.
 //!
-//! A table is looked up in its file, which the kernel keeps in memory as far as it has room. Format: `docs/store.md`.
+//! Look-ups read the file, which the kernel keeps in memory as far as it has room. Format: `docs/store.md`.
 
 use super::PRIVATE;
 use super::reading::read_up_to;
@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What each table begins with. Another version has another digit.
+/// The beginning of each table. Another version has another digit.
 const MAGIC: &[u8; 16] = b"sse-pipe ids 1\n\0";
 /// The length of its header: magic, first and last number, how many places, the hash of a known text, CRC-32.
 const HEADER: usize = MAGIC.len() + 4 * 8 + 4;
 /// The length of a place in a file: hash and number.
 pub const PLACE: usize = 16;
-/// The hash of this text is in each header: if another program hashes otherwise, the table is of no use to it.
+/// The hash of this text is in each header: if another program uses another hash, it can't use the table.
 const KNOWN_TEXT: &str = "sse-pipe";
 
 /// That an entry has an ID.
@@ -41,7 +41,7 @@ pub struct IdTable {
     numbers: RangeInclusive<u64>,
 }
 
-/// The file of a segment's tables. It goes with the segment.
+/// The file of a segment's tables. It is removed with the segment.
 #[derive(Debug)]
 pub struct IdFile {
     file: File,
@@ -60,7 +60,7 @@ impl IdTable {
         self.file.is_removed.load(Ordering::Relaxed)
     }
 
-    /// The numbers of the entries with an ID of this hash, in order. What can't be read has none.
+    /// The numbers of the entries with an ID of this hash, in order. None if the table can't be read.
     pub fn find(&self, hash: u64) -> Vec<u64> {
         let (mut low, mut high) = (0, self.places);
         while low < high {
@@ -85,8 +85,8 @@ impl IdTable {
 }
 
 impl IdFile {
-    /// The file at `path`, and its tables, oldest first. What follows the last good one is cut off. `None`: there is
-    /// none.
+    /// The file at `path`, and its tables, oldest first. Everything after the last good one is cut off. `None`: there
+    /// is no file.
     pub(super) fn open(path: &Path) -> io::Result<Option<(Arc<IdFile>, Vec<IdTable>)>> {
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -102,7 +102,7 @@ impl IdFile {
             let end = |places: u64| places.checked_mul(PLACE as u64)?.checked_add(position).filter(|end| *end <= len);
             let Some((numbers, places, end)) = decode(&header).and_then(|(numbers, n)| Some((numbers, n, end(n)?)))
             else {
-                file.file.set_len(at)?; // a torn end, or another version's: it is made again
+                file.file.set_len(at)?; // a torn end, or another version: it is rebuilt
                 break;
             };
             tables.push(IdTable { file: Arc::clone(&file), position, places, numbers });

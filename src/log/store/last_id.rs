@@ -1,4 +1,4 @@
-//! The last ID in a store, for a producer that has to go on after it.
+//! The last ID in a store, for a producer that must continue after it.
 
 use super::Tell;
 use super::folder::segments;
@@ -12,8 +12,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The last ID that an event in the store has; `None` if no event has one. Nothing is changed, and another process may have
-/// the store: in a pipe it is started at the same time.
+/// The last ID that an event in the store has; `None` if no event has one. Nothing is changed, and another process may
+/// be using the store: in a pipe it is started at the same time.
 pub fn last_id(folder: &Path) -> Result<Option<String>> {
     if !folder.exists() {
         return Ok(None);
@@ -52,7 +52,7 @@ fn last_id_in(chunks: &Path) -> io::Result<Option<String>> {
     last_id_between(&file, 0, end)
 }
 
-/// The same for what is between these positions; an entry begins at the first one.
+/// The same for the bytes between these positions; an entry begins at the first one.
 fn last_id_between(file: &File, mut at: u64, end: u64) -> io::Result<Option<String>> {
     let (mut window, mut wanted, mut id) = (Vec::new(), WINDOW, None);
     while at < end {

@@ -1,4 +1,5 @@
-//! Reading a store as it is opened: its segments one after the other, what is torn or damaged, and indexes made anew.
+//! Reading a store as it is opened: its segments one after the other, torn and damaged parts, and indexes that must be
+//! rebuilt.
 
 use super::ids::{IdFile, IdTable};
 use super::{Files, Open, Options, PRIVATE, Tell, Word};
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Segments are searched for entries by pieces of this size.
+/// Segments are searched for entries in pieces of this size.
 pub(super) const WINDOW: usize = 1 << 20;
 
 /// Rows that become one batch: their numbers, the first and the last of them.
@@ -30,7 +31,7 @@ pub(super) struct Reading<'a> {
     pub(super) tell: &'a Tell,
     pub(super) batches: Vec<Batch>,
     pub(super) id_tables: Vec<IdTable>,
-    /// Numbers up to here have been given, whether their entries are there or not.
+    /// Numbers up to here have been given, even if their entries are missing.
     pub(super) claimed: u64,
     /// How many bytes there are.
     pub(super) size: u64,
@@ -43,12 +44,12 @@ enum End {
     Whole,
     /// In the middle of one.
     Torn,
-    /// With something that is no entry.
+    /// With something that is not an entry.
     Damaged,
 }
 
 impl Reading<'_> {
-    /// Reads the segment whose first entry has this number. Returns it if it may be written on.
+    /// Reads the segment whose first entry has this number. Returns it if more may be written to it.
     pub(super) fn segment(&mut self, first: u64) -> Result<Option<Open>> {
         let chunks = self.options.folder.join(format!("{first:020}.chunks"));
         let shown = chunks.display().to_string();
@@ -62,7 +63,7 @@ impl Reading<'_> {
         let (header, has_index) = self.header(&index, &path, first)?;
         ensure!(
             first > self.batches.last().map_or(0, Batch::last),
-            "{shown}: the events before it go on to {}; it is not a file of this store",
+            "{shown}: the events before it continue to {}; it is not a file of this store",
             self.batches.last().map_or(0, Batch::last)
         );
         let ids_path = chunks.with_extension("ids");
@@ -100,7 +101,7 @@ impl Reading<'_> {
         }
         let Some(last) = before else {
             if end == End::Damaged {
-                self.claimed = self.claimed.max(first); // so that nothing else is given its name
+                self.claimed = self.claimed.max(first); // so that no other segment gets its name
             } else {
                 files.remove();
             }
@@ -129,11 +130,11 @@ impl Reading<'_> {
         let len = read_up_to(index, &mut bytes, 0).with_context(|| format!("cannot read {}", path.display()))?;
         let shown = path.display();
         let begins_with = |magic: &[u8]| bytes[..len.min(magic.len())] == magic[..len.min(magic.len())];
-        ensure!(begins_with(ANY_VERSION), "{shown} is not a file of sse-pipe; without it, it is made anew");
-        ensure!(begins_with(MAGIC), "{shown} is of another version of sse-pipe; without it, it is made anew");
+        ensure!(begins_with(ANY_VERSION), "{shown} is not a file of sse-pipe; if you remove it, it is rebuilt");
+        ensure!(begins_with(MAGIC), "{shown} is of another version of sse-pipe; if you remove it, it is rebuilt");
         let header = Header::decode(&bytes).filter(|_| len == ROW);
         let named = Header { first, after_unknown: false };
-        ensure!(header.is_none_or(|header| header.first == first), "{shown} has another name than it should");
+        ensure!(header.is_none_or(|header| header.first == first), "{shown} has the wrong name");
         Ok((header.unwrap_or(named), header.is_some()))
     }
 
@@ -171,7 +172,8 @@ impl Reading<'_> {
         Some((rows, blocks))
     }
 
-    /// Looks for whole entries after `before`, the last good row. Returns rows for them, how the bytes end, and where.
+    /// Searches for whole entries after `before`, the last good row. Returns rows for them, how the bytes end, and
+    /// where.
     fn search(&self, file: &File, before: Option<Row>, first: u64, size: u64) -> io::Result<(Vec<Row>, End, u64)> {
         let mut at = before.map_or(0, |row| row.end());
         let mut number = before.map_or(first, |row| row.last() + 1);
@@ -239,7 +241,7 @@ impl Reading<'_> {
             if at > start {
                 wanted = wanted.max(WINDOW);
             } else if read < window.len() {
-                break; // it has become shorter meanwhile
+                break; // the file has become shorter meanwhile
             }
         }
         Ok((rows, End::Whole, at))
@@ -248,18 +250,18 @@ impl Reading<'_> {
     fn report(&self, shown: &str, found: &[Row], end: End, end_at: u64, size: u64, all: bool) {
         let entries: u64 = found.iter().map(|row| u64::from(row.entries)).sum();
         if entries > 0 {
-            let what = if all { "its index was missing or wrong, and is made anew" } else { "its index ended early" };
+            let what = if all { "its index was missing or wrong, and is rebuilt" } else { "its index ended early" };
             (self.tell)(Word::Note(format!("{shown}: {what}: {entries} records")));
         }
         let left = size - end_at;
         match end {
             End::Whole => {}
             End::Torn => (self.tell)(Word::Note(format!(
-                "{shown}: it ends inside a record, of which {left} bytes are cut off from byte {end_at} on"
+                "{shown}: it ends inside a record, whose {left} bytes from byte {end_at} on are cut off"
             ))),
-            End::Damaged => (self.tell)(Word::Failure(format!(
-                "{shown}: what is there from byte {end_at} on is damaged: {left} bytes"
-            ))),
+            End::Damaged => {
+                (self.tell)(Word::Failure(format!("{shown}: it is damaged from byte {end_at} on: {left} bytes")))
+            }
         }
     }
 }
@@ -285,7 +287,7 @@ fn written(file: &File) -> u64 {
     since.map_or(0, |since| since.as_millis() as u64)
 }
 
-/// The checksum of what has this one, with `bytes` after it.
+/// The checksum of bytes that have this checksum, with `bytes` after them.
 fn combined(checksum: u32, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(checksum);
     hasher.update(bytes);

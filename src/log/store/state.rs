@@ -1,4 +1,4 @@
-//! `state`: the run, the numbers that were given and reserved, and whether all is on the disk.
+//! `state`: the run, the numbers that were given and reserved, and whether everything is on the disk.
 
 use super::{Tell, Word};
 use crate::log::id::Run;
@@ -13,15 +13,16 @@ use std::path::Path;
 pub(super) struct State {
     /// `None`: there is none, or it is damaged.
     pub(super) run: Option<Run>,
-    /// Since which start of the machine the store has been written; or that it was closed.
+    /// The start of the machine since which the store has been written to; or that it was closed.
     pub(super) boot: String,
     pub(super) reserved: u64,
     pub(super) last: Option<u64>,
-    /// Numbers up to here were passed over, after an end that left open which of them were given; 0 if that never was.
+    /// Numbers up to here were skipped, after an end that left it open which of them were given; 0 if that never
+    /// happened.
     pub(super) passed: u64,
 }
 
-/// In the place of a boot: all is on the disk.
+/// In place of a boot ID: everything is on the disk.
 pub(super) const CLEAN: &str = "closed------------------------------";
 
 impl State {
@@ -43,7 +44,7 @@ impl State {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 if !is_new {
-                    tell(Word::Failure(format!("{} is missing: the store goes on as a new run", path.display())));
+                    tell(Word::Failure(format!("{} is missing: the store continues as a new run", path.display())));
                 }
                 return Ok(State { boot: CLEAN.to_owned(), ..State::default() });
             }
@@ -69,28 +70,28 @@ impl State {
             })
         };
         Ok(read().unwrap_or_else(|| {
-            tell(Word::Failure(format!("{} is damaged: the store goes on as a new run", path.display())));
+            tell(Word::Failure(format!("{} is damaged: the store continues as a new run", path.display())));
             State { boot: CLEAN.to_owned(), ..State::default() }
         }))
     }
 
-    /// Whether the machine has stopped since, and maybe not all is on the disk.
+    /// Whether the machine has stopped since, so that some of it may not be on the disk.
     pub(super) fn may_lack_its_end(&self) -> bool {
         self.boot != CLEAN && (self.boot != boot() || self.boot == NO_BOOT)
     }
 }
 
-/// On systems that don't say which start of theirs it is.
+/// On systems without boot IDs.
 const NO_BOOT: &str = "unknown-----------------------------";
 
-/// Which start of the machine this is.
+/// The ID of this start of the machine.
 pub(super) fn boot() -> String {
     let boot = read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let boot = boot.trim();
     if boot.len() == CLEAN.len() { boot.to_owned() } else { NO_BOOT.to_owned() }
 }
 
-/// A number as `state` has it: always as long, so that it is written in its place.
+/// A number as `state` has it: of fixed length, so that it can be overwritten in place.
 pub(super) fn number(n: u64) -> String {
     format!("{n:020}")
 }

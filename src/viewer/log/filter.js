@@ -2,7 +2,7 @@
 // types. Pure data, also used by the worker that runs expressions.
 //
 //     text              the text is in it, in upper or lower case
-//     "two words"       the same; what stands in quotes may have blanks in it, or begin with `!` or `/`
+//     "two words"       the same; text in quotes may have blanks in it, or begin with `!` or `/`
 //     /expression/i     the regular expression matches
 //     level:error       records of this level
 //     !text             not this; also before quotes, expressions and levels
@@ -18,7 +18,7 @@ export const MAX_FILTER = 1_000;
 /** At most this many matches of an expression are marked in one text. */
 const MAX_MARKS = 500;
 
-/** So many items, of about so many characters, are tested by the worker at a time. */
+/** The worker tests this many items at a time, of about this many characters. */
 const BATCH = 2_000;
 const BATCH_TEXT = 1_000_000;
 
@@ -58,7 +58,8 @@ export function levelOf(text) {
 
 /**
  * The terms of a filter, {not, expression, typed} or {not, level}, from what was typed; or what is wrong with it, as
- * `error`. Each expression finds all matches, as a mark needs them; if it was typed as one, nobody knows how long it takes.
+ * `error`. Each expression finds all matches, as a mark needs them; if it was typed as one, it is unknown how long it
+ * takes.
  */
 export function readFilter(typed) {
   const terms = [];
@@ -122,7 +123,7 @@ export function finds(expressions, text) {
   return all.sort((a, b) => a[0] - b[0]);
 }
 
-/** Whether it matches; with `g` it would go on where it stopped the last time. */
+/** Whether it matches; with `g` it would continue where it stopped the last time. */
 function matches(expression, text) {
   expression.lastIndex = 0;
   return expression.test(text);
@@ -163,7 +164,7 @@ export class FilteredItems {
     return !this.#test || this.#next >= this.#items.end;
   }
 
-  /** Whether the worker is to answer before it can go on. */
+  /** Whether the worker must answer before it can continue. */
   get asking() {
     return this.#asking;
   }

@@ -1,5 +1,5 @@
 // What the map shows under the data: the land, the borders and names of countries, and large cities, on two canvases
-// that are drawn anew when the view changes, and at no other time. Leaflet makes the canvases and moves them.
+// that are redrawn when the view changes, and at no other time. Leaflet makes the canvases and moves them.
 //
 // It begins with coasts at 1:110 million, and `sharpen` replaces them by those at 1:50 million and all the rest.
 
@@ -188,7 +188,7 @@ export class Background {
   }
 }
 
-/** Adds a polygon in each of these worlds to two paths. Where the antimeridian cuts the land is no coast. */
+/** Adds a polygon in each of these worlds to two paths. Where the antimeridian cuts the land there is no coast. */
 function trace(view, polygon, worlds, { land, coast }) {
   const { bounds, scale, origin } = view;
   const { bounds: around, PolyUtil } = window.L;
@@ -218,7 +218,7 @@ function trace(view, polygon, worlds, { land, coast }) {
   }
 }
 
-/** By how many worlds this box is to be shifted so that it is in sight: none, one or several numbers. */
+/** By how many worlds this box must be shifted to be visible: none, one or several numbers. */
 function turns({ bounds, scale, origin }, { left, right, top, bottom }) {
   const { min, max } = bounds;
   if (bottom * scale < min.y + origin.y || top * scale > max.y + origin.y) return [];

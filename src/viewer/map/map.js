@@ -16,7 +16,7 @@ import { FADED, MapTime, readLimits } from "./silence.js";
 import { place, STRIDE, Tracks } from "./tracks.js";
 import { world } from "./world.js";
 
-/** The most objects that have their name beside them. */
+/** The most objects that have their name next to them. */
 const MAX_LABELS = 40;
 
 /** A click finds what is at most this many px away. */
@@ -164,7 +164,7 @@ export class PositionMap {
     this.#scheduler.request();
   }
 
-  /** To be called every now and then while it is in sight: time goes on. */
+  /** Call this from time to time while the map is visible: objects fade. */
   refresh() {
     if (this.#age()) this.changed();
   }
@@ -214,7 +214,7 @@ export class PositionMap {
     for (const track of this.#tracks.objects.values()) {
       if (track.label) {
         track.label.getElement().classList.toggle("faded", track.stage === FADED);
-        track.label.options.offset = [track.course === null ? 3 : 9, 0]; // beside an arrow to the right, too
+        track.label.options.offset = [track.course === null ? 3 : 9, 0]; // next to an arrow to the right, too
         track.label.setLatLng(head(track));
       } else if (track.name !== "" && this.#tracks.objects.size <= MAX_LABELS) {
         track.label = window.L.tooltip({
@@ -364,7 +364,7 @@ export class PositionMap {
   #toggleTiles() {
     const { L } = window;
     if (!this.#map) return;
-    // OpenStreetMap's rules for its tiles require a referrer, which the page sends to nobody else.
+    // OpenStreetMap's rules for its tiles require a referrer, which the page sends nowhere else.
     this.#layers.tiles ??= L.tileLayer(setting("tiles"), {
       maxZoom: MAX_ZOOM,
       attribution: make("span", "", setting("tiles-credit")).innerHTML, // Leaflet takes a text as markup

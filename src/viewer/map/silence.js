@@ -5,7 +5,7 @@ export const FRESH = 0;
 export const FADED = 1;
 export const GONE = 2;
 
-/** What counts unless the address says something else, in its words. */
+/** The defaults, in the words of the address. */
 const USUAL = { fade: "5m", keep: "1h" };
 
 const SPAN = /^(\d{1,6}(?:\.\d{1,3})?)([smh])$/;
@@ -25,7 +25,7 @@ export function stage(silent, { fade, keep }) {
 
 /**
  * The limits that words of the address set: {fade, keep, faults}. `fade` and `keep` are {ms, text}, where ms may be
- * Infinity; `faults` has a sentence for each word that sets none, for then the usual one counts.
+ * Infinity; `faults` has a sentence for each word that sets none, because then the default is used.
  */
 export function readLimits(words) {
   const limits = { faults: [] };
@@ -50,8 +50,8 @@ function readSpan(text) {
 }
 
 /**
- * The time on the map: when the newest event was read. While none comes, it goes on with the server's clock, if the
- * stream is open; else it stands still, so that what a stream had in the end stays.
+ * The time on the map: when the newest event was read. While none arrives, it follows the server's clock if the stream
+ * is open. Otherwise it stands still, so that what a stream had in the end stays.
  *
  * So a history passes as it was, however fast it comes; and it is not the clock that decides about a stream that ended
  * long ago.
@@ -60,13 +60,13 @@ export class MapTime {
   #time = -Infinity;
   #came = -Infinity;
 
-  /** To be called for each event: the server read it at `time`, and it is here since `at`, by a clock of this page. */
+  /** Call this for each event: the server read it at `time`, and it has been here since `at`, by a clock of this page. */
   event(time, at) {
     this.#time = time;
     this.#came = at;
   }
 
-  /** What time it is, `at` this time of the page's clock; `now` is the server's, or null if time doesn't go on. */
+  /** What time it is, `at` this time of the page's clock; `now` is the server's, or null while time stands still. */
   read(now, at) {
     if (now !== null && at - this.#came >= QUIET) this.#time = Math.max(this.#time, now);
     return this.#time;

@@ -1,11 +1,11 @@
 // The map's data: the track of each object, and the shapes, within a budget. Pure data; paint.js draws it.
 //
-// If there is no room, what was heard of least recently makes it: an object's older positions are thinned out, or all
-// of it goes.
+// If there is no room, the objects that have been silent the longest make room: an object's older positions are thinned
+// out, or all of it goes.
 //
 // An object that is silent for too long (silence.js) is put away, with its track and the shapes under its name. It is
 // there again if the time on the map turns out to be an earlier one, or if other limits are set; but once it has spoken
-// after such a silence, its track begins anew. Shapes by themselves don't move, and stay.
+// after such a silence, its track starts again. Shapes by themselves don't move, and stay.
 
 import { FADED, FRESH, GONE, readLimits, stage } from "./silence.js";
 
@@ -200,7 +200,7 @@ export class Tracks {
     return { n: this.#away.size + this.#departed.size, more: this.#forgotten };
   }
 
-  /** Has it be `now` on the map. Returns whether an object has faded, gone, or come back by it. */
+  /** Sets the time on the map to `now`. Returns whether this makes an object fade, go or return. */
   age(now) {
     const back = [...this.#away.values()].filter((track) => this.#stage(track, now) !== GONE);
     for (const track of back) this.#show(track);
@@ -245,7 +245,7 @@ export class Tracks {
     track.drawn = 0;
   }
 
-  /** The track that goes on with a position of this time; a new one if there is none, or if it had gone. */
+  /** The track that continues with a position of this time; a new one if there is none, or if it had gone. */
   #trackAt(name, time) {
     this.#departed.delete(name);
     const track = this.objects.get(name) ?? this.#away.get(name);

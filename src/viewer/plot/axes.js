@@ -144,7 +144,7 @@ export function formatValue(value) {
   return size >= 1e6 ? large.format(value) : short.format(value);
 }
 
-/** The values at the ticks, with as many digits as tell them apart. */
+/** The values at the ticks, with as many digits as are needed to distinguish them. */
 export function numberLabels(ticks) {
   const size = Math.max(...ticks.map(Math.abs));
   const digits = Math.ceil(Math.log10(size / (ticks[1] - ticks[0]))) + 1;

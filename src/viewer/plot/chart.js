@@ -20,7 +20,7 @@ const RIGHT = 26;
 const VALUES = 64;
 const DIGIT = 7.5;
 
-/** If there are no more than this in sight, each point is drawn: one alone makes no line. */
+/** If no more than this are visible, each point is drawn: one alone doesn't make a line. */
 const FEW = 40;
 
 /**

@@ -1,7 +1,7 @@
 // What is known of a series as a whole, and so which are worth showing at first. Pure data.
 //
-// It is a guess: a constant, a counter, a clock or an ID tells a person little. The legend, which is theirs, overrules
-// it.
+// It is a guess: a constant, a counter, a clock or an ID says little to a person. The legend, which is theirs,
+// overrules it.
 
 /** Series shown at first, at most. */
 const MAX_SHOWN = 6;

@@ -35,7 +35,7 @@ const WINDOWS = [
   ["All", Infinity, "All that came: the older, the fewer points, but every peak"],
 ];
 
-/** Of a window that nobody chose, so many points must be in sight. */
+/** At least this many points must be visible in a window that the person did not choose. */
 const ENOUGH = 5;
 
 const LAYOUTS = [
@@ -77,9 +77,9 @@ export class Plot {
   #charts = [];
   #room = newRoom(); // that they share
   #madeFor = ""; // what the charts show; others are made when it changes
-  #window = null; // in ms; null: nobody chose
+  #window = null; // in ms; null: not chosen
   #layout = "auto";
-  #along = null; // a word of AXES; null: nobody chose
+  #along = null; // a word of AXES; null: not chosen
   #axis = "arrival"; // the one that is drawn
   #choices = {};
   #joining;
@@ -342,11 +342,11 @@ export class Plot {
     const last = Math.max(...ends.map((xs) => xs.at(-1)));
     if (this.#xRange) return this.#inRange(points, AXIS[axis]);
     if (ends.length === 0) return { ...align(points.map(() => ({ xs: [], ys: [] }))), edges: [0, 1] };
-    // Time goes on at the right edge as long as there is something to see.
+    // The right edge follows the time as long as there is something to see.
     const ended = this.#window === null && this.#now() === null;
     const now = this.#now() ?? last;
     const end = now - last < (window === Infinity ? (last - first) / 4 : window) ? Math.max(now, last) : last;
-    // A window that nobody chose is no wider than what was there in the end.
+    // A window that was not chosen is not wider than the data at the end.
     const begin = window === Infinity || (ended && last - first < window) ? first : end - window;
     const aligned = align(points.map((one) => one.along(AXIS[axis], by, begin)));
     const { xs } = aligned;
@@ -401,7 +401,7 @@ export class Plot {
     }
   }
 
-  /** A series gets its colour when it is first shown, one that no other in sight has as long as there are any. */
+  /** A series gets its colour when it is first shown, one that no other visible series has, while there are any. */
   #colourOf(name) {
     if (!this.#colours.has(name)) {
       const taken = this.#shown.map((other) => this.#colours.get(other));

@@ -9,7 +9,7 @@ import { clamp } from "./axes.js";
 /** The most points of a level. */
 const SIZE = 2048;
 
-/** Of so many points two remain. */
+/** Of this many points two remain. */
 const MERGED = 4;
 
 /** What is known of a point, in this order: the number of its record, when that was read, its own time, the value. */
@@ -86,7 +86,7 @@ export class Points {
   }
 }
 
-/** The points from one x to another, and one more on either side, so that a line goes on to the edge. */
+/** The points from one x to another, and one more on either side, so that a line continues to the edge. */
 export function within({ xs, ys }, from, to) {
   const first = xs.findIndex((x) => x >= from);
   const last = xs.findLastIndex((x) => x <= to);
@@ -97,10 +97,10 @@ export function within({ xs, ys }, from, to) {
 /** The most cells of a table, about, whose rows and columns both grow with the number of series. */
 const MAX_CELLS = 600_000;
 
-/** But a series has at least so many points in it. */
+/** But a series has at least this many points. */
 const LEAST_POINTS = 100;
 
-/** Series of points on one x-axis, as uPlot wants them: {xs, columns}, with null where a series has no point. */
+/** Series of points on one x-axis, as uPlot needs them: {xs, columns}, with null where a series has no point. */
 export function align(all) {
   const series = all.map((points) => thin(points, Math.max(LEAST_POINTS, MAX_CELLS / all.length ** 2)));
   const xs = [];

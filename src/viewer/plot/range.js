@@ -9,7 +9,7 @@ const RANGE = new RegExp(`^(${NUMBER})\\.\\.(${NUMBER})$`, "i");
 /** The last time that a date can name, in ms: no x-axis goes beyond, and a part of it is at least 1 wide. */
 const LAST_TIME = 8.64e15;
 
-/** FROM..TO as a range for an axis, `x` or `y`; null if it is none. */
+/** FROM..TO as a range for an axis, `x` or `y`; null if it is not a range. */
 export function readRange(text, axis) {
   const [, from, to] = RANGE.exec(text) ?? [];
   const range = [Number(from), Number(to)];

@@ -10,13 +10,13 @@ const MAX_SERIES = 128;
 export const MAX_REFUSED = 1000;
 
 /**
- * A constant gives way if it has been constant for so many values, or has not come for so many; or if the new name has
- * come more often.
+ * A constant is dropped if it has been constant for this many values, or has been missing for this many; or if the new
+ * name has come more often.
  */
 const LONG = 16;
 const GONE = 1000;
 
-/** If none does, the next is looked for after so many values. */
+/** If none is, the next search is after this many values. */
 const AGAIN = 100;
 
 /** As many devices, and as many numbers of each, have the names of their series ready. */
@@ -42,7 +42,7 @@ export class Series {
   #refused = new Map(); // how often each has come
   #many = false; // there were more of them
   #added = 0;
-  #full = 0; // no room until so many have come
+  #full = 0; // no room until this many have come
 
   /** How many names there are whose numbers are not kept; MAX_REFUSED means "or more". */
   get refused() {
@@ -97,7 +97,7 @@ export class Series {
     return series;
   }
 
-  /** Drops the constant that came last the longest time ago, for a name that came so many times. */
+  /** Drops the constant that has been missing the longest, for a name that came this many times. */
   #giveWay(times) {
     let oldest = null;
     for (const [name, { facts, heard }] of this.#all) {
