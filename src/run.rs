@@ -206,8 +206,8 @@ fn announce(config: &Config, addresses: &[Address], capacity: Capacity, room: Ca
     }
     match (std::io::stdin().is_terminal(), config.input.tee) {
         (true, _) => {
-            report.say("nothing is piped in: each line you type goes to every client, until Ctrl-D");
-            report.say("it sends what a program prints: ping localhost | sse-pipe (options: sse-pipe -h)");
+            report.say("reading the keyboard: each line is sent to all clients; Ctrl-D ends");
+            report.say("it is made for pipes: ping localhost | sse-pipe (help: sse-pipe -h)");
         }
         // What is typed, or what the next program of the pipe prints, would be on the same screen: no status line.
         (false, true) => {}

@@ -254,8 +254,8 @@ fn a_status_line_goes_into_the_background_with_ctrl_z_and_comes_back_with_fg() {
 
 /// What it says if standard input is a terminal.
 const ALONE: [&str; 2] = [
-    "sse-pipe: nothing is piped in: each line you type goes to every client, until Ctrl-D",
-    "sse-pipe: use it in a pipe: ping localhost | sse-pipe (options: sse-pipe -h)",
+    "sse-pipe: reading the keyboard: each line is sent to all clients; Ctrl-D ends",
+    "sse-pipe: it is made for pipes: ping localhost | sse-pipe (help: sse-pipe -h)",
 ];
 
 #[test]
