@@ -38,7 +38,7 @@ export class Bar {
     $("again").addEventListener("click", () => client.connect());
   }
 
-  /** To be called after each report of the hub. */
+  /** Call this after each report of the hub. */
   update(stateChanged) {
     if (performance.now() - this.#figuresShown > REFRESH) this.#showFigures();
     if (stateChanged) {

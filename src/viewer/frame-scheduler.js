@@ -32,7 +32,7 @@ export class FrameScheduler {
     return early;
   }
 
-  /** To be called after a drawing that began at `start`. */
+  /** Call this after a drawing that began at `start`. */
   done(start) {
     const took = performance.now() - start;
     this.#due = start + Math.min(took * SHARE, took + LONGEST_WAIT);

@@ -41,9 +41,9 @@ export class HubClient {
   #paused = false;
 
   /**
-   * `port` is the hub, and `start()` returns another if it is gone: its process may crash. Calls `onItem(n, item)` for each item that came and `onItems()` after the last of a message,
-   * `onSkip()` after items were missed and those before them dropped, `onRestart()` before the items of another hub, and
-   * `onStatus(stateChanged)` after each report.
+   * `port` is the hub, and `start()` returns another if it is gone: its process may crash. Calls `onItem(n, item)` for
+   * each item that came and `onItems()` after the last of a message, `onSkip()` after items were missed and those
+   * before them dropped, `onRestart()` before the items of another hub, and `onStatus(stateChanged)` after each report.
    * After a message it asks for the next one, but not before the promise of `ready()` is settled.
    */
   constructor(port, start, on) {

@@ -83,7 +83,7 @@ export class Views {
     this.#pictures?.add(n, item);
   }
 
-  /** To be called after the last of some items. */
+  /** Call this after the last of some items. */
   changed() {
     this.#showTabs();
     this.#view(this.#shown).changed();
@@ -136,7 +136,7 @@ export class Views {
     this.#showTabs();
   }
 
-  /** To be called when the log's words have changed; a person may type fast, and browsers don't let an address. */
+  /** Call this when the log's words have changed; a person may type fast, and browsers don't let an address. */
   wordsChanged() {
     clearTimeout(this.#writing);
     this.#writing = setTimeout(() => this.#writeAddress(), TYPING);

@@ -1,7 +1,7 @@
 // A connection to an event stream that is kept up: WHATWG HTML, section 9.2 (server-sent events), over fetch().
 //
 // An EventSource would hide what a viewer must show: events whose names it does not know, comments, and the status and
-// text of a refusal. The bytes are read in parser.js; what is shown, and how, is left to others.
+// text of a refusal. The bytes are read in parser.js; others decide what is shown, and how.
 
 import { EventStreamParser } from "./parser.js";
 

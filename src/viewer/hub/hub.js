@@ -16,7 +16,7 @@
 //
 // A tab that doesn't answer beats is gone, or frozen: it is forgotten until it says something again.
 //
-// The tab's side of this is hub-client.js. How the stream is read is left to connection.js and parser.js.
+// The tab's side of this is hub-client.js. connection.js and parser.js read the stream.
 
 import { ItemBuffer } from "../item-buffer.js";
 import { Connection } from "./connection.js";

@@ -1,6 +1,6 @@
 // The parser of event streams: WHATWG HTML, sections 9.2.5 and 9.2.6. Bytes in, events and comments out.
 //
-// It knows of no page, network or clock. connection.js feeds it.
+// It uses no page, network or clock. connection.js feeds it.
 
 /** The longest event that is assembled, in UTF-16 units; a longer one is skipped and reported. */
 const MAX_EVENT = 64 * 1024 * 1024;

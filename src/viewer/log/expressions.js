@@ -28,8 +28,8 @@ export class Expressions {
   }
 
   /**
-   * Asks `{test: terms, items}`, whether the terms hold for each item, or `{mark: expressions, items}`, where they match
-   * in each text. `onAnswer()` is called with answers for the first items, at least one.
+   * Asks `{test: terms, items}`, whether the terms hold for each item, or `{mark: expressions, items}`, where they
+   * match in each text. `onAnswer()` is called with answers for the first items, at least one.
    */
   ask(of, request, onAnswer) {
     this.#asked.push({ of, request, onAnswer });
@@ -55,7 +55,7 @@ export class Expressions {
     }
   }
 
-  /** The worker is of no use any more. */
+  /** The worker is not usable any more. */
   #refuse(why) {
     this.#worker.terminate();
     this.#worker = null;

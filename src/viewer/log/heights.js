@@ -1,8 +1,8 @@
-// How much higher than a row of one line each row of the log is, while long ones are wrapped. Before a row is drawn this
-// is estimated from the length of its text; from then on it is known. Pure data.
+// How much higher than a row of one line each row of the log is, while long ones are wrapped. Before a row is drawn
+// this is estimated from the length of its text; from then on it is known. Pure data.
 //
-// The heights of items are summed up in blocks by their numbers, and the sums of blocks again, so that the place of any of 200,000
-// rows costs no more than a look at one block.
+// The heights of items are summed up in blocks by their numbers, and the sums of blocks again, so that the place of any
+// of 200,000 rows costs no more than a look at one block.
 
 /** A wrapped row shows at most this many characters of a record. */
 export const WRAPPED = 2_000;
@@ -21,7 +21,7 @@ export class Heights {
   #filtered;
   #measured = new Map(); // by the number of the item
   #prune = 1_000; // with more of them, those of items that are gone are dropped
-  #columns; // how many characters stand in a line
+  #columns; // how many characters are in a line
   #line; // the height of a line
   #origin; // the number of the first block in #before
   #before = [0]; // the height of the blocks from the origin to each block
@@ -45,7 +45,7 @@ export class Heights {
     this.refiltered();
   }
 
-  /** To be called after other items have got rows. */
+  /** Call this after other items have got rows. */
   refiltered() {
     this.#origin = this.#items.first >> BLOCK;
     this.#before = [0];

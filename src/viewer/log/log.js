@@ -1,8 +1,8 @@
 // The log: a row for each item that passes the filter, the newest at the bottom.
 //
 // Only the rows in sight exist, so that 200,000 scroll as smoothly as 20. A row has one line, unless long ones are
-// wrapped (heights.js); a click unfolds it. The log sticks to the bottom until the person scrolls up, and moves nothing while they read, select or hold the mouse.
-// What is in a row is in row.js.
+// wrapped (heights.js); a click unfolds it. The log sticks to the bottom until the person scrolls up, and does not move
+// while they read, select or hold the mouse. What is in a row is in row.js.
 
 import { make } from "../dom.js";
 import { FrameScheduler } from "../frame-scheduler.js";
@@ -84,13 +84,13 @@ export class Log {
     for (let row = 0; row < this.length; row += 1) yield this.#items.get(this.#filtered.at(row));
   }
 
-  /** To be called when items have come or gone, or the log has come into sight. */
+  /** Call this when items have come or gone, or the log has come into sight. */
   changed() {
     this.#scheduler.request();
   }
 
   filter(test) {
-    this.#grabbed = false; // a person who types holds nothing any more
+    this.#grabbed = false; // a person who types does not hold the mouse any more
     this.#filtered.filter(test);
     this.#heights?.refiltered();
     this.#anchor = null;
@@ -131,7 +131,7 @@ export class Log {
     this.changed();
   }
 
-  /** To be called after the buffer was cleared. */
+  /** Call this after the buffer was cleared. */
   cleared(test) {
     this.#open.clear();
     this.#current = null;
@@ -244,7 +244,7 @@ export class Log {
     return [from, to];
   }
 
-  /** Has these rows in the document; returns whether they have other heights than they were taken for. */
+  /** Puts these rows into the document; returns whether they have other heights than they were taken for. */
   #show(from, to) {
     const fresh = [];
     const wanted = new Set();

@@ -1,5 +1,5 @@
-// The worker in which the regular expressions run that a person typed, or that the address has. One such as /(a+)+$/ may
-// take for ever on a text, and nothing can interrupt it but the end of its worker: expressions.js sees to that.
+// The worker in which the regular expressions run that a person typed, or that the address has. One such as /(a+)+$/
+// may take forever on a text, and nothing can interrupt it but the end of its worker: expressions.js sees to that.
 
 import { finds, holds } from "./filter.js";
 

@@ -93,8 +93,8 @@ export class Background {
     ctx.clip();
     ctx.globalAlpha = strength;
     Object.assign(ctx, { lineJoin: "round", lineWidth: 1, fillStyle: colour("land"), strokeStyle: colour("coast") });
-    // Many small paths take a fraction of the time of one with all of them. But where the antimeridian cuts the land, its
-    // parts are one path, or there would be a seam.
+    // Many small paths take a fraction of the time of one with all of them. But where the antimeridian cuts the land,
+    // its parts are one path, or there would be a seam.
     const parts = { land: new Path2D(), coast: new Path2D() };
     const draw = ({ land, coast }) => {
       ctx.fill(land, "evenodd");

@@ -21,7 +21,7 @@ export class Graticule {
     this.#renderer = L.svg({ pane: "graticule", padding: 0.2 });
   }
 
-  /** To be called when the map has been moved or zoomed. */
+  /** Call this when the map has been moved or zoomed. */
   draw() {
     const { L } = window;
     const map = this.#map;

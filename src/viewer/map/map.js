@@ -137,7 +137,7 @@ export class PositionMap {
     this.changed();
   }
 
-  /** To be called before each item is added, one without a position too: it says what time it is. */
+  /** Call this before each item is added, one without a position too: it says what time it is. */
   pass(item) {
     this.#time.event(item.time, performance.now());
   }
@@ -159,7 +159,7 @@ export class PositionMap {
     this.changed();
   }
 
-  /** To be called when positions have come, or the map has come into sight. */
+  /** Call this when positions have come, or the map has come into sight. */
   changed() {
     this.#scheduler.request();
   }

@@ -33,8 +33,8 @@ export function logRange(least, greatest) {
 }
 
 /**
- * About `n` powers of ten from `min` to `max` at most; with 2 and 5 of each if there is room; round numbers if there are
- * hardly any of these.
+ * About `n` powers of ten from `min` to `max` at most; with 2 and 5 of each if there is room; round numbers if there
+ * are hardly any of these.
  */
 export function logTicks(min, max, n) {
   const [from, to] = [min, max].map((end) => Math.floor(Math.log10(end) + 1e-9));

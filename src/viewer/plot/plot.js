@@ -184,7 +184,7 @@ export class Plot {
     this.changed();
   }
 
-  /** To be called when numbers have come, when time has gone on, or when the plot has come into sight. */
+  /** Call this when numbers have come, when time has gone on, or when the plot has come into sight. */
   changed() {
     this.#scheduler.request();
   }

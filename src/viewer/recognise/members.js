@@ -56,7 +56,7 @@ class Walk {
     }
   }
 
-  /** To be called after the last value. */
+  /** Call this after the last value. */
   end() {
     if (!this.#found.hasPlaces) return;
     if (this.#number !== "") this.#found.adopt(this.#number);

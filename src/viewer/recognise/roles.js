@@ -3,8 +3,8 @@
 import { quantity } from "./quantity.js";
 
 /**
- * Names of what distinguishes objects; the first one present is used. Case, blanks, _ and - make no difference. A number
- * can be an ID, but under the other names it is a measurement.
+ * Names of what distinguishes objects; the first one present is used. Case, blanks, _ and - make no difference. A
+ * number can be an ID, but under the other names it is a measurement.
  */
 const NAMES = [
   ...["id", "name", "mmsi", "hex", "icao", "icao24", "imei", "callsign", "tid", "vehicleid", "vehicle", "deviceid"],

@@ -2,7 +2,7 @@
 // again and again the last state is found. ECMA-48, section 8.3.117 (SGR, select graphic rendition), with the colons of
 // ISO 8613-6 as well.
 //
-// What a pen looks like is left to rendering.js.
+// rendering.js decides what a pen looks like.
 
 /**
  * CSI sequences; OSC and other strings up to BEL or ST; other escapes. Each character is looked at once or twice: a
