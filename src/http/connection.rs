@@ -699,7 +699,7 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             CloseReason::Left | CloseReason::Answered => "left",
-            CloseReason::Delivered => "got everything; closed",
+            CloseReason::Delivered => "has everything; closed",
             CloseReason::Stalled => "dropped: it read nothing for --stall",
             CloseReason::Behind => "dropped: it fell behind what --buffer holds",
             CloseReason::Useless => "dropped: it does not stop sending",
