@@ -27,8 +27,10 @@ const ZOOM = 12;
 const MAX_ZOOM = 19;
 
 /** Where the background is from, at first and when all of it is there. */
-const COARSE = "Coast: Natural Earth 1:110m";
-const FINE = "Coast: Natural Earth 1:50m · Cities: GeoNames";
+const CREDITS = {
+  "1:110m": "Coast: Natural Earth 1:110m",
+  "1:50m": "Coast: Natural Earth 1:50m · Cities: GeoNames",
+};
 
 const number = new Intl.NumberFormat("en");
 
@@ -269,7 +271,7 @@ export class PositionMap {
     try {
       const [topology, cities] = await this.#sharpening;
       this.#background.sharpen(world(topology), cities);
-      this.#layers.attribution.removeAttribution(COARSE).addAttribution(FINE);
+      this.#showCredit();
     } catch {
       setTimeout(() => (this.#sharpening = null), RETRY_AFTER);
     }
@@ -301,10 +303,7 @@ export class PositionMap {
     }).setView([25, 0], 2);
     L.control.zoom({ position: "topleft" }).addTo(map);
     L.control.scale({ position: "bottomright", imperial: false, maxWidth: 120 }).addTo(map);
-    this.#layers.attribution = L.control
-      .attribution({ position: "bottomright", prefix: false })
-      .addAttribution(COARSE)
-      .addTo(map);
+    this.#layers.attribution = L.control.attribution({ position: "bottomright", prefix: false }).addTo(map);
     for (const [name, zIndex] of [
       ["land", 210],
       ["graticule", 220],
@@ -317,6 +316,7 @@ export class PositionMap {
     }
     for (const name of ["land", "graticule", "names"]) map.getPane(name).style.pointerEvents = "none";
     this.#background = new Background(map, world(topology));
+    this.#showCredit();
     this.#graticule = new Graticule(map);
     this.#map = map;
     this.#paint = new Paint(map, this.#tracks);
@@ -374,7 +374,15 @@ export class PositionMap {
     if (on) this.#layers.tiles.addTo(this.#map);
     else this.#layers.tiles.remove();
     this.#place.classList.toggle("streets", on);
+    this.#showCredit();
     this.#buttons.tiles.setAttribute("aria-pressed", String(on));
+  }
+
+  /** Where the background comes from, while it can be seen; tiles have a credit of their own. */
+  #showCredit() {
+    const { attribution } = this.#layers;
+    for (const credit of Object.values(CREDITS)) attribution.removeAttribution(credit);
+    if (!this.#place.classList.contains("streets")) attribution.addAttribution(CREDITS[this.#background.scale]);
   }
 
   #read(at) {
