@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_no_markup_in_the_file_that_leads_there() {
+    fn an_address_is_not_markup_in_the_file_that_leads_there() {
         let page = leading_to(r#"http://a"<b>&c/"#);
         assert_eq!(page.matches(r#"="http://a&quot;&lt;b>&amp;c/">"#).count(), 1, "{page}");
         assert_eq!(page.matches(r#"url=http://a&quot;&lt;b>&amp;c/">"#).count(), 1, "{page}");

@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_by_name() {
+    fn what_is_invalid_is_refused_by_name() {
         for (args, want) in [
             ("x", "unexpected operand 'x'"),
             ("--bind unix:", "--bind 'unix:'"),

@@ -337,7 +337,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_thread_that_dies_is_told_to_the_server_which_ends_the_program() {
+    fn a_thread_that_dies_is_reported_to_the_server_which_ends_the_program() {
         let poll = mio::Poll::new().expect("can wait");
         let waker = Arc::new(mio::Waker::new(poll.registry(), server::WAKER).expect("can wake"));
         let (sender, messages) = channel();

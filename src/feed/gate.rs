@@ -475,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_given_back_lets_the_reader_go_on_after_the_next_turn() {
+    fn returned_memory_lets_the_reader_continue_after_the_next_turn() {
         let gate = gate(Pace::Input, 1);
         gate.memory.count(BUFFER);
         let returned = reader(&gate, |gate| gate.wait_for_memory(1));
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn stopping_wakes_the_reader_whatever_it_waits_for() {
+    fn stopping_wakes_the_reader_from_every_wait() {
         let waits: [fn(&Gate); 4] = [
             |gate| gate.wait_for_streams(2),
             |gate| gate.wait_for_step(10, 1),
@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_that_was_left_behind_begins_where_the_log_does() {
+    fn a_view_that_has_fallen_behind_begins_where_the_log_does() {
         let gate = gate(Pace::Input, 1);
         let mut draft = Draft::new(Arc::clone(&gate.memory));
         append(&gate, &mut draft, 2);

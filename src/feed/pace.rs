@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reader_waits_for_whom_it_is_told_to() {
+    fn the_reader_waits_for_the_clients_that_the_pace_names() {
         const MIB: u64 = 1 << 20;
         let workers = |cursors: &[&[u64]]| -> Vec<Progress> {
             let progress = |cursors: &&[u64]| {

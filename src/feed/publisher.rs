@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shared_log_keeps_to_the_buffer_and_wakes_nobody_without_clients() {
+    fn the_shared_log_keeps_to_the_buffer_and_wakes_no_worker_without_clients() {
         let mut feed = Feed::new(Bounds { pace: Pace::Fastest, buffer: 5 * COST, history: None, young: None });
         for nth in 1..=20_u64 {
             assert!(feed.publish());

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_in_front_of_a_path_opens_what_is_behind_it() {
+    fn a_token_before_a_path_opens_what_is_after_it() {
         let token = Token::new("a/b=").expect("is one");
         for (path, want) in [
             ("/access_token=a%2Fb%3D/", Some("/")),

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_flows_is_never_told_of() {
+    fn what_flows_is_never_reported() {
         for (size, whole) in [(4096, false), (8192, true), (131_072, false)] {
             let mut blocks = after(SHORT, written(lines(), size, whole));
             blocks[0].1 = LONG; // the program had to start
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_as_it_is_printed_is_never_told_of() {
+    fn what_comes_as_it_is_printed_is_never_reported() {
         let single = lines().map(String::into_bytes).collect();
         assert_eq!(hint(&after(LONG, single)), None, "line by line");
         let bursts = lines().collect::<String>().as_bytes().chunks(777).map(<[u8]>::to_vec).collect();

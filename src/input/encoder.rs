@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf_8_is_replaced_as_a_browser_would() {
+    fn what_is_not_utf_8_is_replaced_as_a_browser_would() {
         for (bytes, want) in [
             (&b"\xff"[..], "\u{fffd}"),
             (b"a\xf0\x9f\x98", "a\u{fffd}"),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_stands_in_the_place_of_what_is_left_out() {
+    fn a_comment_takes_the_place_of_what_is_skipped() {
         let records = [Record::TooLong { size: 11 }, Record::Bytes(&[b'\n'; 150]), Record::Bytes(b"ok")];
         let (text, encoded) = encode(config(), &records);
         assert_eq!(

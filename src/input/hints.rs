@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_stream_is_said_with_what_it_looks_like_and_what_takes_it() {
+    fn what_is_not_an_event_stream_is_reported_with_what_it_looks_like_and_what_reads_it() {
         for (input, looks, helps) in [
             ("{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n", "like JSON lines", "--format lines"),
             ("{\"a\":1}", "like JSON lines", "--format lines"),

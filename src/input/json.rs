@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told_apart_wherever_the_mistake_is() {
+    fn what_is_not_json_is_recognised_wherever_the_mistake_is() {
         for record in [
             "",
             " ",

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_go_on_with_a_whole_chunk_a_part_of_one_or_something_else() {
+    fn bytes_continue_with_a_whole_chunk_a_part_of_one_or_something_else() {
         for (bytes, want) in [
             (&b"2\r\na\n\r\nrest"[..], Next::Entry(7)),
             (b"2\r\na\n\r", Next::Part(7)),

@@ -735,7 +735,7 @@ mod tests {
         }
 
         #[test]
-        fn whoever_resumes_with_an_id_that_repeats_loses_nothing(steps in prop::collection::vec(id_step(), 1..40)) {
+        fn a_client_that_resumes_with_a_repeated_id_loses_nothing(steps in prop::collection::vec(id_step(), 1..40)) {
             play_ids(steps);
         }
     }

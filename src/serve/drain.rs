@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_for_each_event_source_and_nobody_else() {
+    fn waits_for_each_event_source_and_no_other_client() {
         let now = Instant::now();
         let mut drain = Drain::new(RETRY);
         for _ in 0..3 {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_takes_only_the_place_of_one_that_was_given_no_id() {
+    fn a_new_client_takes_only_the_place_of_one_that_was_given_no_id() {
         let now = Instant::now();
         let mut drain = Drain::new(RETRY);
         for comes in [Comes::Nameless(0), Comes::New, Comes::Nameless(5), Comes::Nameless(5)] {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_comes_back_again_and_again_is_waited_for_twice_and_no_longer() {
+    fn one_that_reconnects_again_and_again_is_waited_for_twice_and_no_longer() {
         let now = Instant::now();
         let wait = RETRY + GRACE;
         // How long a client takes to reconnect each time, and how long the program waits for it in total.

@@ -259,7 +259,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn comments_are_seen_by_nobody_and_keep_to_their_line() {
+    fn comments_are_never_dispatched_and_keep_to_their_line() {
         let mut out = Vec::new();
         write_comment(&mut out, "3 events missed\r\ndata: forged");
         assert_eq!(out, b": 3 events missed  data: forged\n");

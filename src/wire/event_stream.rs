@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_left_out_and_never_held() {
+    fn what_is_too_long_is_skipped_and_never_held() {
         let long = "x".repeat(50_000);
         let stream = format!(
             "data: {long}\n\ndata: a\n\n:{long}\nunknown: {long}\n{long}\ndata: b\n\nid: 1\ndata: {}\n\ndata: c\n\n\

@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_last_event_id_from_the_query_where_no_field_brings_one() {
+    fn takes_the_last_event_id_from_the_query_if_no_field_has_one() {
         for (query, field, want) in [
             ("last-event-id=r-1", "", Some("r-1")),
             ("x&last_event_id=r-2", "", Some("r-2")),
@@ -645,7 +645,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_origin_of_what_is_no_request() {
+    fn finds_the_origin_of_what_is_not_a_request() {
         for (head, want) in [
             ("GET / HTTP/1.1\r\norigin: https://a.example \r\nA : b\r\n\r\n", Some("https://a.example")),
             ("GET / HTTP/1.1\r\nOrigin: https://a.example", None),

@@ -4,7 +4,7 @@ use crate::support::program::{Program, run};
 use std::process::Stdio;
 
 #[test]
-fn it_listens_on_loopback_alone_unless_told_otherwise() {
+fn it_listens_only_on_loopback_by_default() {
     let program = Program::start(&[]);
     let sockets = std::fs::read_to_string("/proc/net/tcp").expect("Linux tells");
     let port = format!(":{:04X}", program.port);
@@ -28,7 +28,7 @@ fn each_bind_has_its_line_and_the_same_port() {
 }
 
 #[test]
-fn addresses_that_cover_each_other_are_no_trouble() {
+fn addresses_that_cover_each_other_are_no_problem() {
     for binds in [&["-b", "0.0.0.0", "-b", "localhost"][..], &["-b", "localhost", "-b", "127.0.0.1"], &["-b", "::"]] {
         let program = Program::start(binds);
         assert_eq!(program.stream().status, 200, "{binds:?}");
@@ -58,7 +58,7 @@ fn a_page_of_another_origin_gets_nothing_and_the_terminal_says_what_would_help()
 }
 
 #[test]
-fn what_a_page_of_another_site_embeds_is_refused_and_is_no_client() {
+fn what_a_page_of_another_site_embeds_is_refused_and_is_not_a_client() {
     for args in [&[][..], &["-o", "*"], &["-o", "null"], &["-o", "https://app.example"], &["-o", "none"]] {
         let mut program = Program::start(&[args, &["--wait", "1", "--page", "Cargo.toml"]].concat());
         program.write("a\n");
@@ -143,7 +143,7 @@ fn a_page_of_an_allowed_origin_can_read_what_was_wrong_with_its_request() {
 }
 
 #[test]
-fn nothing_that_a_request_says_can_harm_a_terminal_or_whoever_pastes_from_it() {
+fn nothing_that_a_request_says_can_harm_a_terminal_or_a_person_who_pastes_from_it() {
     let mut program = Program::start(&[]);
     let evil = [
         "https://a.example;touch$IFS/tmp/pwned",
@@ -214,7 +214,7 @@ fn however_many_are_refused_the_terminal_is_not_flooded() {
 }
 
 #[test]
-fn whoever_may_read_is_told_in_the_words_of_cors() {
+fn an_origin_that_may_read_gets_the_fields_of_cors() {
     for (args, origin, status, allowed) in [
         (&[][..], "http://127.0.0.1:80", 200, Some("http://127.0.0.1:80")),
         (&["-o", "*"], "https://any.example", 200, Some("*")),
@@ -255,7 +255,7 @@ fn a_preflight_is_answered_for_those_who_may_read() {
 }
 
 #[test]
-fn a_rebound_name_is_told_that_nobody_of_this_name_lives_here() {
+fn a_rebound_name_is_refused() {
     let mut program = Program::start(&["--allow-host", "app.example", "-o", "local,https://page.example"]);
     let get = |host: &str| program.request(&format!("GET /events HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     for host in ["localhost", "127.0.0.1:6502", "[::1]", "x.localhost", "upstream", "app.example:80", "page.example"] {
@@ -275,7 +275,7 @@ fn a_rebound_name_is_told_that_nobody_of_this_name_lives_here() {
 }
 
 #[test]
-fn a_value_that_cannot_be_meant_is_a_usage_error_that_names_it() {
+fn an_invalid_value_is_a_usage_error_that_names_it() {
     for (args, parts) in [
         (&["--port", "70000"][..], &["70000", "--port", "65535"][..]),
         (&["--port", "x"], &["'x'", "--port"]),

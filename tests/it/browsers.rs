@@ -293,13 +293,13 @@ fn with_token(browser: Browser) {
 
 #[test]
 #[ignore = "needs chromium: tests/run"]
-fn chromium_shows_the_built_in_page_to_whoever_opens_the_url_with_the_token() {
+fn chromium_shows_the_built_in_page_at_the_url_with_the_token() {
     with_token(Chromium);
 }
 
 #[test]
 #[ignore = "needs firefox: tests/run"]
-fn firefox_shows_the_built_in_page_to_whoever_opens_the_url_with_the_token() {
+fn firefox_shows_the_built_in_page_at_the_url_with_the_token() {
     with_token(Firefox);
 }
 
@@ -337,13 +337,13 @@ fn own_folder_with_token(browser: Browser) {
 
 #[test]
 #[ignore = "needs chromium: tests/run"]
-fn chromium_shows_a_folder_of_ones_own_to_whoever_opens_the_url_with_the_token() {
+fn chromium_shows_a_folder_of_ones_own_at_the_url_with_the_token() {
     own_folder_with_token(Chromium);
 }
 
 #[test]
 #[ignore = "needs firefox: tests/run"]
-fn firefox_shows_a_folder_of_ones_own_to_whoever_opens_the_url_with_the_token() {
+fn firefox_shows_a_folder_of_ones_own_at_the_url_with_the_token() {
     own_folder_with_token(Firefox);
 }
 

@@ -191,7 +191,7 @@ fn every_client_makes_one_event_of_a_record_with_many_lines() {
 
 #[test]
 #[ignore = "needs curl, node and python3: tests/run"]
-fn no_client_makes_an_event_of_a_record_that_was_left_out() {
+fn no_client_makes_an_event_of_a_skipped_record() {
     let input = b"eleven char\none\nlong, too long\nlonger still and last but one\ntwo\nmuch too long at the end";
     let want = [("one", 2), ("two", 5)].map(|(data, number)| Want { event: "message", data: data.into(), number });
     for ids in [&[][..], &["--no-id"]] {

@@ -53,7 +53,7 @@ fn a_second_signal_ends_it_at_once_as_process_1_too() {
 
 #[test]
 #[ignore = "needs unshare: tests/run"]
-fn nohup_holds_where_nobody_can_say_what_was_ignored() {
+fn nohup_works_where_it_is_unknown_what_was_ignored() {
     // An empty /proc simulates systems without one.
     let mut command = linux::unshare("--mount");
     command.args(["sh", "-c", "mount -t tmpfs none /proc && trap '' HUP && exec \"$0\" --port 0", BINARY]);

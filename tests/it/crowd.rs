@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const EVENT_SOURCE: &str = "Accept: text/event-stream\r\n";
 
 #[test]
-fn one_client_too_many_is_told_to_come_again_later() {
+fn one_client_too_many_is_asked_to_come_again_later() {
     let mut program = Program::start(&["--max-clients", "3"]);
     program.write("a\n");
     let mut held: Vec<_> = (0..3).map(|_| program.stream()).collect();

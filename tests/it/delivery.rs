@@ -160,7 +160,7 @@ fn clients_that_come_and_go_leave_nothing_behind() {
 }
 
 #[test]
-fn a_newcomer_gets_the_history_and_a_returning_client_what_came_after_its_id() {
+fn a_new_client_gets_the_history_and_a_returning_client_what_came_after_its_id() {
     let mut program = Program::start(&[]);
     program.write((1..=10).map(|n| format!("{n}\n")).collect::<String>());
     let mut first = program.stream();
@@ -176,7 +176,7 @@ fn a_newcomer_gets_the_history_and_a_returning_client_what_came_after_its_id() {
 }
 
 #[test]
-fn once_a_client_has_joined_a_thousand_events_are_kept_for_newcomers() {
+fn once_a_client_has_joined_a_thousand_events_are_kept_for_new_clients() {
     let mut program = Program::start(&[]);
     let all: String = (1..=5000).map(|n| format!("{n}\n")).collect();
     program.write(&all);

@@ -104,7 +104,7 @@ fn a_client_that_leaves_while_the_disk_is_asked_is_let_go_and_the_next_does_not_
 }
 
 #[test]
-fn a_signal_ends_the_program_whatever_the_disk_does() {
+fn a_signal_ends_the_program_no_matter_what_the_disk_does() {
     for name in ["slow-look-up.html", "slow-read.html"] {
         let (program, site) = serve_slowly(&format!("disk-signal-{name}"));
         let _slow = ask(&program, &format!("/{name}"));
@@ -115,7 +115,7 @@ fn a_signal_ends_the_program_whatever_the_disk_does() {
 }
 
 #[test]
-fn when_too_many_wait_for_the_disk_one_more_is_told_to_come_again_later() {
+fn when_too_many_wait_for_the_disk_one_more_is_asked_to_come_again_later() {
     raise_own_limit_on_files();
     let (mut program, site) = serve_slowly("disk-many");
     let mut stream = program.stream();
@@ -188,7 +188,7 @@ fn a_terminal_in_the_folder_does_not_become_ours() {
 }
 
 #[test]
-fn a_device_is_no_page() {
+fn a_device_is_not_a_page() {
     let program = serve(Path::new("/dev"));
     for path in ["/null", "/zero", "/full", "/tty"] {
         assert_eq!(program.get(path, "").status, 404, "{path}");

@@ -34,7 +34,7 @@ fn a_finished_input_waits_for_its_first_client_and_gives_it_everything() {
 }
 
 #[test]
-fn an_event_source_is_told_goodbye_and_then_the_program_ends() {
+fn an_event_source_gets_a_goodbye_and_then_the_program_ends() {
     let mut program = Program::start(&["--retry", "2s", "--verbose"]);
     let mut page = event_source(&program, "");
     program.write("a\nb\n");
@@ -57,7 +57,7 @@ fn an_event_source_is_told_goodbye_and_then_the_program_ends() {
 }
 
 #[test]
-fn an_event_source_that_never_comes_back_is_waited_for_no_longer_than_promised() {
+fn an_event_source_that_never_reconnects_is_waited_for_no_longer_than_promised() {
     let mut program = Program::start(&["--retry", "100ms"]);
     let mut page = event_source(&program, "");
     program.close_input();
@@ -87,7 +87,7 @@ fn an_event_source_that_was_away_at_the_end_gets_the_rest_and_then_its_204() {
 }
 
 #[test]
-fn a_newcomer_in_the_goodbye_is_not_taken_for_the_event_source_that_is_waited_for() {
+fn a_new_client_in_the_goodbye_is_not_mistaken_for_the_event_source_that_is_expected() {
     let mut program = Program::start(&["--retry", "100ms", "--tail", "0"]);
     let mut page = event_source(&program, "");
     program.write("a\n");
@@ -149,7 +149,7 @@ fn exit_waits_for_nobody() {
 }
 
 #[test]
-fn a_client_that_keeps_coming_with_an_unknown_id_is_said_goodbye_to_in_the_end() {
+fn a_client_that_keeps_coming_with_an_unknown_id_gets_its_goodbye_in_the_end() {
     let mut program = Program::start(&["--retry", "100ms"]);
     program.write("a\n");
     let mut page = event_source(&program, "");
@@ -305,7 +305,7 @@ fn a_client_behind_a_slow_link_has_everything_before_the_network_goes_with_the_p
 }
 
 #[test]
-fn serve_goes_on_with_the_history_until_it_is_interrupted() {
+fn serve_serves_the_history_until_it_is_interrupted() {
     let mut program = Program::start(&["--at-eof", "serve"]);
     program.write("a\nb\n");
     program.close_input();
@@ -389,7 +389,7 @@ fn a_signal_stops_no_event_source_for_good() {
 }
 
 #[test]
-fn a_signal_that_ends_the_producer_too_is_no_end_of_the_input() {
+fn a_signal_that_ends_the_producer_too_is_not_the_end_of_the_input() {
     for round in 0..5 {
         let mut program = Program::start(&["--end-event", "end"]);
         let mut client = program.stream();
@@ -406,7 +406,7 @@ fn a_signal_that_ends_the_producer_too_is_no_end_of_the_input() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_delays_an_interrupt_by_a_second_at_most() {
+fn a_client_that_reads_nothing_delays_an_interrupt_by_a_second_at_most() {
     let _places = alone();
     let mut program = Program::start(&[]);
     let mut reader = program.stream();

@@ -77,7 +77,7 @@ fn a_relay_keeps_types_and_ids() {
 
 #[test]
 #[ignore = "needs curl: tests/run"]
-fn a_relay_takes_a_lost_stream_up_again_and_its_clients_go_on() {
+fn a_relay_resumes_a_lost_stream_and_its_clients_continue() {
     has("curl");
     let origin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
     let url = format!("http://{}/", origin.local_addr().expect("is bound"));

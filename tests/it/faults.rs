@@ -96,7 +96,7 @@ fn a_thousand_clients_that_send_a_byte_a_second_cost_neither_time_nor_service() 
 }
 
 #[test]
-fn a_reset_in_any_state_disturbs_nobody_and_leaves_nothing() {
+fn a_reset_in_any_state_disturbs_no_other_client_and_leaves_nothing() {
     type Lead = fn(&mut Program, &mut Client) -> TcpStream;
     let states: [(&str, Lead); 10] = [
         ("connected", |program, _| connect(program)),
@@ -286,7 +286,7 @@ fn curl(program: &Program, time: Duration) -> Process {
 
 #[test]
 #[ignore = "needs curl: tests/run"]
-fn clients_that_are_stopped_are_dropped_and_those_that_go_on_in_time_get_everything() {
+fn stopped_clients_are_dropped_and_those_that_continue_in_time_get_everything() {
     let _places = busy();
     let mut program = Program::start(&["-v", "--stall", "5s", "--buffer", "64MiB", "--history", "0"]);
     let frozen: Vec<Process> = (0..5).map(|_| curl(&program, DEADLINE)).collect();
@@ -377,7 +377,7 @@ fn what_a_dropped_client_has_not_read_does_not_stay_in_the_kernel() {
 }
 
 #[test]
-fn a_program_that_was_stopped_for_longer_than_the_stall_time_drops_nobody_who_read_on() {
+fn a_program_that_was_stopped_for_longer_than_the_stall_time_drops_no_client_that_reads_on() {
     let mut program = Program::start(&["-v", "--stall", "1s", "--history", "0", "--heartbeat", "0"]);
     let socket = connect(&program);
     send(&socket, GET);

@@ -69,7 +69,7 @@ fn json_records_bring_type_id_and_data() {
 }
 
 #[test]
-fn what_a_record_lacks_has_its_default_and_is_told_once_and_counted() {
+fn what_a_record_lacks_has_its_default_and_is_reported_once_and_counted() {
     let args = &["--event-from", "/type", "--id-from", "/id", "--data-from", "/data", "-e", "other"];
     for (record, event, data, id, why) in [
         (
@@ -162,7 +162,7 @@ fn no_record_is_too_hostile() {
 }
 
 #[test]
-fn json_that_is_no_utf_8_is_repaired_first() {
+fn json_that_is_not_utf_8_is_repaired_first() {
     let (chunks, told, _) = sent(&["--data-from", "/d", "--event-from", "/e"], b"{\"e\":\"\xff\",\"d\":\"caf\xe9\"}\n");
     assert_eq!(without_run(&chunks[0]), "event: \u{fffd}\ndata: caf\u{fffd}\nid: RUN-1\n\n");
     assert!(told.len() == 2 && told[0].contains("record 1 is not valid UTF-8"), "{told:#?}");
@@ -199,7 +199,7 @@ fn an_event_stream_goes_out_with_its_own_types_and_ids() {
 }
 
 #[test]
-fn what_an_event_stream_leaves_out_is_told() {
+fn what_is_missing_in_an_event_stream_is_reported() {
     let (chunks, told, status) = sent(&["-f", "sse"], "data: a\n\nid: 2\ndata: cut off\n");
     assert_eq!(chunks, ["data: a\n\n"]);
     assert!(told.len() == 2 && told[0].contains("ended inside an event"), "{told:#?}");

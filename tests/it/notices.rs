@@ -204,7 +204,7 @@ fn a_gap_is_an_event_that_tells_the_number_for_whom_asks_and_a_comment_for_every
 }
 
 #[test]
-fn a_newcomer_is_told_of_no_gap_whatever_its_tail() {
+fn a_new_client_gets_no_gap_notice_for_any_tail() {
     for tail in ["0", "1", "5000"] {
         let mut program = Program::start(&["--tail", tail, "--history", "2", "--threads", "1"]);
         let mut first = program.stream();
@@ -222,7 +222,7 @@ fn a_newcomer_is_told_of_no_gap_whatever_its_tail() {
 }
 
 #[test]
-fn a_record_that_was_left_out_stays_a_comment_which_is_the_same_for_all() {
+fn a_skipped_record_stays_a_comment_which_is_the_same_for_all() {
     let mut program = Program::start(&["--max-record", "10", "--heartbeat", "0", "--threads", "1"]);
     let mut page = program.stream_with("/events?notices=event", "");
     let mut curl = program.stream();

@@ -110,7 +110,7 @@ fn a_browser_that_stays_holds_nothing_up_and_is_out_of_reach_of_ctrl_c() {
 }
 
 #[test]
-fn says_so_where_nothing_opens_it_and_goes_on() {
+fn says_so_if_nothing_opens_it_and_continues() {
     for (test, script, why) in
         [("none", None, "found no program"), ("fails", Some("exit 3"), "xdg-open: exit status: 3")]
     {

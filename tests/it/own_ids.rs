@@ -38,7 +38,7 @@ fn resumed(program: &Program, id: &str, n: usize) -> (Vec<String>, Vec<String>) 
 }
 
 #[test]
-fn whoever_brings_an_id_resumes_strictly_after_its_event() {
+fn a_client_with_an_id_resumes_strictly_after_its_event() {
     let input = stream(&[
         ("1", Some("a")),
         ("2", Some("b/é:\u{1f600} %\"")),
@@ -106,7 +106,7 @@ fn an_id_that_repeats_costs_repeats_and_loses_nothing() {
 }
 
 #[test]
-fn once_the_earliest_event_with_an_id_is_gone_whoever_brings_it_gets_all_that_is_held_and_a_notice() {
+fn once_the_earliest_event_with_an_id_is_gone_the_id_gets_all_that_is_held_and_a_notice() {
     let mut program = Program::start(&["-f", "sse", "--history", "4", "--threads", "1"]);
     let mut first = program.stream();
     for n in 1..=7 {
@@ -158,7 +158,7 @@ fn a_record_without_an_id_has_one_of_the_run_which_works_as_well() {
 }
 
 #[test]
-fn a_newcomer_s_tail_begins_with_an_id_from_which_nothing_is_lost() {
+fn a_new_client_s_tail_begins_with_an_id_from_which_nothing_is_lost() {
     let events = stream(&[("1", None), ("2", Some("a")), ("3", None), ("4", Some("b")), ("5", None), ("6", None)]);
     for (tail, want) in
         [("0", "id: b"), ("1", "id: b"), ("2", "id: b"), ("3", "id: a"), ("4", "id: a"), ("5", ""), ("6", "")]
@@ -195,7 +195,7 @@ fn what_is_not_held_any_more_is_unknown_or_counted() {
 }
 
 #[test]
-fn after_the_end_whoever_brings_the_last_id_gets_204() {
+fn after_the_end_the_last_id_gets_204() {
     let (mut program, first) = fed(&["-f", "sse"], &stream(&[("1", Some("a")), ("2", Some("b"))]), 2);
     let mut source = program.stream_with("/events", ACCEPT);
     source.data(2);
@@ -246,7 +246,7 @@ fn an_event_stream_without_ids_is_served_on_streams_that_stay_open() {
 }
 
 #[test]
-fn a_client_goes_on_at_another_instance_that_reads_the_same() {
+fn a_client_continues_at_another_instance_that_reads_the_same() {
     let input = |from: u32, to: u32| (from..=to).map(|n| format!("{{\"seq\":{n}}}\n")).collect::<String>();
     let args = &["--id-from", "/seq", "--data-from", "/seq"];
     let (one, _first) = fed(args, &input(1, 100), 100);

@@ -163,7 +163,7 @@ fn a_record_of_any_size_that_the_buffer_holds_never_stops_the_input() {
 }
 
 #[test]
-fn one_that_was_dropped_resumes_and_is_told_of_the_gap() {
+fn a_dropped_client_resumes_and_gets_a_notice_of_the_gap() {
     let _places = busy();
     let args = ["--buffer", "1MiB", "--history", "all", "--wait", "2", "--stall", "1h", "-v", "--at-eof", "serve"];
     let mut program = Program::start(&args);
@@ -185,7 +185,7 @@ fn one_that_was_dropped_resumes_and_is_told_of_the_gap() {
 }
 
 #[test]
-fn input_never_waits_whatever_clients_do() {
+fn input_never_waits_no_matter_what_clients_do() {
     let _places = busy();
     let mut program = Program::start(&["--pace", "input", "--buffer", "4MiB", "--stall", "1h", "--wait", "2"]);
     let stalled = [stream(&program), stream(&program)];
@@ -212,7 +212,7 @@ fn a_lone_client_that_stalls_holds_the_producer_for_the_stall_time_and_no_longer
 }
 
 #[test]
-fn at_the_end_one_that_takes_nothing_is_waited_for_no_longer_than_the_stall_time() {
+fn at_the_end_a_client_that_reads_nothing_is_waited_for_no_longer_than_the_stall_time() {
     let _places = busy();
     let mut program =
         Program::start(&["--buffer", "32MiB", "--pace", "input", "--stall", "2s", "--at-eof", "exit", "--wait", "2"]);

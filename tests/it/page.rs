@@ -179,7 +179,7 @@ fn a_file_that_comes_and_goes_is_looked_for_each_time() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_never_waited_for() {
+fn nothing_waits_for_what_is_not_a_regular_file() {
     let site = site("page-fifo");
     let made = Command::new("mkfifo").arg(site.join("fifo.html")).status();
     assert!(made.is_ok_and(|status| status.success()));
@@ -244,7 +244,7 @@ fn a_page_that_is_missing_at_the_start_is_refused_and_one_that_vanishes_is_found
 }
 
 #[test]
-fn a_stream_beside_a_page_ends_properly() {
+fn a_stream_next_to_a_page_ends_properly() {
     let mut program = serve(&site("page-stream"));
     let mut client = program.stream_with("/", "");
     program.write("a\n");

@@ -100,7 +100,7 @@ fn line_ends_empty_records_and_text_without_an_end_are_as_promised() {
 }
 
 #[test]
-fn the_first_record_that_is_no_utf_8_is_told_of_once() {
+fn the_first_record_that_is_not_utf_8_is_reported_once() {
     let mut program = Program::start(&[]);
     program.write(b"good\nbad \xff\nworse \xff\n");
     program.close_input();
@@ -112,7 +112,7 @@ fn the_first_record_that_is_no_utf_8_is_told_of_once() {
 }
 
 #[test]
-fn a_record_that_is_too_long_leaves_a_comment_and_the_rest_goes_on() {
+fn a_record_that_is_too_long_leaves_a_comment_and_the_rest_is_sent() {
     let mut program = Program::start(&["--max-record", "10"]);
     let mut client = program.stream();
     program.write(format!("0123456789\n{}\nafter\r\n", "x".repeat(11)));
@@ -127,7 +127,7 @@ fn a_record_that_is_too_long_leaves_a_comment_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_terminal_that_stands_still_stops_nothing_and_the_last_line_is_told() {
+fn a_stopped_terminal_stops_nothing_and_the_last_line_is_written() {
     let mut command = Command::new(BINARY);
     command.args(["--port", "0", "--max-record", "10", "--at-eof", "exit"]);
     let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
@@ -147,7 +147,7 @@ fn a_terminal_that_stands_still_stops_nothing_and_the_last_line_is_told() {
 }
 
 #[test]
-fn twenty_mebibytes_on_one_line_are_left_out_in_bounded_memory() {
+fn twenty_mebibytes_on_one_line_are_skipped_in_bounded_memory() {
     let mut program = Program::start(&[]);
     let mut client = program.stream();
     for _ in 0..20 {
@@ -163,7 +163,7 @@ fn twenty_mebibytes_on_one_line_are_left_out_in_bounded_memory() {
 }
 
 #[test]
-fn an_event_that_does_not_fit_the_buffer_is_left_out() {
+fn an_event_that_does_not_fit_the_buffer_is_skipped() {
     let mut program = Program::start(&["-0", "--max-record", "16MiB", "--heartbeat", "0"]);
     let mut client = program.stream();
     program.write(vec![b'\n'; 16 << 20]);
@@ -219,7 +219,7 @@ fn what_the_other_address_of_localhost_has_taken_is_taken() {
 }
 
 #[test]
-fn a_directory_as_input_is_an_error_that_is_told() {
+fn a_directory_as_input_is_an_error_that_is_reported() {
     let (code, _, stderr) = run(&["--port", "0", "--at-eof", "exit"], File::open("/").expect("it is there"));
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("sse-pipe: cannot read standard input: Is a directory"), "{stderr}");
@@ -253,7 +253,7 @@ fn an_input_that_somebody_made_non_blocking_is_waited_for() {
 }
 
 #[test]
-fn nothing_is_read_until_so_many_clients_are_connected() {
+fn nothing_is_read_until_n_clients_are_connected() {
     let mut program = Program::start(&["--wait", "2", "--no-id"]);
     program.write("one\n");
     let mut first = program.stream();

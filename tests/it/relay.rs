@@ -127,7 +127,7 @@ fn a_client_resumes_at_a_relay_with_an_id_of_the_origin_and_the_other_way_round(
 
 #[test]
 #[ignore = "needs curl: tests/run"]
-fn an_upstream_that_is_lost_is_told_and_half_an_event_is_not_sent() {
+fn a_lost_upstream_is_reported_and_half_an_event_is_not_sent() {
     let mut origin = Program::start_with(&[], Stdio::piped());
     let (_curl, relay) = relay(&origin, &[]);
     let mut client = relay.stream();

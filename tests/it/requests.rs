@@ -688,7 +688,7 @@ fn read_to_close(mut socket: TcpStream, request: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_request_gets_what_the_rfcs_say_however_it_is_cut_and_nobody_else_notices() {
+fn every_request_gets_what_the_rfcs_say_however_it_is_cut_and_no_other_client_notices() {
     let _places = busy();
     let mut program = Program::start(&["--max-clients", "1000"]);
     let mut good = program.stream();

@@ -128,7 +128,7 @@ fn each_id_that_was_ever_given_is_resumed_strictly_after_it_or_with_the_exact_nu
 }
 
 #[test]
-fn whoever_has_the_latest_id_gets_only_what_is_written_afterwards() {
+fn a_client_with_the_latest_id_gets_only_what_is_written_afterwards() {
     let mut fed = Fed::new(&["--history", "10", "--threads", "1"], 1000, 50);
     let latest = fed.id(1000);
     let askings = [by_header(&latest), by_query("last-event-id", &latest), by_header(&format!(" \t{latest} "))];
@@ -199,7 +199,7 @@ fn an_id_comes_by_the_header_or_else_by_the_query() {
 }
 
 #[test]
-fn an_id_that_was_never_given_gets_the_whole_history_and_is_told_that_nobody_knows_what_is_missed() {
+fn an_id_that_was_never_given_gets_the_whole_history_and_a_notice_that_the_gap_is_unknown() {
     let fed = Fed::new(&["--history", "10", "--threads", "1"], 1000, 50);
     let run = &fed.run;
     let turned: String = run.bytes().map(|byte| char::from(if byte == b'x' { b'y' } else { b'x' })).collect();
@@ -282,7 +282,7 @@ fn first_chunk(client: &mut Client) -> String {
 }
 
 #[test]
-fn a_newcomer_gets_the_tail_and_where_it_is_cut_the_id_before_it_from_which_nothing_is_lost() {
+fn a_new_client_gets_the_tail_and_if_it_is_cut_the_id_before_it_from_which_nothing_is_lost() {
     for (tail, records, want) in [
         ("3", 100, 98),
         ("3", 4, 2),
@@ -354,7 +354,7 @@ fn the_very_first_client_is_given_the_tail_of_all_that_came_before_it() {
 // Records that were skipped
 
 #[test]
-fn a_record_that_was_left_out_counts_and_its_comment_comes_again() {
+fn a_skipped_record_counts_and_its_comment_comes_again() {
     let args = ["--max-record", "10", "--threads", "1"];
     let mut program = Program::start(&args);
     let mut first = program.stream();
@@ -394,7 +394,7 @@ fn a_record_that_was_left_out_counts_and_its_comment_comes_again() {
 }
 
 #[test]
-fn records_that_were_left_out_count_among_the_missed() {
+fn skipped_records_count_among_the_missed() {
     let args = ["--max-record", "10", "--history", "2", "--threads", "1"];
     let mut program = Program::start(&args);
     let mut first = program.stream();

@@ -198,7 +198,7 @@ fn a_status_line_leaves_no_trace_however_often_the_terminal_becomes_narrower_and
 
 #[test]
 #[ignore = "needs tmux: tests/run"]
-fn quiet_there_is_no_status_line() {
+fn with_quiet_there_is_no_status_line() {
     let mut terminal = Terminal::start("status-quiet", "", "--quiet");
     assert_eq!(terminal.end("ended 0"), ["ended 0"]);
 }
@@ -269,7 +269,7 @@ fn alone_in_a_terminal_it_says_what_it_is_for_and_has_no_status_line() {
 
 #[test]
 #[ignore = "needs tmux: tests/run"]
-fn there_is_no_status_line_beside_what_tee_copies() {
+fn there_is_no_status_line_with_tee() {
     let terminal = Terminal::shell("status-tee", &typed("--tee <input"));
     terminal.wait_until("it listens", |rows| rows.last().is_some_and(|row| row.contains("listening on")));
     terminal.write("half a record");

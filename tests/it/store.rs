@@ -75,7 +75,7 @@ fn feed(program: &mut Program, client: &mut Client, records: impl IntoIterator<I
 }
 
 #[test]
-fn history_and_ids_go_on_after_every_kind_of_end() {
+fn history_and_ids_continue_after_every_kind_of_end() {
     let folder = Folder::new();
     let store = store_in(&folder);
     let mut ids = Vec::new();
@@ -335,7 +335,7 @@ fn after_another_boot(store: &str) {
 }
 
 #[test]
-fn after_a_power_cut_numbers_leap_and_a_notice_says_that_nobody_knows() {
+fn after_a_power_cut_numbers_are_skipped_and_a_notice_says_that_the_gap_is_unknown() {
     let folder = Folder::new();
     let store = store_in(&folder);
     let ids = of_ten(&store);
@@ -378,7 +378,7 @@ fn after_a_power_cut_numbers_leap_and_a_notice_says_that_nobody_knows() {
 }
 
 #[test]
-fn a_missing_index_is_made_anew_and_a_missing_state_begins_a_new_run() {
+fn a_missing_index_is_rebuilt_and_a_missing_state_begins_a_new_run() {
     let folder = Folder::new();
     let store = store_in(&folder);
     let ids = of_ten(&store);
@@ -430,7 +430,7 @@ fn the_buffer_bounds_it_on_disk_and_what_goes_is_counted() {
 }
 
 #[test]
-fn own_ids_are_known_after_a_restart_and_say_where_to_go_on() {
+fn own_ids_are_known_after_a_restart_and_say_where_to_continue() {
     let folder = Folder::new();
     let store = store_in(&folder);
     let events = |from: usize, to: usize| (from..to).map(|n| format!("id: k-{n}\ndata: {n}\n\n")).collect::<String>();
@@ -560,8 +560,8 @@ fn goes_on(store: &str, given: &[String]) {
 }
 
 #[test]
-fn on_a_full_disk_streams_go_on_and_when_there_is_room_again_so_does_the_store() {
-    if !in_own_mounts("store::on_a_full_disk_streams_go_on_and_when_there_is_room_again_so_does_the_store") {
+fn on_a_full_disk_streams_continue_and_when_there_is_room_again_so_does_the_store() {
+    if !in_own_mounts("store::on_a_full_disk_streams_continue_and_when_there_is_room_again_so_does_the_store") {
         return;
     }
     let folder = Folder::new();

@@ -61,7 +61,7 @@ fn a_gigabyte_of_random_bytes_takes_at_most_twice_as_long_as_through_tee() {
 }
 
 #[test]
-fn standard_output_is_closed_at_the_end_of_input_whatever_clients_are_owed() {
+fn standard_output_is_closed_at_the_end_of_input_whatever_clients_still_have_to_get() {
     let mut program = Program::start(&["--tee"]);
     let mut stdout = program.take_stdout();
     program.write("a\nb\0\r\n\nlast");
@@ -74,7 +74,7 @@ fn standard_output_is_closed_at_the_end_of_input_whatever_clients_are_owed() {
 }
 
 #[test]
-fn a_record_goes_on_as_soon_as_it_is_read_and_records_left_out_go_on_too() {
+fn a_record_is_passed_on_as_soon_as_it_is_read_and_skipped_records_too() {
     let mut program = Program::start(&["--tee", "--max-record", "3"]);
     let mut stdout = program.take_stdout();
     for text in ["a\n", "too long\n", "half", " a line\n"] {
@@ -103,7 +103,7 @@ fn when_the_reader_of_standard_output_goes_the_run_ends() {
 }
 
 #[test]
-fn when_the_reader_of_standard_output_goes_a_half_read_record_is_no_record() {
+fn when_the_reader_of_standard_output_goes_a_half_read_record_is_not_a_record() {
     let mut program = Program::start(&["--tee"]);
     let mut client = program.stream();
     let mut stdout = program.take_stdout();
@@ -116,7 +116,7 @@ fn when_the_reader_of_standard_output_goes_a_half_read_record_is_no_record() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_clients_are_served_on() {
+fn a_full_disk_is_reported_and_clients_are_still_served() {
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" --port 0 --tee >/dev/full", BINARY]);
     let mut program = Program::start_command(command, Stdio::piped());

@@ -46,7 +46,7 @@ fn ask(path: &Path, request: &str) -> String {
 }
 
 #[test]
-fn serves_the_stream_to_whoever_can_open_the_file_by_any_host() {
+fn serves_the_stream_to_users_who_can_open_the_file_by_any_host() {
     let path = folder("unix-serves").join("s.sock");
     let mut program = start(&path, &["-v"]);
     assert_eq!(program.told, [format!("sse-pipe: listening on {}", bind(&path))]);
@@ -71,7 +71,7 @@ fn a_page_of_another_origin_is_refused_here_too() {
 }
 
 #[test]
-fn stands_beside_a_port() {
+fn listens_on_a_socket_and_a_port() {
     let path = folder("unix-beside").join("s.sock");
     let mut program = Program::start(&["--bind", "localhost", "--bind", &bind(&path)]);
     program.write("a\n");
@@ -89,7 +89,7 @@ fn stands_beside_a_port() {
 }
 
 #[test]
-fn a_socket_that_nobody_listens_on_is_replaced() {
+fn a_socket_that_no_program_listens_on_is_replaced() {
     let path = folder("unix-stale").join("s.sock");
     let mut killed = start(&path, &[]);
     killed.signal("KILL");

@@ -85,12 +85,12 @@ fn firefox_shows_events_live_and_as_text_only() {
 
 #[test]
 #[ignore = "needs chromium: tests/run"]
-fn the_page_is_there_beside_one_of_ones_own_in_chromium() {
+fn the_page_is_there_next_to_one_of_ones_own_in_chromium() {
     shows_text_only(Chromium, "/viewer", &["--page", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/page.html")]);
 }
 
 #[test]
 #[ignore = "needs firefox: tests/run"]
-fn the_page_is_there_beside_one_of_ones_own_in_firefox() {
+fn the_page_is_there_next_to_one_of_ones_own_in_firefox() {
     shows_text_only(Firefox, "/viewer", &["--page", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/page.html")]);
 }

@@ -131,13 +131,13 @@ fn notices_silence(browser: Browser) {
 
 #[test]
 #[ignore = "needs chromium: tests/run"]
-fn chromium_notices_a_silent_connection_and_goes_on_without_loss() {
+fn chromium_notices_a_silent_connection_and_continues_without_loss() {
     notices_silence(Chromium);
 }
 
 #[test]
 #[ignore = "needs firefox: tests/run"]
-fn firefox_notices_a_silent_connection_and_goes_on_without_loss() {
+fn firefox_notices_a_silent_connection_and_continues_without_loss() {
     notices_silence(Firefox);
 }
 
@@ -166,7 +166,7 @@ fn beside(program: &Program, answer: fn(&mut TcpStream, &mut BufReader<TcpStream
 
 #[test]
 #[ignore = "needs chromium: tests/run"]
-fn tells_a_refusal_and_why_and_asks_no_more_until_told() {
+fn shows_a_refusal_and_why_and_asks_no_more_until_the_person_does() {
     let _places = busy();
     let program = Program::start(&[]);
     let port = beside(&program, |client, _| {

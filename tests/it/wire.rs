@@ -60,7 +60,7 @@ fn two_runs_never_give_the_same_id() {
 }
 
 #[test]
-fn each_client_is_told_its_own_reconnection_time_within_the_range() {
+fn each_client_gets_its_own_reconnection_time_within_the_range() {
     let program = Program::start(&["--retry", "100ms-300ms"]);
     let mut times = Vec::new();
     for _ in 0..50 {
@@ -188,7 +188,7 @@ fn a_page_of_one_s_own_is_read_afresh_each_time() {
 }
 
 #[test]
-fn other_paths_and_methods_are_told_what_there_is() {
+fn other_paths_and_methods_get_what_there_is() {
     let program = Program::start(&[]);
     let mut client = program.get("/nope", "");
     assert_eq!(client.status, 404);
@@ -202,7 +202,7 @@ fn other_paths_and_methods_are_told_what_there_is() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_the_next_client_is_served() {
+fn what_is_not_a_request_is_refused_and_the_next_client_is_served() {
     let program = Program::start(&[]);
     let long = "a".repeat(9000);
     for (request, status) in [

@@ -169,7 +169,7 @@ fn tells_who_joins_and_from_where() {
 }
 
 #[test]
-fn a_head_that_does_not_come_in_time_is_told_so() {
+fn a_head_that_does_not_come_in_time_gets_408() {
     let mut play = Play::new();
     play.input("GET / HT");
     play.wait(HEAD_TIME - Duration::from_millis(1));
@@ -232,7 +232,7 @@ fn what_the_kernel_has_not_sent_yet_has_the_stall_time_and_then_the_client_has_t
 }
 
 #[test]
-fn one_that_takes_nothing_is_dropped_one_that_takes_little_is_kept() {
+fn one_that_reads_nothing_is_dropped_one_that_reads_little_is_kept() {
     let mut play = Play::new();
     play.input(GET);
     play.take_all(1000);
@@ -370,7 +370,7 @@ fn a_client_that_closes_its_side_is_gone_but_gets_a_short_answer() {
 }
 
 #[test]
-fn at_the_end_one_that_has_everything_is_told_to_stay_away() {
+fn at_the_end_one_that_has_everything_gets_204() {
     let mut play = Play::new();
     play.publish(&["a", "b"]);
     play.end();
