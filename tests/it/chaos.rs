@@ -67,7 +67,7 @@ fn in_the_chaos_of_real_life_every_client_gets_exactly_what_it_must() {
     let new_seed = || Random::new().below(1 << 32);
     let seconds = Duration::from_secs;
     let parts = match (variable("SSE_PIPE_CHAOS_SEED"), variable("SSE_PIPE_CHAOS_SECONDS")) {
-        (None, None) => vec![(1, seconds(10)), (new_seed(), seconds(50))],
+        (None, None) => vec![(1, seconds(10)), (new_seed(), seconds(20))],
         (seed, time) => vec![(seed.unwrap_or_else(new_seed), seconds(time.unwrap_or(60)))],
     };
     for (seed, time) in parts {
