@@ -8,7 +8,7 @@
 //! SSE_PIPE_CHAOS_SECONDS=1800 SSE_PIPE_CHAOS_SEED=17 cargo test --test it chaos -- --nocapture
 //! ```
 //!
-//! Without either it lasts a minute: 10 seconds from a seed that is always the same, then 50 from a new one. The seed
+//! Without either it lasts half a minute: 10 seconds from a seed that is always the same, then 20 from a new one. The seed
 //! decides the settings, the input and what every client will do; how far they get depends on the machine, so a rare
 //! fault may need several tries of its round. If the oracle may have judged too strictly, `docs/behaviour.md` decides.
 

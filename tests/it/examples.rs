@@ -142,7 +142,8 @@ fn with_a_store_kafka_continues_after_a_kill_without_loss_or_repeat() {
         program.kill();
     }
     let args = ["--format", "json", "--id-from", "/offset", "--at-eof", "serve", "--store", &store];
-    let mut client = Program::start_with(&args, Stdio::null()).stream();
+    let program = Program::start_with(&args, Stdio::null());
+    let mut client = program.stream();
     let whole: Vec<usize> =
         std::iter::from_fn(|| client.next_event()).map(|event| event.id.parse().expect("an offset")).collect();
     assert!(whole.len() >= next && whole.iter().copied().eq(0..whole.len()), "each is there once: {whole:?}");
