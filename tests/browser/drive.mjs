@@ -81,12 +81,15 @@ const home = mkdtempSync(join(tmpdir(), 'sse-pipe-drive-'));
 
 // The one way out. Puppeteer kills the browser's process group in its own `exit` listener; ours,
 // added after it, runs after it. A killed browser may still be writing for a moment: hence retries.
+let ended = false;
 function end(error) {
+  if (ended) return;
+  ended = true;
   report.error = error ?? null;
   report.ok = error === undefined;
   process.once('exit', () => rmSync(home, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
-  process.stdout.write(`${JSON.stringify(report)}\n`);
-  process.exit(report.ok ? 0 : 1);
+  // A pipe takes 64 KiB at once: the rest must be read first.
+  process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(report.ok ? 0 : 1));
 }
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => end(`ended by ${signal}`));
 
