@@ -58,7 +58,7 @@ pub struct OwnIds {
     entries: Mutex<HashMap<u64, Known>>,
     /// IDs of old batches that will go to a file. They are in `entries` too.
     aged: Mutex<Aged>,
-    /// Tables in files, oldest first.
+    /// Tables in files.
     tables: RwLock<Vec<Arc<IdTable>>>,
 }
 
@@ -92,7 +92,9 @@ impl OwnIds {
     pub fn find_old(&self, id: &str, is_meant: impl Fn(u64) -> bool) -> Option<u64> {
         let tables = self.tables.read().expect("nobody panics with it").clone();
         let hash = hash(id);
-        tables.iter().flat_map(|table| table.find(hash)).find(|&entry| is_meant(entry))
+        let mut entries: Vec<u64> = tables.iter().flat_map(|table| table.find(hash)).collect();
+        entries.sort_unstable(); // a table that was made again comes after later ones
+        entries.into_iter().find(|&entry| is_meant(entry))
     }
 
     /// The tables of an earlier program in segments of a store.

@@ -176,7 +176,7 @@ impl Files {
     /// What is at `position`, this many records, can't be read.
     pub fn report_damage(&self, position: u64, records: u64, error: &io::Error) {
         let path = self.chunks.display();
-        (self.tell)(Word::Failure(format!("{path}: from byte {position} on: {error}; {records} records are lost")));
+        (self.tell)(Word::Failure(format!("{path}: from byte {position} on: {error}; records lost: {records}")));
     }
 
     /// Removes them. A client that is still sent from them is not disturbed.
@@ -184,13 +184,10 @@ impl Files {
         if self.is_removed.swap(true, Ordering::Relaxed) {
             return;
         }
-        let ids = self.ids.lock().expect("nobody panics with it").take();
-        let mut kinds = vec!["chunks", "index"];
-        if let Some(ids) = ids {
-            ids.set_removed();
-            kinds.push("ids");
-        }
-        let mut paths = kinds.into_iter().map(|kind| self.chunks.with_extension(kind));
+        // The chunks come last: what else is missing is made again, but without them nobody would ask for it.
+        let ids = self.ids.lock().expect("nobody panics with it").take().inspect(|ids| ids.set_removed());
+        let kinds = ids.map(|_| "ids").into_iter().chain(["index", "chunks"]);
+        let mut paths = kinds.map(|kind| self.chunks.with_extension(kind));
         if let Err(error) = paths.try_for_each(remove_file) {
             (self.tell)(Word::Failure(format!("cannot remove {}: {error}", self.chunks.display())));
         }
@@ -239,7 +236,7 @@ impl Store {
             let lost = last - held;
             let what = match after_unknown {
                 true => "the machine has stopped since, and it is unknown which events are lost".to_owned(),
-                false => format!("its end is missing: {lost} records are lost"),
+                false => format!("its end is missing; records lost: {lost}"),
             };
             tell(Word::Failure(format!("--store {}: {what}", folder.display())));
             batches.push(Batch::lost(batches.last(), held + 1..=last, after_unknown, Arc::clone(memory)));
@@ -311,8 +308,7 @@ impl Inner {
                 if let Some(Failing { records, wait, .. }) = self.failing.take() {
                     self.recovered = Some((Instant::now(), wait));
                     let folder = self.options.folder.display();
-                    let text =
-                        format!("--store {folder}: it can be written again; {records} records are missing in it");
+                    let text = format!("--store {folder}: it can be written again; records missing in it: {records}");
                     (self.tell)(Word::Note(text));
                 }
                 Some(place)

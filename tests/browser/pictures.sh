@@ -15,9 +15,10 @@ for program in vmstat gpsfake chromium node; do
 done
 
 work=$(mktemp -d)
+set -m # each pipe is a process group, which ends as a whole
 pipes=()
 stop() {
-  for pipe in "${pipes[@]}"; do kill "$pipe" 2>/dev/null || :; done
+  for pipe in "${pipes[@]}"; do kill -- "-$pipe" 2>/dev/null || :; done
   wait
   rm -rf "$work"
 }

@@ -395,11 +395,7 @@ fn a_signal_that_ends_the_producer_too_is_not_the_end_of_the_input() {
         let mut client = program.stream();
         program.write("a\nunfini");
         assert_eq!(client.data(1), ["a"]);
-        // Both wait for it when it continues.
-        program.signal("STOP");
-        program.close_input();
-        program.signal("TERM");
-        program.signal("CONT");
+        program.signal_with_producer("TERM");
         assert_eq!(client.rest(), (vec![], End::Proper), "round {round}: neither the rest nor the end event");
         assert_eq!(program.end().status.signal(), Some(15));
     }

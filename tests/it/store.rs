@@ -115,11 +115,7 @@ fn a_signal_that_ends_the_producer_too_leaves_nothing_in_it_that_follows_the_end
     let mut client = program.stream();
     program.write("a\nunfini");
     assert_eq!(client.data(1), ["a"]);
-    // Both wait for it when it continues.
-    program.signal("STOP");
-    program.close_input();
-    program.signal("TERM");
-    program.signal("CONT");
+    program.signal_with_producer("TERM");
     assert_eq!(program.end().status.signal(), Some(15));
     let (events, _) = all(serve(&store).stream());
     assert_eq!(events.into_iter().map(|event| event.data).collect::<Vec<_>>(), ["a"]);
@@ -254,9 +250,15 @@ fn one_process_at_a_time_has_it_and_what_belongs_to_others_is_refused_and_left_a
         ("state", &b"sse-pipe store 2\nwhatever\n"[..], "is of another version"),
         ("state", b"a state of somebody else", "is not a file of sse-pipe"),
         ("00000000000000000001.chunks", b"GIF89a", "is not a file of sse-pipe"),
+        ("00000000000000000001.index", b"sse-pipe index 2\nwhatever", "is of another version"),
+        ("00000000000000000001.ids", b"sse-pipe ids 2\n\0whatever", "is of another version"),
+        ("00000000000000000001.ids", b"GIF89a", "is not a file of sse-pipe"),
     ] {
         let folder = Folder::new();
         let path = folder.0.join(name);
+        if !name.ends_with("chunks") && name != "state" {
+            write(path.with_extension("chunks"), "2\r\na\n\r\n").expect("can be written");
+        }
         write(&path, bytes).expect("can be written");
         let (code, _, errors) = run_store(folder.0.to_str().expect("is text"), &[]);
         assert!(code == Some(1) && errors.contains(want) && errors.contains(name), "{name}: {errors}");
@@ -300,7 +302,7 @@ fn a_torn_end_is_cut_and_reported_and_its_ids_are_never_given_again() {
             "{:?}",
             program.told
         );
-        assert!(program.told.iter().any(|line| line.contains("records are lost")), "{:?}", program.told);
+        assert!(program.told.iter().any(|line| line.contains("records lost: ")), "{:?}", program.told);
         let mut client = program.stream();
         program.write("new\n");
         let mut events = Vec::new();
@@ -384,7 +386,7 @@ fn a_missing_index_is_rebuilt_and_a_missing_state_begins_a_new_run() {
     let ids = of_ten(&store);
     std::fs::remove_file(file(&store, ".index")).expect("can be removed");
     let program = serve(&store);
-    assert!(program.told.iter().any(|line| line.contains("is rebuilt: 10 records")), "{:?}", program.told);
+    assert!(program.told.iter().any(|line| line.contains("is rebuilt; records: 10")), "{:?}", program.told);
     assert_eq!(all(program.stream()).0.into_iter().map(|event| event.id).collect::<Vec<_>>(), ids);
     assert_eq!(all(resume(&program, &ids[6])).0.len(), 3);
     drop(program);
@@ -472,6 +474,61 @@ fn own_ids_are_known_after_a_restart_and_say_where_to_continue() {
         String::from_utf8_lossy(&text).contains("\ndata: 7\nid: k-7\n"),
         "{BINARY} wrote something that can't be read"
     );
+}
+
+#[test]
+fn an_own_id_given_again_after_a_restart_stands_for_the_earliest_that_the_folder_has() {
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let feed = |ids: &[&str]| {
+        let path = folder.0.join("input");
+        let events = ids.iter().map(|id| format!("id: {id}\ndata: of {id}\n\n")).collect::<String>();
+        write(&path, events).expect("can be written");
+        let args = ["--port", "0", "--format", "sse", "--at-eof", "exit", "--store", &store];
+        let (code, _, errors) = run(&args, File::open(&path).expect("is there"));
+        assert_eq!(code, Some(0), "{errors}");
+    };
+    feed(&["a", "b", "c"]);
+    feed(&["d"]); // those before are old now, and have a table at its end
+    assert!(read(file(&store, ".ids")).expect("is there").starts_with(b"sse-pipe ids 1\n"));
+    feed(&["b", "e"]);
+    let program = Program::start_with(&["--store", &store, "--format", "sse", "--at-eof", "serve"], Stdio::null());
+    for (id, want) in [("b", &["c", "d", "b", "e"][..]), ("d", &["b", "e"]), ("c", &["d", "b", "e"])] {
+        let (events, comments) = all(resume(&program, id));
+        assert_eq!(events.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), want, "after {id}");
+        assert_eq!(comments, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_tables_of_own_ids_are_bounded_on_disk_and_go_with_their_segments() {
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let args = ["--store", &store, "--buffer", "256KiB", "--format", "json", "--id-from", "/id", "--metrics"];
+    let mut program = Program::start(&args);
+    const RECORDS: usize = 20_000;
+    program.write((0..RECORDS).map(|n| format!("{{\"id\":\"k-{n}\"}}\n")).collect::<String>());
+    let read_all = format!("\nsse_pipe_events_total {RECORDS}\n");
+    let deadline = Instant::now() + DEADLINE;
+    while !program.get("/metrics", "").content().contains(&read_all) {
+        assert!(Instant::now() < deadline, "not all is read");
+    }
+    program.signal("KILL");
+    program.end();
+    let files = || read_dir(&store).expect("is there").map(|entry| entry.expect("can be listed"));
+    let size: u64 = files().map(|entry| entry.metadata().expect("is there").len()).sum();
+    assert!(size < 300 << 10, "{size} bytes");
+    let names = |kind: &str| files().filter(|entry| entry.path().extension().is_some_and(|of| of == kind)).count();
+    assert!(0 < names("ids") && names("ids") <= names("chunks"), "{:?}", files().collect::<Vec<_>>());
+    let program = Program::start(&args);
+    let mut client = resume(&program, "k-0");
+    let oldest: usize = client.next_event().expect("there is history").id[2..].parse().expect("a number");
+    assert_eq!(client.comments.len(), 1, "k-0 is not held any more: {:?}", client.comments);
+    for n in [oldest, (oldest + RECORDS) / 2, RECORDS - 2] {
+        let mut client = resume(&program, &format!("k-{n}"));
+        assert_eq!(client.next_event().expect("it is held").id, format!("k-{}", n + 1));
+        assert_eq!(client.comments, Vec::<String>::new(), "after k-{n}");
+    }
 }
 
 /// The long form: SSE_PIPE_STORE_MIB=2048.
@@ -661,7 +718,7 @@ fn what_the_disk_cannot_read_any_more_is_a_gap_and_all_else_is_served() {
     }
     program.signal("TERM");
     let ended = program.end();
-    let reports: Vec<_> = ended.told.iter().filter(|line| line.contains("records are lost")).collect();
+    let reports: Vec<_> = ended.told.iter().filter(|line| line.contains("records lost: ")).collect();
     assert!(reports.len() == 1 && reports[0].contains(".chunks: from byte "), "{:?}", ended.told);
 }
 

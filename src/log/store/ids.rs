@@ -3,8 +3,9 @@
 //! Look-ups read the file, which the kernel keeps in memory as far as it has room. Format: `docs/store.md`.
 
 use super::PRIVATE;
-use super::reading::read_up_to;
+use super::reading::{ensure_ours, read_up_to};
 use crate::log::own_ids;
+use anyhow::Result;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
@@ -15,6 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The beginning of each table. Another version has another digit.
 const MAGIC: &[u8; 16] = b"sse-pipe ids 1\n\0";
+/// The beginning of each table of any version.
+const ANY_VERSION: &[u8] = b"sse-pipe ids ";
 /// The length of its header: magic, first and last number, how many places, the hash of a known text, CRC-32.
 const HEADER: usize = MAGIC.len() + 4 * 8 + 4;
 /// The length of a place in a file: hash and number.
@@ -86,13 +89,16 @@ impl IdTable {
 
 impl IdFile {
     /// The file at `path`, and its tables, oldest first. Everything after the last good one is cut off. `None`: there
-    /// is no file.
-    pub(super) fn open(path: &Path) -> io::Result<Option<(Arc<IdFile>, Vec<IdTable>)>> {
+    /// is no file. A file of another version, or of something else, is an error, and stays as it is.
+    pub(super) fn open(path: &Path) -> Result<Option<(Arc<IdFile>, Vec<IdTable>)>> {
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
         let len = file.metadata()?.len();
+        let mut start = [0; MAGIC.len()];
+        let read = read_up_to(&file, &mut start, 0)?;
+        ensure_ours(&start[..read], path, ANY_VERSION, MAGIC)?;
         let file = Arc::new(IdFile { file, is_removed: false.into() });
         let (mut tables, mut at) = (Vec::new(), 0);
         while at < len {
@@ -102,7 +108,7 @@ impl IdFile {
             let end = |places: u64| places.checked_mul(PLACE as u64)?.checked_add(position).filter(|end| *end <= len);
             let Some((numbers, places, end)) = decode(&header).and_then(|(numbers, n)| Some((numbers, n, end(n)?)))
             else {
-                file.file.set_len(at)?; // a torn end, or another version: it is rebuilt
+                file.file.set_len(at)?; // a torn end, or of a program with another hash: it is made again
                 break;
             };
             tables.push(IdTable { file: Arc::clone(&file), position, places, numbers });
@@ -192,6 +198,11 @@ mod tests {
                 std::fs::metadata(&path).expect("is there").len(),
                 if len >= second { second as u64 } else { 0 }
             );
+        }
+        for other in [&b"sse-pipe ids 2\n\0and more"[..], b"GIF89a"] {
+            std::fs::write(&path, other).expect("can be written");
+            assert!(IdFile::open(&path).is_err());
+            assert_eq!(std::fs::read(&path).expect("is there"), other, "it stays as it is");
         }
         std::fs::remove_file(&path).expect("can be removed");
         assert!(IdFile::open(&path).expect("can be looked for").is_none());

@@ -129,9 +129,7 @@ impl Reading<'_> {
         let mut bytes = [0; ROW];
         let len = read_up_to(index, &mut bytes, 0).with_context(|| format!("cannot read {}", path.display()))?;
         let shown = path.display();
-        let begins_with = |magic: &[u8]| bytes[..len.min(magic.len())] == magic[..len.min(magic.len())];
-        ensure!(begins_with(ANY_VERSION), "{shown} is not a file of sse-pipe; if you remove it, it is rebuilt");
-        ensure!(begins_with(MAGIC), "{shown} is of another version of sse-pipe; if you remove it, it is rebuilt");
+        ensure_ours(&bytes[..len], path, ANY_VERSION, MAGIC)?;
         let header = Header::decode(&bytes).filter(|_| len == ROW);
         let named = Header { first, after_unknown: false };
         ensure!(header.is_none_or(|header| header.first == first), "{shown} has the wrong name");
@@ -251,7 +249,7 @@ impl Reading<'_> {
         let entries: u64 = found.iter().map(|row| u64::from(row.entries)).sum();
         if entries > 0 {
             let what = if all { "its index was missing or wrong, and is rebuilt" } else { "its index ended early" };
-            (self.tell)(Word::Note(format!("{shown}: {what}: {entries} records")));
+            (self.tell)(Word::Note(format!("{shown}: {what}; records: {entries}")));
         }
         let left = size - end_at;
         match end {
@@ -264,6 +262,16 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// Fails unless a file that can be rebuilt, and begins like this, is ours and of this version: it has `magic` at its
+/// beginning, as far as it goes, and a file of any version has `any_version`.
+pub(super) fn ensure_ours(start: &[u8], path: &Path, any_version: &[u8], magic: &[u8]) -> Result<()> {
+    let shown = path.display();
+    let begins_with = |magic: &[u8]| start.iter().zip(magic).all(|(byte, wanted)| byte == wanted);
+    ensure!(begins_with(any_version), "{shown} is not a file of sse-pipe; if you remove it, it is rebuilt");
+    ensure!(begins_with(magic), "{shown} is of another version of sse-pipe; if you remove it, it is rebuilt");
+    Ok(())
 }
 
 /// Reads as much as there is.

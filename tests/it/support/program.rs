@@ -136,6 +136,15 @@ impl Program {
         send_signal(name, self.pid());
     }
 
+    /// A signal ends it and its producer at the same time, as Ctrl-C does: when it looks, both the end of its input and
+    /// the signal are there.
+    pub fn signal_with_producer(&mut self, name: &str) {
+        self.signal("STOP");
+        self.close_input();
+        self.signal(name);
+        self.signal("CONT");
+    }
+
     /// Waits until it has ended by itself.
     #[track_caller]
     pub fn end(self) -> Ended {
