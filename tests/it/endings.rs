@@ -286,6 +286,15 @@ fn a_client_behind_a_slow_link_has_everything_before_the_network_goes_with_the_p
             (data, client) // which stays open
         });
         wanted.iter().for_each(|record| program.write(format!("{record}\n")));
+        let read = format!("; {records} events, ");
+        let deadline = Instant::now() + DEADLINE;
+        // A signal stops the reading: what is still in the pipe then is not read.
+        while signal.is_some() && {
+            program.signal("USR1");
+            !program.wait_for(" bytes read").contains(&read)
+        } {
+            assert!(Instant::now() < deadline, "not all is read: {:?}", program.told);
+        }
         let start = Instant::now();
         match signal {
             Some(name) => program.signal(name),

@@ -68,7 +68,7 @@ export class Heights {
 
   /** Sets what was measured; returns whether it is another height than it was taken for. */
   set(n, height) {
-    if (Math.abs(this.of(n) - height) < 0.01) return false;
+    if (this.of(n) === height) return false;
     this.#measured.set(n, height);
     const block = n >> BLOCK;
     this.#before.length = Math.min(this.#before.length, Math.max(block - this.#origin, 0) + 1);

@@ -278,7 +278,7 @@ export class Log {
     }
     if (!this.#heights) return surprise;
     for (const n of this.#remeasure ? this.#rows.keys() : fresh) {
-      const height = this.#rows.get(n).firstChild.getBoundingClientRect().height;
+      const height = this.#rows.get(n).firstChild.offsetHeight; // whole px, see viewer.css
       if (this.#heights.set(n, height - this.#rowHeight)) surprise = true;
     }
     this.#remeasure = false;
@@ -305,8 +305,8 @@ export class Log {
       const width = data.clientWidth;
       data.append(text);
       text.style.whiteSpace = "pre";
-      const { width: hundred, height: line } = text.getBoundingClientRect();
-      this.#heights.reset(Math.floor((100 * width) / hundred), Number.parseFloat(getComputedStyle(data).lineHeight) || line);
+      const hundred = text.getBoundingClientRect().width;
+      this.#heights.reset(Math.floor((100 * width) / hundred), Number.parseFloat(getComputedStyle(data).lineHeight));
       this.#remeasure = true;
     }
     probe.remove();
