@@ -7,7 +7,7 @@
 import { make } from "../dom.js";
 import { FrameScheduler } from "../frame-scheduler.js";
 import { Expressions } from "./expressions.js";
-import { FilteredItems } from "./filter.js";
+import { FilteredItems, levelOf } from "./filter.js";
 import { Marks } from "./marks.js";
 import { fillRow, makeRow } from "./row.js";
 
@@ -380,7 +380,8 @@ export class Log {
 
   /** As a click on the level of the row that the keyboard has selected. */
   #chooseLevel() {
-    const level = this.#rows.get(this.#current)?.querySelector(".level").dataset.level;
+    const item = this.#items.get(this.#current); // its row may be drawn only in the next frame
+    const level = item && !item.notice && levelOf(item.data);
     if (level) this.onLevel(level);
   }
 
