@@ -341,7 +341,8 @@ fn asks_its_tile_server_once_streets_is_pressed(browser: Browser) {
             "!{said}.includes('Me') && {shown} === 'block,block' && document.querySelectorAll('.leaflet-tile').length === 0"
         ),
         &format!("{press}.title"),
-        &format!("{press}.click(), ssePipe.map.tiles"),
+        &format!("{press}.click(), true"),
+        "ssePipe.map.tiles",
         "[...document.querySelectorAll('.leaflet-tile-loaded')].filter((tile) => tile.naturalWidth === 256).length >= 4",
         &format!("document.querySelector('.leaflet-control-attribution b') === null && {shown} === 'none,none'"),
         said,

@@ -644,9 +644,11 @@ fn two_numbers_are_a_position_where_the_person_says_so() {
     let records = "48.1,11.5\n48.2,11.6\n";
     let steps = [
         "ssePipe.events === 2 && ssePipe.map.positions === 0 && !document.getElementById('latlon').hidden",
-        "document.getElementById('latlon').click(), ssePipe.map.positions === 2 && location.hash === '#map&latlon'",
+        "document.getElementById('latlon').click(), true",
+        "ssePipe.map.positions === 2 && location.hash === '#map&latlon'",
         OBJECTS,
-        "document.getElementById('latlon').click(), ssePipe.map.positions === 0 && !document.getElementById('log-view').hidden && 'off'",
+        "document.getElementById('latlon').click(), true",
+        "ssePipe.map.positions === 0 && !document.getElementById('log-view').hidden && 'off'",
     ];
     shows(Chromium, records, "/", &steps).assert_value("off");
     let by_address = format!("ssePipe.map.ready && {OBJECTS}");
@@ -663,7 +665,8 @@ fn plot_and_map_can_be_opened_after_the_program_has_ended() {
         "ssePipe.plot && ssePipe.map && ssePipe.state === 'live' && ssePipe.events === 1",
         "ssePipe.state === 'ended'",
         "document.getElementById('tab-map').click(), ssePipe.map.ready",
-        "document.getElementById('tab-plot').click(), ssePipe.plot.drawn === 1 && 'both'",
+        "document.getElementById('tab-plot').click(), true",
+        "ssePipe.plot.drawn === 1 && 'both'",
     ];
     let mut page = open(Chromium, &program.url("/"), &steps);
     program.write("{\"lat\": 1, \"lon\": 2, \"depth\": 3}\n");
