@@ -56,6 +56,7 @@ mod tests {
             (":80", None),
             ("a:65536", None),
             ("a:-1", None),
+            ("a:+1", None),
             ("a:b", None),
             ("a/b", None),
             ("me@a", None),

@@ -392,6 +392,18 @@ mod tests {
             let seen = see(&mut Parser::new(3), format!("data: {data}\n\n").as_bytes(), 2);
             assert_eq!(seen.too_long.len(), usize::from(too_long), "{data:?}");
         }
+        let long = "x".repeat(2 * LEAST_VALUE);
+        let seen = see(&mut Parser::new(long.len()), format!("data: {long}\n\n").as_bytes(), 1000);
+        assert!(seen.events == [("message".to_owned(), long, String::new())], "its line came in pieces");
+    }
+
+    #[test]
+    fn comments_are_handed_on_without_one_blank_before_them() {
+        let stream = b":\n: a\n:  b \ndata: c\n:d:e\n\n";
+        for step in [1, stream.len()] {
+            let seen = see(&mut Parser::new(100), stream, step);
+            assert_eq!((seen.comments, seen.events.len()), (["", "a", " b ", "d:e"].map(str::to_owned).to_vec(), 1));
+        }
     }
 
     #[test]

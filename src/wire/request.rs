@@ -564,6 +564,8 @@ mod tests {
             "GET / http/1.1",
             "GET / HTTP/1",
             "GET / HTTP/11",
+            "GET / HTTP/1.x",
+            "GET / HTTP/x.1",
             "GET\t/ HTTP/1.1",
             "G{T / HTTP/1.1",
             "GET /#a HTTP/1.1",
@@ -642,6 +644,7 @@ mod tests {
         assert!(get("Transfer-Encoding: Chunked\r\n").is_ok() && get("Content-Length: 5\r\n").is_ok());
         assert_eq!(read("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Err(Invalid::Version));
         assert!(matches!(parse(b"\x16\x03\x01\x02\x00"), Err(Invalid::BadRequest(_))), "a TLS hello");
+        assert_eq!(parse(b"GET /\rX"), Err(ALONE), "no line end can mend it, so none is waited for");
     }
 
     #[test]
