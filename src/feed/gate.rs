@@ -458,33 +458,36 @@ mod tests {
 
     #[test]
     fn a_turn_that_gives_the_pace_wakes_the_reader() {
-        // Ten batches fill the buffer; the next one needs the room of the first five.
+        // Twenty batches, with their places in two workers, fill the buffer; the next one needs the room of half.
         let each = 10 + INDEX_COST + BATCH_COST + 2 * PLACE_COST;
-        let gate = gate_of(Pace::Slowest, 2, 10 * each + 2 * PLACE_COST);
-        append(&gate, &mut Draft::new(Arc::clone(&gate.memory)), 10);
-        gate.advance(0, 2, 100, 40, true);
-        gate.advance(1, 1, 100, 100, true);
-        let cost = 5 * each;
+        let gate = gate_of(Pace::Slowest, 2, 20 * each + 2 * PLACE_COST);
+        append(&gate, &mut Draft::new(Arc::clone(&gate.memory)), 20);
+        gate.advance(0, 2, 200, 90, true);
+        gate.advance(1, 1, 200, 200, true);
+        let cost = 10 * each;
         let returned = reader(&gate, move |gate| gate.evict_for(cost));
         until_it_waits(&gate);
-        gate.advance(0, 2, 100, 49, true);
+        gate.advance(0, 2, 200, 99, true);
         assert!(still_waits(&returned), "one client would fall off the log");
-        gate.advance(0, 2, 100, 50, true);
+        gate.advance(0, 2, 200, 100, true);
         assert_eq!(returned.recv_timeout(DEADLINE), Ok(true));
-        assert_eq!(gate.evict_before(), 50);
+        assert_eq!(gate.evict_before(), 100);
     }
 
     #[test]
-    fn returned_memory_lets_the_reader_continue_after_the_next_turn() {
-        let gate = gate(Pace::Input, 1);
+    fn returned_memory_lets_the_reader_continue_after_the_next_turn_whatever_the_pace() {
+        let gate = gate(Pace::Fastest, 1);
+        gate.wait_for_step(10, 0); // nobody is connected
+        gate.admission().join(0, 0, &mut view());
         gate.memory.count(BUFFER);
         let returned = reader(&gate, |gate| gate.wait_for_memory(1));
         until_it_waits(&gate);
-        gate.advance(0, 0, 0, 0, false);
+        gate.advance(0, 1, 0, 0, false);
         assert!(still_waits(&returned), "nothing was given back");
         gate.memory.give_back(Default::default(), 1);
-        gate.advance(0, 0, 0, 0, false);
+        gate.advance(0, 1, 0, 0, false);
         assert_eq!(returned.recv_timeout(DEADLINE), Ok(()));
+        assert!(!gate.allows(10, 0), "its client has not read yet, but this says nothing about how long");
     }
 
     #[test]
@@ -521,6 +524,20 @@ mod tests {
         gate.advance(0, 1, 30, 30, true);
         assert_eq!(returned.recv_timeout(DEADLINE), Ok(true));
         assert_eq!(gate.evict_before(), 30);
+    }
+
+    #[test]
+    fn a_client_that_joins_takes_nothing_from_those_of_the_same_worker() {
+        let gate = gate(Pace::Input, 1);
+        let mut draft = Draft::new(Arc::clone(&gate.memory));
+        append(&gate, &mut draft, 2);
+        let mut view = view();
+        assert!(gate.admission().join(0, 0, &mut view), "there is something new");
+        assert!(!gate.admission().join(0, 10, &mut view), "the worker has everything");
+        assert_eq!((view.start_offset(), view.end_offset()), (0, 20), "the first client has read nothing");
+        append(&gate, &mut draft, 1);
+        assert!(gate.admission().join(0, 30, &mut view), "there is something new for the others");
+        assert_eq!((view.start_offset(), view.end_offset()), (0, 30));
     }
 
     #[test]
