@@ -228,6 +228,7 @@ mod tests {
             (&two, Some("http://localhost"), "http://localhost"),
             (&two, None, "same"),
             (&none, Some("http://localhost"), "403"),
+            (&none, Some("http://evil.example:6502"), "403"),
             (&none, Some(me), me),
             (&none, None, "same"),
             (&any, Some("https://evil.example"), "*"),
@@ -241,6 +242,23 @@ mod tests {
             };
             assert_eq!(got, want, "{origins:?} asked by {origin:?}");
         }
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_a_host_and_at_most_a_port() {
+        for text in ["a+b-1.c://a", "http://a", "http://a:1", "http://[::1]:1"] {
+            assert!(Origin::parse(text).is_some(), "{text}");
+        }
+        for text in ["", "null", "a", "a:1", "://a", "1a://a", "a_b://a", "http://", "http://a/", "http://a:b"] {
+            assert_eq!(Origin::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn pages_of_any_origin_may_read_but_not_with_credentials() {
+        assert_eq!(Cors::Allowed("*".to_owned()).fields(), [("Access-Control-Allow-Origin", "*")]);
+        let one = Cors::Allowed("https://a.example".to_owned());
+        assert!(one.fields().contains(&("Access-Control-Allow-Credentials", "true")));
     }
 
     #[test]

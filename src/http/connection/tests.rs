@@ -370,6 +370,31 @@ fn a_client_that_closes_its_side_is_gone_but_gets_a_short_answer() {
 }
 
 #[test]
+fn the_first_reason_for_an_end_is_the_one_that_is_reported() {
+    let ends: [fn(&mut Connection); 3] = [Connection::handle_eof, Connection::handle_error, Connection::handle_stop];
+    for (end, reason) in ends.into_iter().zip([CloseReason::Left, CloseReason::Left, CloseReason::Stopped]) {
+        let mut play = Play::new();
+        play.input(GET);
+        end(&mut play.connection);
+        assert_eq!(play.connection.poll_closed(), Some(reason));
+
+        let mut play = Play::new();
+        play.input(GET);
+        play.publish(&["a"]);
+        play.log.evict(play.log.end_offset());
+        play.connection.handle_eviction(&play.log);
+        end(&mut play.connection);
+        assert_eq!(play.connection.poll_closed(), Some(CloseReason::Behind));
+    }
+    let mut play = Play::new();
+    play.input(GET);
+    play.end();
+    play.take_all(1000);
+    play.connection.handle_error(); // a reset instead of its FIN
+    assert_eq!(play.connection.poll_closed(), Some(CloseReason::Delivered));
+}
+
+#[test]
 fn at_the_end_one_that_has_everything_gets_204() {
     let mut play = Play::new();
     play.publish(&["a", "b"]);
@@ -404,8 +429,21 @@ fn file(length: usize) -> Found {
 }
 
 impl Play {
-    fn find(&mut self, found: Found) {
-        self.connection.handle_found(found, &self.service, "DATE", self.now);
+    fn find(&mut self, found: Found) -> bool {
+        self.connection.handle_found(found, &self.service, "DATE", self.now)
+    }
+}
+
+#[test]
+fn a_file_without_content_is_answered_at_once_and_not_read() {
+    for (method, length) in [("GET", 0), ("HEAD", 10)] {
+        let mut play = Play::new();
+        play.input(&format!("{method} / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"));
+        assert!(!play.find(file(length)), "{method}: its content is not needed");
+        assert_eq!(play.connection.poll_content(play.now), None);
+        play.take_all(1000);
+        assert_eq!(play.connection.poll_content(play.now), None);
+        assert!(play.connection.poll_shutdown() && play.content().is_empty());
     }
 }
 
@@ -419,7 +457,7 @@ fn a_file_is_asked_for_piece_by_piece_and_nothing_of_it_is_held_for_a_client_tha
         play.find(file(whole.len()));
         play.take_all(1000);
         while let Some((at, length)) = play.connection.poll_content(play.now) {
-            assert!(length <= PIECE);
+            assert!(length <= PIECE && at as usize + length <= whole.len(), "no more of it than was announced");
             assert!(!play.connection.has_pending(&play.log), "nothing is to be done until it is here");
             assert_eq!(play.connection.poll_content(play.now), None, "it is asked for once");
             let from = cut.min(at as usize);
@@ -505,6 +543,24 @@ fn the_built_in_page_is_sent_from_where_it_stands() {
         }
         assert!(play.connection.poll_shutdown());
         assert!(play.content().as_bytes() == want, "{method}: {} bytes", play.content().len());
+    }
+}
+
+#[test]
+fn the_built_in_page_is_at_its_two_paths_with_its_title() {
+    for (title, want) in [(None, "<title>"), (Some("Ships & boats"), "<title>Ships &amp; boats")] {
+        for path in ["/", "/viewer"] {
+            for method in ["GET", "HEAD"] {
+                let mut play = Play::new();
+                play.service.page = CustomPage::None;
+                play.service.title = title.map(str::to_owned);
+                play.input(&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"));
+                play.take_all(100_000);
+                assert!(play.sent.starts_with(b"HTTP/1.1 200 "), "{method} {path}");
+                let has_title = play.content().contains(want);
+                assert_eq!((has_title, play.content().is_empty()), (method == "GET", method == "HEAD"), "{path}");
+            }
+        }
     }
 }
 
