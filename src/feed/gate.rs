@@ -541,6 +541,17 @@ mod tests {
     }
 
     #[test]
+    fn everything_is_history_until_a_client_has_joined_and_then_the_latest_thousand() {
+        let gate = gate_of(Pace::Fastest, 1, 1 << 20);
+        append(&gate, &mut Draft::new(Arc::clone(&gate.memory)), 1100);
+        assert_eq!(gate.admission().log().first(), 1);
+        gate.counters.joined.store(true, Ordering::SeqCst);
+        gate.admission().join(0, 11_000, &mut view());
+        gate.advance(0, 1, 11_000, 11_000, true);
+        assert_eq!(gate.admission().log().first(), 101);
+    }
+
+    #[test]
     fn a_view_that_has_fallen_behind_begins_where_the_log_does() {
         let gate = gate(Pace::Input, 1);
         let mut draft = Draft::new(Arc::clone(&gate.memory));
