@@ -171,6 +171,7 @@ fn tells_who_joins_and_from_where() {
 #[test]
 fn a_head_that_does_not_come_in_time_gets_408() {
     let mut play = Play::new();
+    assert_eq!(play.connection.poll_deadline(), Some(play.now + HEAD_TIME));
     play.input("GET / HT");
     play.wait(HEAD_TIME - Duration::from_millis(1));
     assert_eq!(play.take(10_000), 0, "not yet");
@@ -248,6 +249,32 @@ fn one_that_reads_nothing_is_dropped_one_that_reads_little_is_kept() {
     assert_eq!(play.connection.poll_closed(), None);
     play.wait(Duration::from_millis(1));
     assert_eq!(play.connection.poll_closed(), Some(CloseReason::Stalled));
+}
+
+#[test]
+fn one_that_reads_nothing_of_an_answer_is_dropped() {
+    for (path, taken, time) in [("/nowhere", 0, LINGER), ("/nowhere", 10, STALL), ("/viewer/viewer.js", 1000, STALL)] {
+        let mut play = Play::new();
+        play.input(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(play.take(taken), taken);
+        play.wait(time - Duration::from_millis(1));
+        assert_eq!(play.connection.poll_closed(), None, "{path}");
+        play.wait(Duration::from_millis(1));
+        assert_eq!(play.connection.poll_closed(), Some(CloseReason::Stalled), "{path}");
+    }
+}
+
+#[test]
+fn more_batches_than_fit_into_one_write_come_with_the_next() {
+    let mut play = Play::new();
+    play.input(GET);
+    let records: Vec<_> = (0..2 * MAX_SLICES).map(|n| n.to_string()).collect();
+    records.iter().for_each(|record| play.publish(&[record]));
+    play.take(usize::MAX);
+    assert!(play.connection.has_pending(&play.log));
+    play.take_all(usize::MAX);
+    let got: Vec<_> = play.content().lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    assert_eq!(got, records);
 }
 
 #[test]
@@ -413,6 +440,36 @@ fn at_the_end_one_that_has_everything_gets_204() {
         assert_eq!(matches!(event, Some(Action::Joined { .. })), joined, "{fields}");
         assert_eq!(play.content().ends_with("0\r\n\r\n"), joined, "and the stream has its end: {fields}");
         assert!(play.connection.poll_shutdown());
+    }
+}
+
+#[test]
+fn at_the_end_a_new_one_that_gets_nothing_is_expected_back_by_the_last_id_if_there_are_ids() {
+    for (ids, nameless) in [(true, Some(2)), (false, None)] {
+        let mut play = Play::new();
+        (play.service.ids, play.service.tail) = (ids, Some(0));
+        play.publish(&["a", "b"]);
+        play.end();
+        assert_eq!(play.input(GET), Some(Action::Farewell { nameless }));
+    }
+}
+
+#[test]
+fn what_is_at_the_root_depends_on_accept_and_says_so() {
+    for (accept, path, varies) in [
+        ("text/event-stream", "/", true),
+        ("text/event-stream", "/events", false),
+        ("text/html", "/", true),
+        ("text/html", "/a.txt", false),
+    ] {
+        let mut play = Play::new();
+        play.service.page = CustomPage::Folder;
+        play.input(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n"));
+        play.find(file(10));
+        play.take_all(1000);
+        let head = String::from_utf8(play.sent).expect("is text");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert_eq!(head.contains("\r\nVary: Accept\r\n"), varies, "{accept} {path}");
     }
 }
 
@@ -585,5 +642,6 @@ fn beyond_the_limit_there_is_everything_but_streams() {
         let case = format!("{path} {accept}, {over_limit} {crowded}: {action:?}");
         assert!(play.sent.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{case}");
         assert_eq!(action == Some(Action::TurnedAway), turned_away, "{case}");
+        assert_eq!(play.content().ends_with("\n\r\n0\r\n\r\n"), status == 200 && turned_away, "{case}");
     }
 }
