@@ -15,11 +15,6 @@ impl FieldValue {
     pub fn new(text: &str) -> Option<FieldValue> {
         (!text.is_empty() && memchr2(b'\r', b'\n', text.as_bytes()).is_none()).then(|| FieldValue(text.to_owned()))
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// One event, ready to be written.
