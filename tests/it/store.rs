@@ -401,6 +401,27 @@ fn a_missing_index_is_rebuilt_and_a_missing_state_begins_a_new_run() {
 }
 
 #[test]
+fn a_missing_index_of_a_large_segment_is_rebuilt_for_this_start_and_the_next() {
+    let folder = Folder::new();
+    let store = store_in(&folder);
+    let path = folder.0.join("input");
+    let records: String = (0..3000).map(|n| format!("{n:0>9} {}\n", "x".repeat(1000))).collect();
+    write(&path, &records).expect("can be written");
+    let args = ["--port", "0", "--store", &store, "--at-eof", "exit"];
+    let (code, _, errors) = run(&args, File::open(&path).expect("is there"));
+    assert_eq!(code, Some(0), "{errors}");
+    std::fs::remove_file(file(&store, ".index")).expect("can be removed");
+    for rebuilt in [true, false] {
+        let program = serve(&store);
+        let told = program.told.iter().any(|line| line.contains("is rebuilt; records: 3000"));
+        assert_eq!(told, rebuilt, "{:?}", program.told);
+        let (events, comments) = all(program.stream());
+        assert!(events.iter().map(|event| event.data.as_str()).eq(records.lines()), "{} events", events.len());
+        assert!(comments.is_empty(), "{comments:?}");
+    }
+}
+
+#[test]
 fn the_buffer_bounds_it_on_disk_and_what_goes_is_counted() {
     let folder = Folder::new();
     let store = store_in(&folder);
@@ -408,20 +429,25 @@ fn the_buffer_bounds_it_on_disk_and_what_goes_is_counted() {
     let mut client = program.stream();
     let line = "x".repeat(1000);
     let mut first = String::new();
-    for n in 0..2000 {
-        program.write(format!("{line}\n"));
-        let event = client.next_event().expect("it goes on");
-        if n == 0 {
-            first = event.id;
-        }
-    }
     let size = |store: &str| -> u64 {
         read_dir(store)
             .expect("is there")
             .map(|entry| entry.and_then(|entry| entry.metadata()).map_or(0, |m| m.len()))
             .sum()
     };
-    assert!(size(&store) < 300 << 10, "{} bytes", size(&store));
+    for n in 0..2000 {
+        program.write(format!("{line}\n"));
+        let event = client.next_event().expect("it goes on");
+        if n == 0 {
+            first = event.id;
+        }
+        if n > 300 && n % 10 == 0 {
+            // What goes makes room for a part of it, not for one record or for everything.
+            let files = read_dir(&store).expect("is there").count();
+            assert!((192 << 10..300 << 10).contains(&size(&store)), "{n}: {} bytes", size(&store));
+            assert!(files < 25, "{n}: {files} files, which are open");
+        }
+    }
     program.signal("KILL");
     program.end();
     let program = start(&store, &["--buffer", "256KiB"]);
