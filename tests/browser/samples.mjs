@@ -61,7 +61,8 @@ function usualRows(bytes, args) {
   return lines.map((line) => (line.length > 600 ? `${line.slice(0, 600)}…` : line).replaceAll('\t', '  '));
 }
 
-const had = new Set(); // URLs
+/** The URLs that a page has been at. */
+const had = new Set();
 
 async function shown(page, bytes, args, rows) {
   const program = spawn(binary, ['--port', '0', '--at-eof', 'serve', ...args], { stdio: ['pipe', 'ignore', 'pipe'] });

@@ -45,9 +45,10 @@ const PRIORITY = /^<(\d{1,3})>/;
 const WORD =
   /(?:^|[^\w./=-])(fatal|critical|panic|error|warn|warning|notice|info|debug|trace)(?![\w/=-]|\.\w|"\s?:)/i;
 
-/** The level of a record, or "" if it names none. */
-export function levelOf(text) {
-  const head = withoutSequences(text.slice(0, HEAD));
+/** The level of an item, or "" if its record names none; the page's own notices have none. */
+export function levelOf({ notice, data }) {
+  if (notice) return "";
+  const head = withoutSequences(data.slice(0, HEAD));
   const named = NAMED.exec(head);
   if (named) return LEVEL.get(named[1].toLowerCase()) ?? "";
   const priority = PRIORITY.exec(head);
@@ -104,7 +105,7 @@ export function makeTest(terms, types) {
 export function holds(terms, item) {
   const data = withoutSequences(item.data);
   return terms.every(({ not, expression, level }) => {
-    if (level) return (!item.notice && levelOf(item.data) === level) !== not;
+    if (level) return (levelOf(item) === level) !== not;
     const found = matches(expression, data) || matches(expression, item.type) || matches(expression, item.id);
     return found !== not;
   });

@@ -381,7 +381,7 @@ export class Log {
   /** As a click on the level of the row that the keyboard has selected. */
   #chooseLevel() {
     const item = this.#items.get(this.#current); // its row may be drawn only in the next frame
-    const level = item && !item.notice && levelOf(item.data);
+    const level = item && levelOf(item);
     if (level) this.onLevel(level);
   }
 

@@ -42,7 +42,7 @@ export function fillRow(element, n, item, { current, open, mark, room, onResize 
   element.id = `row-${n}`;
   element.classList.toggle("notice", item.notice);
   element.classList.toggle("current", current);
-  showLevel(level, item.notice ? "" : levelOf(item.data));
+  showLevel(level, levelOf(item));
   time.textContent = clock(item.time);
   id.textContent = cut(item.id.slice(item.id.lastIndexOf("-") + 1), MAX_LABEL);
   type.textContent = cut(item.type, MAX_LABEL);
