@@ -106,7 +106,7 @@ fn shows_everything_once_and_stops_at_the_end(browser: Browser, mut program: Pro
     program.wait_for("joined");
     for n in 1..=5 {
         program.write(numbers(n * 100 - 99, n * 100));
-        page.wait_for(&format!("reached {n}"));
+        page.wait_for_step(n);
     }
     program.close_input();
     let ended = program.end();
@@ -205,10 +205,10 @@ fn survives_a_restart(browser: Browser) {
     let mut open_page = open(browser, &page.file_url(), &[&one, refused, &both]);
     first.wait_for("joined");
     first.write(numbers(1, 3));
-    open_page.wait_for("reached 1");
+    open_page.wait_for_step(1);
     first.signal("KILL");
     first.end();
-    open_page.wait_for("reached 2");
+    open_page.wait_for_step(2);
     // The page has to find the second where the first was.
     let mut command = Command::new(BINARY);
     command.args(["--port", &port.to_string()]).args(options);

@@ -1,5 +1,6 @@
 //! The examples, run as a person would run them.
 
+use crate::support::browser::{Browser, open, report};
 use crate::support::client::{End, Event};
 use crate::support::example::Example;
 use crate::support::files::{Folder, at, read};
@@ -272,16 +273,13 @@ fn a_page_with_a_map_shows_the_recorded_track() {
     command.args([BINARY, "--port", "0", "--page", "examples/map.html"]).env("GPS_CYCLE", "0");
     let program = Program::start_command(command, Stdio::null());
     let fixes = recorded_fixes().len();
-    let mut command = Command::new("node");
-    command.args(["tests/browser/drive.mjs", "chromium", &program.url("/"), "60"]);
-    command.arg(format!("document.getElementById('text').textContent.includes('({fixes} fixes)')"));
+    let counted = format!("document.getElementById('text').textContent.includes('({fixes} fixes)')");
     let drawn = "document.getElementById('track').getAttribute('points').split(' ').length";
     let inside = "(([x, y]) => x > 0 && x < innerWidth && y > 0 && y < innerHeight)";
     let points = "document.getElementById('track').getAttribute('points').split(' ').map((point) => point.split(','))";
-    command.args(["--then", &format!("{drawn} === {fixes} && {points}.every({inside})")]);
-    let finished = Process::start(command, Duration::from_secs(135)).finish();
-    assert_eq!(finished.code, Some(0), "{finished:#?}");
-    assert!(!finished.stdout.contains("openstreetmap"), "asked for tiles unasked: {}", finished.stdout);
+    let track = format!("{drawn} === {fixes} && {points}.every({inside})");
+    let report = report(open(Browser::Chromium, &program.url("/"), &[&counted, &track]));
+    assert!(!report.to_string().contains("openstreetmap"), "asked for tiles unasked: {report}");
     assert_eq!(program.end().code(), Some(0));
 }
 

@@ -2,12 +2,11 @@
 //! hold an event back, and everything that holds without a proxy holds behind it: the first bytes at once, resuming,
 //! the end, the page.
 
+use crate::support::browser::{Browser, open, report};
 use crate::support::client::{Client, End};
 use crate::support::places::busy;
-use crate::support::process::Process;
 use crate::support::program::Program;
 use crate::support::servers::{NAME, PATH, Proxy, Server};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// An event that comes later than this was held back. HAProxy without `option http-no-delay` takes 200 ms; what takes
@@ -75,11 +74,8 @@ fn the_built_in_page_shows_events_at_a_sub_path() {
     let mut program = Program::start(&[]);
     let server = Proxy::Nginx.start(program.port, PATH);
     program.write("one\ntwo\nthree\n");
-    let mut command = Command::new("node");
-    command.args(["tests/browser/drive.mjs", "chromium", &format!("http://{}{PATH}/", server.address()), "60"]);
-    command.arg("document.body.innerText.includes('three')");
-    let finished = Process::start(command, Duration::from_secs(135)).finish();
-    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    let url = format!("http://{}{PATH}/", server.address());
+    report(open(Browser::Chromium, &url, &["document.body.innerText.includes('three')"]));
 }
 
 fn all_holds_behind(proxy: Proxy) {

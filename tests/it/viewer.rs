@@ -2,7 +2,7 @@
 //! only to this server. Its plot and map have their own tests, and so does what tabs share.
 
 use crate::support::browser::Browser::{self, Chromium, Firefox};
-use crate::support::browser::{Report, open, report};
+use crate::support::browser::{Report, open_logged, report};
 use crate::support::places::busy;
 use crate::support::program::{Ended, Program};
 /// The data of all rows of the log.
@@ -17,8 +17,8 @@ fn count(ended: &Ended, text: &str) -> usize {
 }
 
 /// The page and its workers asked only this server, and the policy had nothing to forbid.
-fn assert_kept_to_itself(report: &Report, browser: Browser, own: &str) {
-    let asked = report.asked(browser);
+fn assert_kept_to_itself(report: &Report, own: &str) {
+    let asked = report.asked();
     assert!(asked.len() >= 9 && asked.iter().all(|url| url.starts_with(own)), "{asked:#?}");
     report.assert_no_complaint();
 }
@@ -55,19 +55,19 @@ fn shows_text_only(browser: Browser, path: &str, options: &[&str]) {
     let harmless = harmless.replace("HARM", "'#log img, #log script, #log svg, #log h1, body > h1'");
     let harmless = harmless.replace("TOTAL", &total.to_string());
     let ended = format!("ssePipe.state === 'ended' && ssePipe.events === {total} && {harmless} && {VIEWED}");
-    let mut page = open(browser, &program.url(path), &[&first, &second, &ended]);
+    let mut page = open_logged(browser, &program.url(path), &[&first, &second, &ended]);
     program.wait_for("joined");
     program.write(numbers(1, 50));
-    page.wait_for("reached 1");
+    page.wait_for_step(1);
     program.write(HARMFUL.join("\n"));
     program.write("\n");
-    page.wait_for("reached 2");
+    page.wait_for_step(2);
     program.close_input();
     let own = program.url("/");
     let end = program.end();
     let report = report(page);
     report.assert_value(&format!("{}{}\n", numbers(1, 50), HARMFUL.join("\n")));
-    assert_kept_to_itself(&report, browser, &own);
+    assert_kept_to_itself(&report, &own);
     assert_eq!((end.code(), count(&end, " joined")), (Some(0), 1), "{:#?}", end.told);
 }
 

@@ -2,7 +2,7 @@
 
 use super::viewer_views::{pixels, shows};
 use crate::support::browser::Browser::{self, Chromium, Firefox};
-use crate::support::browser::{open, report};
+use crate::support::browser::{open, open_logged, report};
 use crate::support::client::DEADLINE;
 use crate::support::places::{alone, busy};
 use crate::support::process::Process;
@@ -347,14 +347,14 @@ fn asks_its_tile_server_once_streets_is_pressed(browser: Browser) {
         &format!("document.querySelector('.leaflet-control-attribution b') === null && {shown} === 'none,none'"),
         said,
     ];
-    let report = report(open(browser, &program.url("/#map"), &steps));
+    let report = report(open_logged(browser, &program.url("/#map"), &steps));
     report.assert_no_complaint();
     report.assert_value(credit); // and none of the background, which is hidden
     let title = format!("Load map tiles from {address}, which then learns where you look");
     assert_eq!(report.strings("values")[0], title, "{report}");
     let own = program.url("/");
     let tiles = format!("http://{address}/a/12/20");
-    let others: Vec<_> = report.asked(browser).into_iter().filter(|url| !url.starts_with(&own)).collect();
+    let others: Vec<_> = report.asked().into_iter().filter(|url| !url.starts_with(&own)).collect();
     assert!(others.len() >= 4 && others.iter().all(|url| url.starts_with(&tiles)), "{others:#?}");
     let requests: Vec<String> = requests.try_iter().collect();
     let middle = "GET /a/12/2048/2048.svg?key=%27&quot; HTTP/1.1";

@@ -1,7 +1,7 @@
 //! The built-in page's connection: shared by all tabs, watched, and restored after restarts and behind a proxy.
 
 use crate::support::browser::Browser::{self, Chromium, Firefox};
-use crate::support::browser::{open, report};
+use crate::support::browser::{open, open_apart, open_logged, report};
 use crate::support::files::Folder;
 use crate::support::places::busy;
 use crate::support::program::{BINARY, Program};
@@ -36,9 +36,9 @@ fn tabs_share_one_connection(browser: Browser) {
     ];
     let mut page = open(browser, &program.url("/"), &steps);
     program.write("one\ntwo\n");
-    page.wait_for("reached 3");
+    page.wait_for_step(3);
     program.write("three\n");
-    page.wait_for("reached 6");
+    page.wait_for_step(6);
     program.write("four\n");
     report(page).assert_value("live");
     program.signal("TERM");
@@ -122,7 +122,7 @@ fn notices_silence(browser: Browser) {
     let again = format!("{DATA} === 'one two three four' && {again}");
     let mut page = open(browser, &format!("http://localhost:{}/", relay.port), &[&first, reconnects, &again]);
     program.write("one\ntwo\n");
-    page.wait_for("reached 1"); // and some heartbeats have come
+    page.wait_for_step(1); // and some heartbeats have come
     relay.silence();
     program.write("three\nfour\n");
     report(page).assert_value("one two three four");
@@ -199,13 +199,13 @@ fn works_under_a_sub_path(browser: Browser) {
     let again = "ssePipe.state === 'live' && ssePipe.events === 2 && ssePipe.gaps === 1 && 'live again'";
     let steps = ["ssePipe.state === 'live' && ssePipe.map.ready && ssePipe.plot.rows === 1", reconnecting, again];
     let url = format!("http://localhost:{}/deep/live/#map", nginx.address().port());
-    let mut page = open(browser, &url, &steps);
+    let mut page = open_logged(browser, &url, &steps);
     first.write(positions);
-    page.wait_for("reached 1");
+    page.wait_for_step(1);
     first.signal("KILL");
     let port = first.port;
     first.end();
-    page.wait_for("reached 2");
+    page.wait_for_step(2);
     let mut command = Command::new(BINARY);
     command.args(["--port", &port.to_string()]).args(options);
     let mut second = Program::start_command(command, Stdio::piped());
@@ -213,7 +213,7 @@ fn works_under_a_sub_path(browser: Browser) {
     let report = report(page);
     report.assert_value("live again");
     let own = format!("http://localhost:{}/deep/live/", nginx.address().port());
-    let asked = report.asked(browser);
+    let asked = report.asked();
     assert!(asked.len() > 9 && asked.iter().all(|url| url.starts_with(&own)), "{asked:#?}");
 }
 
@@ -255,19 +255,17 @@ fn is_whole_after_restarts_with_a_store(browser: Browser) {
     let port = program.port;
     let mut page = open(browser, &program.url("/#map"), &steps);
     program.write(records(1..=3));
-    page.wait_for("reached 1");
-    for (signal, noticed, first, last, shown) in
-        [("KILL", "reached 2", 4, 6, "reached 3"), ("TERM", "reached 4", 7, 8, "reached 5")]
-    {
+    page.wait_for_step(1);
+    for (signal, noticed, first, last, shown) in [("KILL", 2, 4, 6, 3), ("TERM", 4, 7, 8, 5)] {
         program.signal(signal);
         program.end();
-        page.wait_for(noticed);
+        page.wait_for_step(noticed);
         // What comes before the page is back is there for it, too.
         let mut command = Command::new(BINARY);
         command.args(["--port", &port.to_string()]).args(options);
         program = Program::start_command(command, Stdio::piped());
         program.write(records(first..=last));
-        page.wait_for(shown);
+        page.wait_for_step(shown);
     }
     report(page).assert_value("Live");
 }
@@ -331,9 +329,9 @@ fn a_tab_starts_over_when_the_one_with_the_connection_crashes() {
         &has(1, &format!("{one} {two}")),
         &format!("{map} === 2 && 'as before'"),
     ];
-    let mut page = open(Chromium, &program.url("/#map"), &steps);
+    let mut page = open_apart(Chromium, &program.url("/#map"), &steps);
     program.write(format!("{one}\n"));
-    page.wait_for("reached 6");
+    page.wait_for_step(6);
     program.write(format!("{two}\n"));
     report(page).assert_value("as before");
 }
@@ -360,9 +358,9 @@ fn a_tab_that_crashed_is_forgotten_and_a_frozen_one_until_it_thaws() {
         "@crash",
         &has(1, "one two"),
     ];
-    let mut page = open(Chromium, &program.url("/"), &steps);
+    let mut page = open_apart(Chromium, &program.url("/"), &steps);
     program.write("one\n");
-    page.wait_for("reached 6");
+    page.wait_for_step(6);
     program.write("two\n");
     report(page).assert_value("live");
 }
@@ -383,10 +381,10 @@ fn a_page_goes_on_over_a_kill(browser: Browser) {
     let steps = [before.as_str(), "ssePipe.state === 'reconnecting'", &whole];
     let mut page = open(browser, &program.url("/#plot"), &steps);
     program.write("1\n2\n");
-    page.wait_for("reached 1");
+    page.wait_for_step(1);
     program.signal("KILL");
     program.end();
-    page.wait_for("reached 2");
+    page.wait_for_step(2);
     let mut program = Program::start(&["--port", &port, "--store", &store, "--retry", "100ms"]);
     program.write("3\n4\n");
     report(page).assert_value("whole");

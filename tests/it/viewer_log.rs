@@ -1,7 +1,7 @@
 //! The built-in page's log: its rows, what the person can do with them, and floods.
 
 use crate::support::browser::Browser::{self, Chromium, Firefox};
-use crate::support::browser::{PATIENCE, Report, open, open_for, report};
+use crate::support::browser::{PATIENCE, Report, open, open_apart, open_for, report};
 use crate::support::places::{alone, busy};
 use crate::support::program::Program;
 use serde_json::json;
@@ -251,9 +251,9 @@ fn can_be_worked_with(browser: Browser) {
     ];
     let mut page = open(browser, &program.url("/"), &steps);
     program.write("apple\nBanana\n{\"a\":1.10,\"list\":[1,2],\"c\":{\"d\":null}}\n");
-    page.wait_for("reached 15");
+    page.wait_for_step(15);
     program.write("later\n");
-    page.wait_for("reached 19");
+    page.wait_for_step(19);
     program.write("after all\n");
     report(page).assert_value("after all");
 }
@@ -394,7 +394,7 @@ fn refuses_an_expression_that_takes_for_ever(browser: Browser) {
         "ssePipe.rows === 1 && frames_.n > 200",
     ];
     let mut page = open(browser, &program.url("/#log&filter=/(a%2B)%2B$/"), &steps);
-    page.wait_for(&format!("reached {}", steps.len() - 3));
+    page.wait_for_step(steps.len() - 3);
     program.write(format!("{}! next\n", "x".repeat(60)));
     report(page).assert_no_complaint();
 }
@@ -429,7 +429,7 @@ fn expressions_still_work_after_the_program_has_gone() {
     ];
     let mut page = open(Chromium, &program.url("/"), &steps);
     program.write("apple\nbanana\n");
-    page.wait_for("reached 3");
+    page.wait_for_step(3);
     program.close_input();
     program.end();
     report(page);
@@ -634,8 +634,8 @@ fn a_press_whose_end_is_never_told_does_not_hold_the_log() {
     ];
     let mut page = open(Chromium, &program.url("/"), &steps);
     program.write("one\n");
-    for (step, record) in [("2", "two\n"), ("5", "three\n"), ("8", "four\n")] {
-        page.wait_for(&format!("reached {step}"));
+    for (step, record) in [(2, "two\n"), (5, "three\n"), (8, "four\n")] {
+        page.wait_for_step(step);
         program.write(record);
     }
     report(page).assert_value("three");
@@ -659,9 +659,9 @@ fn a_machine_that_slept_while_the_page_drew_does_not_put_the_next_drawing_off() 
     let steps = [&seen("one"), sleep, &seen("one,two"), &seen("one,two,three")];
     let mut page = open(Chromium, &program.url("/"), &steps);
     program.write("one\n");
-    page.wait_for("reached 2");
+    page.wait_for_step(2);
     program.write("two\n");
-    page.wait_for("reached 3");
+    page.wait_for_step(3);
     program.write("three\n");
     report(page).assert_value("seen");
 }
@@ -748,7 +748,7 @@ fn the_rate_is_that_of_live_events_and_not_of_the_history() {
     );
     let goes = format!("ssePipe.rows === 80 && {rate} !== '0' && String(ssePipe.events)");
     let mut page = open(Chromium, &program.url("/"), &[&still, &goes]);
-    page.wait_for("reached 1");
+    page.wait_for_step(1);
     program.write("event: read-at\ndata: 99999999999999\n\n".to_owned() + &"data: new\n\n".repeat(40));
     assert_eq!(report(page).strings("values"), ["at most 0", "80"]);
 }
@@ -767,7 +767,7 @@ fn the_first_row_is_there_within_300_ms() {
     let steps = [paint, "location.href = '../../', true", row];
     let mut all = Vec::new();
     for _ in 0..30 {
-        let report = report(open(Chromium, &program.url("/viewer/vendor/licences.txt"), &steps));
+        let report = report(open_apart(Chromium, &program.url("/viewer/vendor/licences.txt"), &steps));
         let values = report.strings("values").iter().map(|ms| ms.parse().expect("is a number")).collect::<Vec<u32>>();
         let [plain, row] = values[..] else { panic!("no values in {report}") };
         println!("the first row after {row} ms, a plain text's first paint after {plain} ms");
@@ -837,7 +837,7 @@ fn latest_frame(view: &str, rate: usize) -> u32 {
     let latest = "frames_.n > 60 && String(Math.ceil(frames_.worst))";
     let steps = ["ssePipe.state === 'live'", WATCH_FRAMES, &all, &last, &bounded, latest];
     let mut page = open_for(Chromium, &program.url(view), &steps, PATIENCE + seconds());
-    page.wait_for("reached 2");
+    page.wait_for_step(2);
     flood(&mut program, rate, if view.contains("keep") { 10_000 } else { 40 });
     let report = report(page);
     let [.., bounded, latest] = &report.strings("values")[..] else { panic!("no values in {report}") };
@@ -914,7 +914,7 @@ fn a_tab_that_was_hidden_catches_up_at_once() {
     let all = format!("ssePipe.events === {total}");
     let steps = ["ssePipe.state === 'live'", "@hide", "document.hidden", &all, "@show", "!document.hidden", &caught_up];
     let mut page = open_for(Chromium, &program.url("/"), &steps, PATIENCE + seconds());
-    page.wait_for("reached 3");
+    page.wait_for_step(3);
     flood(&mut program, 100, 40);
     report(page).assert_value("at once");
 }

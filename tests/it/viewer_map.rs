@@ -134,7 +134,7 @@ fn objects_that_fall_silent_fade_and_go(browser: Browser) {
         &says("4 objects · 8 positions · 3 faded, silent for over 10 min", "~gone1 ~faded2 ~fresh2"),
     ];
     let mut page = open(browser, &program.url("/#map"), &steps);
-    page.wait_for("reached 2");
+    page.wait_for_step(2);
     program.write(read_ago(&[(0, r#"{"id":"gone","lat":4,"lon":5}"#)]));
     report(page).assert_no_complaint();
 }

@@ -140,7 +140,7 @@ fn a_soak_with_everything_at_once_is_bounded_and_exact() {
     }
     steps.push(&all);
     let mut page = open_for(Chromium, &program.url("/"), &steps, 4 * PATIENCE + 2 * seconds);
-    page.wait_for("reached 1");
+    page.wait_for_step(1);
     let samples = samples();
     let mut input = program.take_stdin();
     let start = Instant::now();

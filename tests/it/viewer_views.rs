@@ -14,7 +14,7 @@ pub fn shows(browser: Browser, records: &str, path: &str, steps: &[&str]) -> Rep
     program.close_input();
     let report = report(open(browser, &program.url(path), steps));
     let own = program.url("/");
-    let asked = report.asked(browser);
+    let asked = report.asked();
     assert!(asked.iter().all(|url| url.starts_with(&own)), "{asked:#?}");
     report.assert_no_complaint();
     report
@@ -420,7 +420,7 @@ fn takes_ranges_by_hand(browser: Browser) {
         "ssePipe.plot.y[0][0] < -70 && location.hash === '#plot&order'",
     ];
     let mut page = open(browser, &program.url("/#plot&order"), &steps);
-    page.wait_for(&format!("reached {}", steps.len() - 4));
+    page.wait_for_step(steps.len() - 4);
     program.write("{\"a b\":-70}\n");
     report(page).assert_no_complaint();
 }
@@ -571,7 +571,7 @@ fn a_map_that_could_not_be_loaded_is_there_once_it_can() {
     })()";
     let told = "document.querySelector('#map-view .place').textContent.startsWith('The map could not be loaded')";
     let mut page = open(Chromium, &program.url("/#map"), &[fail, told, "ssePipe.map.ready && 'ready'"]);
-    page.wait_for("reached 1");
+    page.wait_for_step(1);
     program.write("{\"lat\": 1, \"lon\": 2}\n"); // and no more, which would have it asked for again
     report(page).assert_value("ready");
 }
@@ -671,10 +671,10 @@ fn plot_and_map_can_be_opened_after_the_program_has_ended() {
     ];
     let mut page = open(Chromium, &program.url("/"), &steps);
     program.write("{\"lat\": 1, \"lon\": 2, \"depth\": 3}\n");
-    page.wait_for("reached 1");
+    page.wait_for_step(1);
     program.close_input();
     assert_eq!(program.end().code(), Some(0));
-    page.wait_for("reached 2");
+    page.wait_for_step(2);
     report(page).assert_value("both");
 }
 
@@ -843,7 +843,7 @@ fn is_framed_by_those_that_may_read(browser: Browser) {
     std::fs::write(&page, format!("<!doctype html>{frames}{script}")).expect("can write");
     let steps = ["frames.length === 6", "window.done"];
     let mut opened = open(browser, &format!("{own}/"), &steps);
-    opened.wait_for("reached 1");
+    opened.wait_for_step(1);
     for program in &mut allowed {
         program.wait_for("joined");
     }

@@ -2,9 +2,10 @@
 
 use super::files::at;
 use super::process::{Finished, INSTALL, Process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a browser may take for all that a test asks of it, once it has started.
@@ -13,20 +14,67 @@ pub const PATIENCE: u32 = 60;
 pub const BEYOND: u32 = 75;
 
 /// Which browser.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Browser {
     Chromium,
     Firefox,
 }
 
+/// Running browsers that no test uses at the moment: to start one takes a second, or four for Firefox.
+static IDLE: Mutex<Vec<(Browser, Process)>> = Mutex::new(Vec::new());
+
+/// A page that a browser shows, and the steps that it is led through.
+pub struct Page {
+    driver: Process,
+    /// The browser, if other tests may have it afterwards.
+    shared: Option<Browser>,
+}
+
 /// Opens `url` and goes through `steps`, each an expression that has to come true.
 #[track_caller]
-pub fn open(browser: Browser, url: &str, steps: &[&str]) -> Process {
+pub fn open(browser: Browser, url: &str, steps: &[&str]) -> Page {
     open_for(browser, url, steps, PATIENCE)
 }
 
 /// The same for steps that take longer: this many seconds for all of them.
-pub fn open_for(browser: Browser, url: &str, steps: &[&str], patience: u32) -> Process {
+#[track_caller]
+pub fn open_for(browser: Browser, url: &str, steps: &[&str], patience: u32) -> Page {
+    let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = idle.iter().position(|(which, _)| *which == browser).map(|nth| idle.swap_remove(nth).1);
+    drop(idle);
+    let mut driver = found.unwrap_or_else(|| {
+        let mut command = command(browser);
+        command.arg("--serve");
+        Process::serve(command)
+    });
+    let run = json!({ "url": url, "seconds": patience, "steps": steps });
+    driver.ask(&run.to_string(), Duration::from_secs((patience + BEYOND).into()));
+    Page { driver, shared: Some(browser) }
+}
+
+/// [`open`] so that the report has what the page's workers ask for too, if the browser's log says that (Chromium).
+#[track_caller]
+pub fn open_logged(browser: Browser, url: &str, steps: &[&str]) -> Page {
+    match browser {
+        Browser::Chromium => open_apart(browser, url, steps),
+        Browser::Firefox => open(browser, url, steps),
+    }
+}
+
+/// [`open`] in a browser of its own, which a step may harm.
+#[track_caller]
+pub fn open_apart(browser: Browser, url: &str, steps: &[&str]) -> Page {
+    let mut command = command(browser);
+    command.args([url, &PATIENCE.to_string(), steps[0]]);
+    for step in &steps[1..] {
+        command.args(["--then", step]);
+    }
+    Page { driver: Process::start(command, Duration::from_secs((PATIENCE + BEYOND).into())), shared: None }
+}
+
+/// drive.mjs with this browser.
+#[track_caller]
+fn command(browser: Browser) -> Command {
     let folder = at("tests/browser");
     let (name, variable, path) = match browser {
         Browser::Chromium => ("chromium", "CHROMIUM", "/usr/bin/chromium"),
@@ -37,11 +85,16 @@ pub fn open_for(browser: Browser, url: &str, steps: &[&str], patience: u32) -> P
     let modules = folder.join("node_modules/puppeteer-core");
     assert!(modules.exists(), "there is no {}: {INSTALL}", modules.display());
     let mut command = Command::new("node");
-    command.arg(folder.join("drive.mjs")).args([name, url, &patience.to_string(), steps[0]]);
-    for step in &steps[1..] {
-        command.args(["--then", step]);
+    command.arg(folder.join("drive.mjs")).arg(name);
+    command
+}
+
+impl Page {
+    /// Waits until so many steps have come true.
+    #[track_caller]
+    pub fn wait_for_step(&mut self, n: usize) {
+        self.driver.wait_for(&format!("reached {n}"));
     }
-    Process::start(command, Duration::from_secs((patience + BEYOND).into()))
 }
 
 /// What came of the steps: drive.mjs's report, checked for success.
@@ -49,13 +102,29 @@ pub struct Report(Value);
 
 /// Waits until the steps are done, which must have come true.
 #[track_caller]
-pub fn report(browser: Process) -> Report {
-    let Finished { command, code, stdout, told } = browser.finish();
-    assert_eq!(code, Some(0), "{command}: {stdout} {told:#?}");
-    Report(stdout.parse().unwrap_or_else(|error| panic!("{command}: {error} in {stdout}")))
+pub fn report(page: Page) -> Report {
+    let Page { mut driver, shared } = page;
+    let report = match shared {
+        Some(_) => driver.says(|line| line.starts_with("report ")).map(|line| line["report ".len()..].to_owned()),
+        None => None,
+    };
+    let Some(report) = report else {
+        let Finished { command, code, stdout, told } = driver.finish();
+        assert_eq!(code, Some(0), "{command}: {stdout} {told:#?}");
+        return Report::parse(&stdout);
+    };
+    let report = Report::parse(&report);
+    assert_eq!(report.0["ok"], true, "{report} {:#?}", driver.told());
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner).push((shared.expect("it is"), driver));
+    report
 }
 
 impl Report {
+    #[track_caller]
+    fn parse(json: &str) -> Report {
+        Report(json.parse().unwrap_or_else(|error| panic!("{error} in {json}")))
+    }
+
     /// The strings in a member that is a list.
     #[track_caller]
     pub fn strings(&self, member: &str) -> Vec<&str> {
@@ -79,9 +148,10 @@ impl Report {
         streams.map(|response| response.split(' ').next().expect("has a status")).collect()
     }
 
-    /// What the page asked for; in Chromium its workers as well.
-    pub fn asked(&self, browser: Browser) -> Vec<&str> {
-        self.strings(if matches!(browser, Browser::Chromium) { "network" } else { "requests" })
+    /// What the page asked for; its workers too, after [`open_logged`] in Chromium.
+    #[track_caller]
+    pub fn asked(&self) -> Vec<&str> {
+        self.strings(if self.0["network"].is_null() { "requests" } else { "network" })
     }
 
     /// The browser had nothing to forbid, and no script failed.

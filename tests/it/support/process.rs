@@ -1,7 +1,7 @@
 //! Programs of others that a test starts: curl, node, python. Each has a deadline, and none outlives its test.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::spawn;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Process {
     shown: String,
     child: Child,
+    stdin: Option<ChildStdin>,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
     told: Vec<String>,
@@ -34,8 +35,21 @@ impl Process {
     /// Starts `command`, which must have ended after this time.
     #[track_caller]
     pub fn start(mut command: Command, time: Duration) -> Process {
+        command.stdin(Stdio::null());
+        Process::spawn(command, time)
+    }
+
+    /// Starts a `command` that does what lines of its standard input [ask](Self::ask) for. It is expected to end with us.
+    #[track_caller]
+    pub fn serve(mut command: Command) -> Process {
+        command.stdin(Stdio::piped());
+        Process::spawn(command, Duration::ZERO)
+    }
+
+    #[track_caller]
+    fn spawn(mut command: Command, time: Duration) -> Process {
         let shown = format!("{command:?}");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| match error.kind() {
             ErrorKind::NotFound => panic!("{shown}: {error}; {INSTALL}"),
             _ => panic!("{shown}: {error}"),
@@ -47,8 +61,20 @@ impl Process {
             let _ = out.read_to_end(&mut bytes);
             let _ = whole.send(String::from_utf8_lossy(&bytes).into_owned());
         });
-        let stderr = lines_of(err);
-        Process { shown, child, stdout, stderr, told: Vec::new(), deadline: Instant::now() + time }
+        let (stdin, stderr) = (child.stdin.take(), lines_of(err));
+        Process { shown, child, stdin, stdout, stderr, told: Vec::new(), deadline: Instant::now() + time }
+    }
+
+    /// Writes a line to its standard input; what that asks for must be done after this time.
+    #[track_caller]
+    pub fn ask(&mut self, line: &str, time: Duration) {
+        self.told.clear();
+        self.deadline = Instant::now() + time;
+        let written = self.stdin.as_mut().expect("it is piped").write_all(format!("{line}\n").as_bytes());
+        if let Err(error) = written {
+            let said = self.output();
+            panic!("{}: cannot be asked: {error}; it said {said:?} and {:#?}", self.shown, self.told);
+        }
     }
 
     /// Waits until a line of its standard error is `text`.
