@@ -27,6 +27,7 @@ const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--no-proxy-server', '--disable-background-networking'],
   pipe: true,
+  networkEnabled: false, // nobody looks at what is asked for, and it costs as much as the page
   userDataDir: profile,
   defaultViewport: { width: 1400, height: 1800 },
   timeout: 60_000,
@@ -86,7 +87,7 @@ async function shown(page, bytes, args, rows) {
       if (found) return found;
       assert.ok(Date.now() < end, `not all is shown in time: ${await page.evaluate(
         'JSON.stringify([ssePipe.state, ssePipe.events, ssePipe.items.length, document.getElementById("log").dataset.rows])')}`);
-      await new Promise((resolve) => { setTimeout(resolve, 10); });
+      await new Promise((resolve) => { setTimeout(resolve, 30); });
     }
   } finally {
     const gone = program.exitCode === null ? once(program, 'exit') : undefined;

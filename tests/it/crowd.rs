@@ -3,13 +3,10 @@
 use crate::support::browser::{Browser, open, report};
 use crate::support::client::{Client, DEADLINE, End};
 use crate::support::files::folder;
-use crate::support::linux::{cpu_time, raise_own_limit_on_files};
-use crate::support::places::{alone, busy};
+use crate::support::linux::cpu_time;
+use crate::support::places::busy;
 use crate::support::program::{BINARY, Program};
-use socket2::{Domain, Socket, Type};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::unix::process::ExitStatusExt;
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -152,61 +149,6 @@ fn until_taken(program: &Program, n: usize) {
         open = links.filter(|link| link.to_string_lossy().starts_with("socket:")).count().saturating_sub(3);
         std::thread::yield_now();
     }
-}
-
-/// Opens this many connections that send `request`, from many addresses: each has only so many ports.
-fn knock(program: &Program, count: usize, request: &str) -> Vec<TcpStream> {
-    raise_own_limit_on_files();
-    let one = |n: usize| {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::from(([127, 0, 2, (n % 250) as u8 + 1], 0)).into()).expect("all of it is ours");
-        socket.connect(&program.address().into()).expect("it listens");
-        let mut socket = TcpStream::from(socket);
-        socket.write_all(request.as_bytes()).expect("the kernel takes it");
-        socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
-        socket
-    };
-    (0..count).map(one).collect()
-}
-
-#[test]
-fn those_who_come_first_are_answered_before_all_of_a_flood_are_let_in() {
-    let _places = alone();
-    const FLOOD: usize = 4000; // fewer than the kernel's queue holds
-    let program = Program::start(&["--bind", "127.0.0.1", "--threads", "1", "--metrics"]);
-    program.signal("STOP");
-    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let first = knock(&program, 1, request).pop().expect("there is one");
-    let others = knock(&program, FLOOD, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    program.signal("CONT");
-    let metrics = Client::read_head(first, request).content();
-    let connections = metrics.lines().find_map(|line| line.strip_prefix("sse_pipe_connections ")).expect("is there");
-    let connections: usize = connections.parse().expect("is a number");
-    eprintln!("{connections} of {FLOOD} were let in when the first was answered");
-    assert!(connections < FLOOD, "all of {FLOOD} were let in when the first was answered");
-    for socket in others {
-        assert_eq!(Client::read_head(socket, "one of the flood").status, 200);
-    }
-}
-
-#[test]
-fn a_signal_is_heard_before_all_of_a_flood_are_let_in() {
-    let _places = alone();
-    const FLOOD: usize = 4000;
-    let program = Program::start(&["--bind", "127.0.0.1"]);
-    program.signal("STOP");
-    let mut flood = knock(&program, FLOOD, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    program.signal("TERM");
-    let start = Instant::now();
-    program.signal("CONT");
-    let ended = program.end();
-    let took = start.elapsed();
-    // Those that were let in have an answer, the others a reset.
-    let answered = flood.iter_mut().filter_map(|socket| socket.read(&mut [0]).ok()).filter(|&bytes| bytes > 0).count();
-    eprintln!("{answered} of {FLOOD} were let in; it took {took:?}");
-    assert_eq!(ended.status.signal(), Some(15));
-    assert!(took < Duration::from_millis(1500), "{took:?}");
-    assert!(answered < FLOOD, "all of {FLOOD} were let in first");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::support::client::{Client, DEADLINE};
 use crate::support::files::{Folder, folder};
 use crate::support::linux::{LYING_KERNEL, files, memory, raise_own_limit_on_files, run};
-use crate::support::places::alone;
+use crate::support::places::busy;
 use crate::support::program::{BINARY, Program};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
@@ -303,7 +303,7 @@ fn a_file_may_be_of_any_date() {
 #[test]
 fn clients_that_do_not_read_their_file_hold_none_of_it() {
     const CLIENTS: usize = 1000;
-    let _places = alone();
+    let _places = busy();
     raise_own_limit_on_files();
     let site = folder("disk-memory");
     fs::write(site.join("large.bin"), vec![b'x'; 16 << 20]).expect("can be written");

@@ -1,8 +1,7 @@
 //! Endings (behaviour 1.8 to 1.10): the end of the input, goodbyes, signals, exit statuses.
 
 use crate::support::client::{Client, DEADLINE, End};
-use crate::support::linux::{in_own_network, raise_own_limit_on_files, run as run_command, unshare};
-use crate::support::places::alone;
+use crate::support::linux::{in_own_network, run as run_command, unshare};
 use crate::support::program::{BINARY, Program, run};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -377,27 +376,6 @@ fn a_signal_delivers_what_there_is_closes_and_kills() {
 }
 
 #[test]
-fn a_signal_stops_no_event_source_for_good() {
-    let _places = alone();
-    let mut program = Program::start(&["--pace", "input"]);
-    let mut stuck = program.connect_from(Ipv4Addr::new(127, 0, 0, 2), 4096); // so that it ends a second later
-    stuck.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it takes a request");
-    let mut reader = program.stream();
-    let mut late = program.connect();
-    program.write(format!("{}\n", "x".repeat(99_999)).repeat(40));
-    program.signal("TERM");
-    assert_eq!(reader.rest().1, End::Proper);
-    let request = format!(
-        "GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nLast-Event-ID: {}\r\n\r\n",
-        reader.last_id()
-    );
-    late.write_all(request.as_bytes()).expect("it is still there");
-    let mut late = Client::read_head(late, &request);
-    assert_eq!((late.status, late.rest()), (200, (vec![], End::Proper)), "204 would stop it for good");
-    assert_eq!(program.end().status.signal(), Some(15));
-}
-
-#[test]
 fn a_signal_that_ends_the_producer_too_is_not_the_end_of_the_input() {
     for round in 0..5 {
         let mut program = Program::start(&["--end-event", "end"]);
@@ -408,27 +386,6 @@ fn a_signal_that_ends_the_producer_too_is_not_the_end_of_the_input() {
         assert_eq!(client.rest(), (vec![], End::Proper), "round {round}: neither the rest nor the end event");
         assert_eq!(program.end().status.signal(), Some(15));
     }
-}
-
-#[test]
-fn a_client_that_reads_nothing_delays_an_interrupt_by_a_second_at_most() {
-    let _places = alone();
-    let mut program = Program::start(&[]);
-    let mut reader = program.stream();
-    let stuck = program.stream(); // its socket buffers fill, for it reads nothing more
-    let line = format!("{}\n", "x".repeat(999));
-    let mut stdin = program.take_stdin();
-    let writer =
-        std::thread::spawn(move || (0..20_000).all(|_| std::io::Write::write_all(&mut stdin, line.as_bytes()).is_ok()));
-    reader.data(20_000);
-    assert!(writer.join().expect("no panic"));
-    let start = Instant::now();
-    program.signal("INT");
-    assert_eq!(reader.rest().1, End::Proper);
-    let ended = program.end();
-    assert_eq!(ended.status.signal(), Some(2));
-    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
-    drop(stuck);
 }
 
 #[test]
@@ -461,20 +418,6 @@ fn the_summary_of_an_interrupted_run_counts_only_events_that_were_sent() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
-    let _places = alone();
-    let mut program = Program::start(&[]);
-    let _stuck = program.stream();
-    program.write(vec![b'\n'; 1 << 20]);
-    // Another one, for the kernel makes one of two that are alike.
-    program.signal("INT");
-    program.signal("TERM");
-    let start = Instant::now();
-    assert_eq!(program.end().status.signal(), Some(15));
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
-}
-
-#[test]
 fn an_interrupt_that_was_ignored_from_the_start_stays_ignored() {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' INT; exec \"$0\" --port 0", BINARY]);
@@ -498,20 +441,4 @@ fn usr1_prints_one_line_of_statistics() {
     assert!(line.starts_with("sse-pipe: clients: 1 now, 1 so far; 2 events, 4 bytes read, "), "{line}");
     program.write("c\n");
     assert_eq!(client.data(1), ["c"], "and goes on");
-}
-
-#[test]
-fn a_thousand_clients_don_t_hold_up_an_interrupt() {
-    let _places = alone();
-    raise_own_limit_on_files();
-    let mut program = Program::start(&[]);
-    let clients: Vec<_> = (0..1000).map(|_| program.stream()).collect();
-    program.write("a\n");
-    let start = Instant::now();
-    program.signal("INT");
-    let readers: Vec<_> = clients.into_iter().map(|mut client| client.rest()).collect();
-    let ended = program.end_within(DEADLINE);
-    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
-    assert_eq!(ended.status.signal(), Some(2));
-    assert!(readers.iter().all(|(_, end)| *end == End::Proper));
 }

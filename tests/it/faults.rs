@@ -7,7 +7,7 @@ use crate::support::linux::{
     cpu_time, files, in_own_network, limit_files, listening_port, memory, raise_own_limit_on_files, run, threads,
     unsent, unshare,
 };
-use crate::support::places::{alone, busy};
+use crate::support::places::busy;
 use crate::support::process::Process;
 use crate::support::program::{BINARY, Program};
 use std::io::{ErrorKind, Read, Write};
@@ -239,7 +239,7 @@ fn clients_whose_network_is_gone_are_let_go_in_every_state() {
 
 #[test]
 fn at_the_file_limit_the_processor_rests_and_a_free_file_is_used_at_once() {
-    let _places = alone();
+    let _places = busy();
     const ROOM: usize = 20;
     let mut program = Program::start(&[]);
     let pid = program.pid();

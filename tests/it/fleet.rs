@@ -3,7 +3,7 @@
 
 use crate::support::client::{Client, DEADLINE};
 use crate::support::example::Example;
-use crate::support::places::alone;
+use crate::support::places::busy;
 use crate::support::process::send_signal;
 use crate::support::servers::Redis;
 use std::io::Write;
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 #[ignore = "needs redis-server, haproxy and python3: tests/run"]
 fn every_client_gets_a_whole_sequence_though_one_instance_is_killed_and_one_freezes() {
-    let _places = alone();
+    let _places = busy();
     let mut redis = Redis::start();
     let ports = free_ports();
     let [balancer, first, second, third] = ports.map(|port| port.to_string());

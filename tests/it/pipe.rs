@@ -2,13 +2,12 @@
 
 use crate::support::client::{DEADLINE, End};
 use crate::support::linux::memory_peak;
-use crate::support::places::alone;
 use crate::support::program::{BINARY, Program, run};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[test]
 fn each_line_becomes_one_event_in_one_chunk_as_soon_as_it_is_written() {
@@ -24,57 +23,6 @@ fn each_line_becomes_one_event_in_one_chunk_as_soon_as_it_is_written() {
         assert_eq!((data, number), (format!("data: line {n}").as_str(), n.to_string().as_str()));
         assert!(run.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{run}");
         assert_eq!(run_token.get_or_insert(run.to_owned()), run, "one run, one token");
-    }
-}
-
-#[test]
-fn a_record_reaches_a_waiting_client_within_a_millisecond() {
-    let _places = alone();
-    let mut program = Program::start(&[]);
-    let mut client = program.stream();
-    client.next_chunk().expect("the first chunk");
-    let mut relay = Relay::start();
-    let (mut ours, mut least) = (Vec::new(), Vec::new());
-    for n in 0..200 {
-        let start = Instant::now();
-        program.write(format!("{n}\n"));
-        client.next_chunk().expect("an event");
-        ours.push(start.elapsed());
-        least.push(relay.pass(n));
-    }
-    let median = |times: &mut Vec<Duration>| {
-        times.sort();
-        times[times.len() / 2]
-    };
-    let (ours, least) = (median(&mut ours), median(&mut least));
-    // On a busy machine nobody gets it through in 1 ms: then the plainest relay there is says what can be had.
-    assert!(ours < Duration::from_millis(1).max(5 * least), "median {ours:?}, a plain relay {least:?}");
-}
-
-/// The least that a pipe filter can do: a thread that passes bytes from a pipe to a socket.
-struct Relay {
-    pipe: std::io::PipeWriter,
-    socket: std::net::TcpStream,
-}
-
-impl Relay {
-    fn start() -> Relay {
-        let (mut reader, pipe) = std::io::pipe().expect("a pipe");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let socket = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
-        let (mut out, _) = listener.accept().expect("it is there");
-        out.set_nodelay(true).expect("is a socket");
-        std::thread::spawn(move || std::io::copy(&mut reader, &mut out));
-        socket.set_read_timeout(Some(DEADLINE)).expect("is valid");
-        Relay { pipe, socket }
-    }
-
-    fn pass(&mut self, n: u32) -> Duration {
-        let start = Instant::now();
-        let line = format!("{n}\n");
-        self.pipe.write_all(line.as_bytes()).expect("it is read");
-        self.socket.read_exact(&mut vec![0; line.len()]).expect("it comes");
-        start.elapsed()
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::support::client::{Client, DEADLINE, Event};
 use crate::support::files::Folder;
 use crate::support::linux::{self, LYING_KERNEL, REFUSE, in_own_mounts};
-use crate::support::places::{alone, busy};
+use crate::support::places::busy;
 use crate::support::program::{BINARY, Program, run};
 use crate::support::random::Random;
 use rustix::io::Errno;
@@ -562,7 +562,7 @@ fn the_tables_of_own_ids_are_bounded_on_disk_and_go_with_their_segments() {
 /// The long form: SSE_PIPE_STORE_MIB=2048.
 #[test]
 fn own_ids_take_neither_memory_nor_time_that_grows_with_the_store() {
-    let _places = alone();
+    let _places = busy();
     let mib: usize = std::env::var("SSE_PIPE_STORE_MIB").map_or(64, |mib| mib.parse().expect("a number"));
     let folder = Folder::new();
     let store = store_in(&folder);
@@ -779,7 +779,7 @@ fn gets_all_but_a_gap(mut client: Client, records: &str) {
 /// The long form: SSE_PIPE_STORE_MIB=2048.
 #[test]
 fn neither_memory_nor_the_time_to_start_grows_with_the_store() {
-    let _places = alone();
+    let _places = busy();
     const CLIENTS: usize = 100;
     let mib: usize = std::env::var("SSE_PIPE_STORE_MIB").map_or(160, |mib| mib.parse().expect("a number"));
     let folder = Folder::new();

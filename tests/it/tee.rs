@@ -1,7 +1,7 @@
 //! `--tee` (behaviour 1.7): standard input is passed on, byte for byte.
 
 use crate::support::client::End;
-use crate::support::places::{alone, busy};
+use crate::support::places::busy;
 use crate::support::program::{BINARY, Program};
 use crate::support::random::Random;
 use std::fs::File;
@@ -35,29 +35,6 @@ fn random_bytes_come_out_as_they_went_in() {
     assert_eq!(stdout.read(&mut got).expect("is open"), 0, "{command:?}: and nothing more");
     writer.join().expect("no panic");
     assert!(child.wait().expect("is our child").success(), "{command:?}");
-}
-
-#[test]
-fn a_gigabyte_of_random_bytes_takes_at_most_twice_as_long_as_through_tee() {
-    let _places = alone();
-    let ours = format!("'{BINARY}' --port 0 -q --tee --at-eof exit");
-    let time = |program: &str| {
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("head -c 1G /dev/urandom | {program} | cat >/dev/null")]);
-        let start = Instant::now();
-        assert!(command.status().expect("it starts").success(), "{command:?}");
-        start.elapsed()
-    };
-    // Machines are busy at times: the best of some pairs counts.
-    let ratios = (0..5).map(|_| time("tee").as_secs_f64() / time(&ours).as_secs_f64());
-    let mut seen = Vec::new();
-    for ratio in ratios {
-        seen.push(ratio);
-        if ratio >= 0.5 {
-            return;
-        }
-    }
-    panic!("tee's time as a part of ours, at least 0.5 was wanted: {seen:.2?}");
 }
 
 #[test]
@@ -143,6 +120,7 @@ fn a_standard_output_that_blocks_stops_the_reading_and_never_the_clients() {
     let line = program.wait_for("events");
     let read = line.split(" bytes read").next().and_then(|start| start.rsplit(' ').next()?.parse::<u64>().ok());
     assert!(read < Some(5_000_000), "and no more is read: {line}");
+    drop(client); // or the end would wait for it
     drop(stdout);
     assert!(!writer.join().expect("no panic"), "then the run ends, and the producer's pipe with it");
 }

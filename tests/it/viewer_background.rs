@@ -4,7 +4,7 @@ use super::viewer_views::{pixels, shows};
 use crate::support::browser::Browser::{self, Chromium, Firefox};
 use crate::support::browser::{open, open_logged, report};
 use crate::support::client::DEADLINE;
-use crate::support::places::{alone, busy};
+use crate::support::places::busy;
 use crate::support::process::Process;
 use crate::support::program::Program;
 use std::io::{BufRead, BufReader, Write};
@@ -143,7 +143,7 @@ fn a_move_of_the_map_draws_its_background_within_80_ms() {
             if (best > worst[0]) worst.splice(0, 2, best, zoom);
         }
         return `${worst[0].toFixed(1)} ms at zoom ${worst[1]}`;";
-    let _places = alone();
+    let _places = busy();
     let worst = by_itself(Chromium, body);
     println!("a move of the map: {worst}");
     let ms: f64 = worst.split(' ').next().and_then(|ms| ms.parse().ok()).unwrap_or_else(|| panic!("{worst}"));

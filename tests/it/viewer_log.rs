@@ -1,12 +1,10 @@
 //! The built-in page's log: its rows, what the person can do with them, and floods.
 
 use crate::support::browser::Browser::{self, Chromium, Firefox};
-use crate::support::browser::{PATIENCE, Report, open, open_apart, open_for, report};
-use crate::support::places::{alone, busy};
+use crate::support::browser::{Report, SEEN, WATCH_FRAMES, open, report};
+use crate::support::places::busy;
 use crate::support::program::Program;
 use serde_json::json;
-use std::io::Write;
-use std::time::{Duration, Instant};
 
 /// Opens a page that shows these records and goes through the steps.
 fn shows(browser: Browser, records: &[u8], options: &[&str], steps: &[&str]) -> Report {
@@ -32,9 +30,6 @@ fn filter(text: &str) -> String {
         filter.dispatchEvent(new Event('input')); return true; }})()"
     )
 }
-
-/// The data of the rows that stand on the screen now, from the top.
-const SEEN: &str = "[...document.querySelectorAll('#log .row')].map(row => row.querySelector('.data').textContent)";
 
 #[test]
 #[ignore = "needs chromium: tests/run"]
@@ -751,172 +746,6 @@ fn the_rate_is_that_of_live_events_and_not_of_the_history() {
     page.wait_for_step(1);
     program.write("event: read-at\ndata: 99999999999999\n\n".to_owned() + &"data: new\n\n".repeat(40));
     assert_eq!(report(page).strings("values"), ["at most 0", "80"]);
-}
-
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn the_first_row_is_there_within_300_ms() {
-    let _places = alone();
-    let mut program = Program::start(&["--at-eof", "serve"]);
-    program.write("first\n");
-    // Each opening is the first of a new browser, which has just drawn a plain text from the same server. That takes
-    // it some 85 ms on a quiet machine; on one where it takes longer, the row may come after 3.5 times that. And the
-    // browser may be busy with other things for a moment: the best of 30 openings counts.
-    let paint = "String(Math.ceil(performance.getEntriesByName('first-contentful-paint')[0].startTime))";
-    let row = "ssePipe.firstRow && String(Math.ceil(ssePipe.firstRow))";
-    let steps = [paint, "location.href = '../../', true", row];
-    let mut all = Vec::new();
-    for _ in 0..30 {
-        let report = report(open_apart(Chromium, &program.url("/viewer/vendor/licences.txt"), &steps));
-        let values = report.strings("values").iter().map(|ms| ms.parse().expect("is a number")).collect::<Vec<u32>>();
-        let [plain, row] = values[..] else { panic!("no values in {report}") };
-        println!("the first row after {row} ms, a plain text's first paint after {plain} ms");
-        if row <= 300.max(plain * 7 / 2) {
-            return;
-        }
-        all.push((plain, row));
-    }
-    panic!("a plain text's first paint and the first row came after {all:?} ms");
-}
-
-/// Frames drawn late, in ms: the page's own clock, kept while the events come.
-const WATCH_FRAMES: &str = "(() => {
-    if (window.frames_) return true;
-    window.frames_ = { worst: 0, n: 0 };
-    let before = performance.now();
-    const frame = () => {
-        const now = performance.now();
-        frames_.worst = Math.max(frames_.worst, now - before);
-        frames_.n += 1;
-        before = now;
-        requestAnimationFrame(frame);
-    };
-    requestAnimationFrame(frame);
-    return true;
-})()";
-
-/// For how many seconds floods last.
-fn seconds() -> u32 {
-    std::env::var("SSE_PIPE_TEST_FLOOD").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
-}
-
-/// Writes this many records of 200 bytes a second: about 40 objects, and each tenth about one of so many.
-fn flood(program: &mut Program, rate: usize, objects: usize) {
-    let total = rate * seconds() as usize;
-    let mut input = program.take_stdin();
-    let start = Instant::now();
-    let mut sent = 0;
-    while sent < total {
-        let due = ((start.elapsed().as_secs_f64() * rate as f64) as usize).min(total);
-        let records: String = (sent..due)
-            .map(|n| {
-                let object = if n % 10 == 0 { n / 10 % objects } else { n % 40 };
-                let (lat, lon) = (object % 40, object % 170);
-                format!(
-                    "{{\"n\":{n},\"id\":\"o{object}\",\"lat\":{lat}.5,\"lon\":{lon}.25,\"course\":{},\"pad\":\"",
-                    n % 360
-                )
-            })
-            .map(|head| format!("{head:y<197}\"}}\n"))
-            .collect();
-        input.write_all(records.as_bytes()).expect("it reads on");
-        sent = due;
-        std::thread::sleep(Duration::from_millis(5)); // sets the rate, waits for nothing
-    }
-}
-
-/// The latest frame, in ms, of a page that shows `view` while this many events come; at their end the count is exact and
-/// the memory bounded.
-fn latest_frame(view: &str, rate: usize) -> u32 {
-    let mut program = Program::start(&["--wait", "1", "--at-eof", "serve"]);
-    let total = rate * seconds() as usize;
-    let all = format!("ssePipe.events === {total} && ssePipe.items.length === {}", total.min(200_000));
-    let last = format!("JSON.parse(ssePipe.items.at(-1).data).n === {}", total - 1);
-    let heap = "performance.memory.usedJSHeapSize";
-    let bounded = format!("{heap} < 400e6 && `${{Math.ceil({heap} / 1e6)}} MB`");
-    let latest = "frames_.n > 60 && String(Math.ceil(frames_.worst))";
-    let steps = ["ssePipe.state === 'live'", WATCH_FRAMES, &all, &last, &bounded, latest];
-    let mut page = open_for(Chromium, &program.url(view), &steps, PATIENCE + seconds());
-    page.wait_for_step(2);
-    flood(&mut program, rate, if view.contains("keep") { 10_000 } else { 40 });
-    let report = report(page);
-    let [.., bounded, latest] = &report.strings("values")[..] else { panic!("no values in {report}") };
-    println!("{view} at {rate} events/s for {} s: the latest frame after {latest} ms, {bounded} of heap", seconds());
-    latest.parse().expect("is a number")
-}
-
-/// A flood in one view: no frame later than 250 ms.
-fn survives_a_flood(view: &str) {
-    let _places = alone();
-    let mut all = Vec::new();
-    for _ in 0..3 {
-        let flooded = latest_frame(view, 10_000);
-        if flooded <= 250 {
-            return;
-        }
-        // On a busy machine the frames of a page with nothing to do are late too.
-        let idle = latest_frame(view, 2);
-        if flooded <= 250 + 3 * idle {
-            return;
-        }
-        all.push((flooded, idle));
-    }
-    panic!("{view}: flooded and idle, the latest frames came after {all:?} ms");
-}
-
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn ten_thousand_events_a_second_don_t_freeze_the_log() {
-    survives_a_flood("/");
-}
-
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn ten_thousand_events_a_second_don_t_freeze_the_log_that_wraps_and_marks() {
-    survives_a_flood("/#log&filter=y%20/lat/%20!level:debug&mark&wrap");
-}
-
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn ten_thousand_events_a_second_don_t_freeze_the_log_that_an_expression_filters() {
-    survives_a_flood("/#log&filter=/y.*yy\"/&wrap");
-}
-
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn ten_thousand_events_a_second_don_t_freeze_the_plot() {
-    survives_a_flood("/#plot");
-}
-
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn ten_thousand_events_a_second_don_t_freeze_the_map() {
-    survives_a_flood("/#map");
-}
-
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn ten_thousand_events_a_second_don_t_freeze_a_map_on_which_objects_fade_and_go_all_the_time() {
-    survives_a_flood("/#map&fade=0.3s&keep=0.6s");
-}
-
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn a_tab_that_was_hidden_catches_up_at_once() {
-    let _places = alone();
-    let mut program = Program::start(&["--wait", "1", "--at-eof", "serve"]);
-    let total = 100 * seconds() as usize;
-    let caught_up = format!(
-        "window.back ??= performance.now(), ssePipe.events === {total} && {SEEN}.at(-1).includes('\"n\":{},')
-            && (performance.now() - back < 1000 ? 'at once' : 'late')",
-        total - 1
-    );
-    let all = format!("ssePipe.events === {total}");
-    let steps = ["ssePipe.state === 'live'", "@hide", "document.hidden", &all, "@show", "!document.hidden", &caught_up];
-    let mut page = open_for(Chromium, &program.url("/"), &steps, PATIENCE + seconds());
-    page.wait_for_step(3);
-    flood(&mut program, 100, 40);
-    report(page).assert_value("at once");
 }
 
 /// What grep, gcc, a progress bar and a link write.

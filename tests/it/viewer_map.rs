@@ -3,8 +3,8 @@
 
 use super::viewer_views::{pixels, shows};
 use crate::support::browser::Browser::{self, Chromium, Firefox};
-use crate::support::browser::{PATIENCE, open, open_for, report};
-use crate::support::places::{alone, busy};
+use crate::support::browser::{open, report};
+use crate::support::places::busy;
 use crate::support::program::Program;
 use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -282,54 +282,4 @@ fn shapes_stand_side_by_side_until_a_record_about_the_same_object_replaces_them(
     let found = "ssePipe.map.ready && ssePipe.rows === 5 && ssePipe.map.objects.length === 0
         && ssePipe.map.shapes.map(s => s.join(' ').trim()).join(' ')";
     shows(Chromium, &records, "/#map", &[found]).assert_value(want);
-}
-
-/// 1,000 objects that report once a second, for an hour: by the page's own map, so that the hour need not pass.
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn a_thousand_objects_for_an_hour_are_drawn_within_50_ms_and_300_mb() {
-    let start = "(window.hour = { took: [] }, import('./viewer/map/map.js').then(async ({ PositionMap }) => {
-        const place = document.createElement('section');
-        place.className = 'view map';
-        document.getElementById('map-view').replaceWith(place);
-        place.id = 'map-view';
-        const map = new PositionMap(place, { first: 0, end: 0, get() {} });
-        hour.map = map;
-        const frame = () => new Promise(requestAnimationFrame);
-        for (let second = 0; second < 3600; second += 1) {
-            for (let n = 0; n < 1000; n += 1) {
-                const [lat, lon] = [(n * 37) % 140 - 70 + Math.sin(n + second / 300), (n * 71) % 340 - 170 + Math.cos(n * 3 + second / 200)];
-                map.add(second * 1000 + n, { time: second * 1000 }, [{ object: 'o' + n, lat, lon, shape: null, part: 0 }]);
-            }
-            if (second % 10 > 0 && second < 3500) continue;
-            map.changed();
-            const { times } = map.drawn;
-            for (let n = 0; n < 600 && map.drawn.times === times; n += 1) await frame();
-            if (map.drawn.times === times) throw new Error('it is not drawn');
-            if (second < 100) continue; // the first drawings are those of a page that begins
-            hour.took.push(map.drawn.took);
-        }
-        hour.done = true;
-    }).catch((error) => (hour.error = error.stack)), true)";
-    let whole = "(() => {
-        const { positions, thinned, objects } = hour.map.data;
-        const points = objects.reduce((sum, { points }) => sum + points.length, 0);
-        const least = Math.min(...objects.map(({ points }) => points.length));
-        const heap = performance.memory.usedJSHeapSize;
-        const said = document.querySelector('.count:not(:empty)').textContent;
-        // One in a hundred may fall into a collection of garbage, or the machine's other work.
-        const [usual, late] = [0.5, 0.99].map(part => hour.took.toSorted((a, b) => a - b)[Math.floor(hour.took.length * part)]);
-        hour.figures = `${hour.took.length} drawings, half within ${usual.toFixed(1)} ms, 99 % within ${late.toFixed(1)} ms, ${points} points, at least ${least}, ${Math.round(heap / 1e6)} MB`;
-        return hour.error ?? (objects.length === 1000 && positions === 3600000 && thinned === positions - points
-            && points <= 200000 && least >= 80 && heap < 300e6 && late <= 50 && hour.took.length > 400
-            && said === `1,000 objects · 3,600,000 positions · ${thinned.toLocaleString('en')} thinned out` ? 'within' : hour.figures + said);
-    })()";
-    let _places = alone();
-    let mut program = Program::start(&["--at-eof", "serve"]);
-    program.write("{\"lat\":1,\"lon\":2}\n");
-    let steps = ["ssePipe.map.ready", start, "hour.done || hour.error", whole, "hour.figures"];
-    let report = report(open_for(Chromium, &program.url("/#map"), &steps, 4 * PATIENCE));
-    let [.., within, figures] = &report.strings("values")[..] else { panic!("no values in {report}") };
-    println!("an hour of 1,000 objects: {figures}");
-    assert_eq!(*within, "within", "{report}");
 }

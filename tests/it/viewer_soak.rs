@@ -6,7 +6,7 @@
 use crate::support::browser::Browser::Chromium;
 use crate::support::browser::{PATIENCE, Report, open_for, report};
 use crate::support::files::at;
-use crate::support::places::alone;
+use crate::support::places::busy;
 use crate::support::program::Program;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ fn draw(heaps: &[u32]) {
 #[ignore = "needs chromium: tests/run"]
 fn a_day_in_a_hidden_tab_leaves_its_memory_flat() {
     let hours = setting("SSE_PIPE_TEST_DAY").unwrap_or(3).max(2);
-    let _places = alone();
+    let _places = busy();
     let mut program = Program::start(&["--at-eof", "serve"]);
     program.write("{\"lat\":1,\"lon\":2,\"v\":3}\n");
     // Twenty seconds in each message; other tasks run in between. The log is filtered, which keeps numbers too.
@@ -96,8 +96,8 @@ fn samples() -> Vec<Vec<u8>> {
 #[ignore = "needs chromium: tests/run"]
 fn a_soak_with_everything_at_once_is_bounded_and_exact() {
     const RATE: usize = 500;
-    let seconds = setting("SSE_PIPE_TEST_SOAK").map_or(30, |minutes| minutes * 60);
-    let _places = alone();
+    let seconds = setting("SSE_PIPE_TEST_SOAK").map_or(15, |minutes| minutes * 60);
+    let _places = busy();
     let mut program = Program::start(&["--wait", "1", "--at-eof", "serve"]);
     let key = |key: &str| {
         format!(

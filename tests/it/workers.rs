@@ -1,57 +1,10 @@
 //! The feed and its workers: what an event costs with many threads, and what the buffer holds and takes (behaviour 5.3,
 //! 5.4).
 
-use crate::support::client::DEADLINE;
-use crate::support::linux::{cpu_time, memory_peak};
+use crate::support::linux::memory_peak;
 use crate::support::places;
-use crate::support::program::Program;
-use rustix::io::ioctl_fionread;
-use std::io::Write;
-use std::process::ChildStdin;
+use crate::support::program::{Program, write_alone};
 use std::time::{Duration, Instant};
-
-/// Writes this and waits until it has been read, so that it is a batch of its own.
-fn write_alone(stdin: &mut ChildStdin, bytes: &[u8]) {
-    stdin.write_all(bytes).expect("it reads on");
-    let start = Instant::now();
-    while ioctl_fionread(&*stdin).expect("is a pipe") > 0 {
-        assert!(start.elapsed() < DEADLINE, "it does not read");
-        std::thread::yield_now();
-    }
-}
-
-/// The processor time of single events with this many threads: with a client that waits for each, and without any.
-fn cost_of_events(threads: &str) -> [Duration; 2] {
-    const EVENTS: usize = 3000;
-    [true, false].map(|with_client| {
-        let mut program = Program::start(&["--threads", threads]);
-        let mut client = with_client.then(|| program.stream());
-        let mut stdin = program.take_stdin();
-        let before = cpu_time(program.pid());
-        for nth in 0..EVENTS {
-            write_alone(&mut stdin, format!("{nth}\n").as_bytes());
-            if let Some(client) = &mut client {
-                assert_eq!(client.next_event().map(|event| event.data), Some(nth.to_string()));
-            }
-        }
-        cpu_time(program.pid()) - before
-    })
-}
-
-#[test]
-fn an_event_costs_no_more_with_many_threads_than_with_one() {
-    let _places = places::alone();
-    let mut ratios = Vec::new();
-    for _ in 0..5 {
-        let (one, many) = (cost_of_events("1"), cost_of_events("32"));
-        ratios.push([0, 1].map(|nth| many[nth].as_secs_f64() / one[nth].as_secs_f64()));
-        // Other programs of the machine may be in the way: one good round of five is enough.
-        if ratios.last().is_some_and(|round| round.iter().all(|&ratio| ratio < 1.3)) {
-            return;
-        }
-    }
-    panic!("32 threads cost this many times what one costs, with a client and without: {ratios:?}");
-}
 
 #[test]
 fn the_buffer_bounds_all_memory_however_many_threads_there_are() {

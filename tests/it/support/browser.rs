@@ -13,6 +13,25 @@ pub const PATIENCE: u32 = 60;
 /// What drive.mjs takes beyond that, at most.
 pub const BEYOND: u32 = 75;
 
+/// In the built-in page, the data of the rows that stand on the screen now, from the top.
+pub const SEEN: &str = "[...document.querySelectorAll('#log .row')].map(row => row.querySelector('.data').textContent)";
+
+/// Frames drawn late, in ms: the page's own clock, kept while the events come.
+pub const WATCH_FRAMES: &str = "(() => {
+    if (window.frames_) return true;
+    window.frames_ = { worst: 0, n: 0 };
+    let before = performance.now();
+    const frame = () => {
+        const now = performance.now();
+        frames_.worst = Math.max(frames_.worst, now - before);
+        frames_.n += 1;
+        before = now;
+        requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+    return true;
+})()";
+
 /// Which browser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Browser {

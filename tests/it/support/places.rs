@@ -1,7 +1,7 @@
 //! Who may use the machine: all tests run at once in one process, and some of them would disturb others.
 //!
-//! A test that keeps the processors busy (a flood, a browser) takes one of a few places. One that measures takes all of
-//! them, and so has no such neighbour. The others take none: they are very short.
+//! A test that keeps a processor busy (a flood, a browser) takes one of a few places. The others take none: they are
+//! short, or wait most of the time. What measures times is in another crate: `tests/timing`.
 
 use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::thread::available_parallelism;
@@ -12,7 +12,7 @@ static PLACES: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or
 static LINE: Mutex<Line> = Mutex::new(Line { taken: 0, arrived: 0, let_in: 0 });
 static CHANGED: Condvar = Condvar::new();
 
-/// Tests that want places, in the order in which they came: one that wants all is not passed by others.
+/// Tests that want places, in the order in which they came: one that wants two is not passed by others.
 struct Line {
     taken: usize,
     arrived: u64,
@@ -39,11 +39,6 @@ pub fn places(n: usize) -> Places {
 /// A place for a test that keeps a processor busy.
 pub fn busy() -> Places {
     places(1)
-}
-
-/// All places, for a test that measures.
-pub fn alone() -> Places {
-    places(*PLACES)
 }
 
 impl Drop for Places {

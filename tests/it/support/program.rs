@@ -3,6 +3,7 @@
 
 use super::client::{Client, DEADLINE};
 use super::process::{lines_of, send_signal};
+use rustix::io::ioctl_fionread;
 use socket2::{Domain, Socket, Type};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -256,4 +257,15 @@ pub fn run(args: &[&str], input: impl Into<Stdio>) -> (Option<i32>, String, Stri
     let output = Command::new(BINARY).args(args).stdin(input).output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Writes this and waits until it has been read, so that it is a batch of its own.
+#[track_caller]
+pub fn write_alone(stdin: &mut ChildStdin, bytes: &[u8]) {
+    stdin.write_all(bytes).expect("it reads on");
+    let start = Instant::now();
+    while ioctl_fionread(&*stdin).expect("is a pipe") > 0 {
+        assert!(start.elapsed() < DEADLINE, "it does not read");
+        std::thread::yield_now();
+    }
 }

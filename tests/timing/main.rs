@@ -1,0 +1,18 @@
+//! Tests whose bounds are times: a crate of their own, so that the many others are over when they run. One runs at a
+//! time, and a bound that a busy machine would break has a measure of how busy it is next to it.
+
+#[path = "../it/support/mod.rs"]
+#[allow(dead_code)] // what only the other tests use
+mod support;
+
+mod page;
+mod program;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+static MACHINE: Mutex<()> = Mutex::new(());
+
+/// Waits until no other test of this crate runs.
+fn alone() -> MutexGuard<'static, ()> {
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
