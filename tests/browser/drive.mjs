@@ -27,10 +27,10 @@
 // The browser and its profile are gone when it ends, by SIGTERM too (not by SIGKILL: leave it to its
 // own deadline, which is sure).
 //
-// With --serve the browser stays for several runs, one after the other, each in a browser context of its own: no storage,
-// worker or connection of one is there in the next. A line of standard input asks for a run, {url, seconds, steps}; its
-// report is a line of standard error, `report ` and the JSON; `network` is null. After a run that failed, start another browser.
-// It ends with its standard input.
+// With --serve the browser stays for several runs, one after the other: no storage, cookie, worker or connection of one is
+// there in the next. A line of standard input asks for a run, {url, seconds, steps}; its report is a line of standard error,
+// `report ` and the JSON, where `network` is null. After a run that failed, start another browser. It ends with its
+// standard input.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -259,11 +259,30 @@ async function once() {
   end(report, error);
 }
 
+/** A tab that knows nothing of earlier runs, and what closes it. */
+async function fresh(url) {
+  if (firefox) {
+    const context = await browser.createBrowserContext();
+    return { tab: await context.newPage(), close: () => context.close() };
+  }
+  // A context costs Chromium as much as the page: a window, and another process.
+  const before = await browser.pages();
+  const tab = await browser.newPage();
+  const session = await tab.createCDPSession();
+  await session.send('Network.clearBrowserCache');
+  await session.send('Network.clearBrowserCookies');
+  await session.send('Storage.clearDataForOrigin', { origin: new URL(url).origin, storageTypes: 'all' });
+  await session.detach();
+  const added = async () => (await browser.pages()).filter((page) => !before.includes(page));
+  return { tab, close: async () => { for (const page of await added()) await page.close(); } };
+}
+
 async function serve() {
   for await (const line of createInterface(process.stdin)) {
-    const context = await browser.createBrowserContext();
-    const { report, error } = await run(await context.newPage(), JSON.parse(line));
-    if (error === undefined) await context.close();
+    const wanted = JSON.parse(line);
+    const { tab, close } = await fresh(wanted.url);
+    const { report, error } = await run(tab, wanted);
+    if (error === undefined) await close();
     process.stderr.write(`report ${complete(report, error)}\n`);
   }
   end(running);
