@@ -342,6 +342,7 @@ fn what_a_dropped_client_has_not_read_does_not_stay_in_the_kernel() {
         }
         let mut program = Program::start(&args);
         let mut good = good_client(&mut program);
+        let before = files(program.pid());
         let mut lazy = connect(&program);
         send(
             &lazy,
@@ -360,6 +361,11 @@ fn what_a_dropped_client_has_not_read_does_not_stay_in_the_kernel() {
         }
         if !why.is_empty() {
             program.wait_for(why);
+        }
+        let deadline = Instant::now() + DEADLINE;
+        while files(program.pid()) > before {
+            assert!(Instant::now() < deadline, "{name}: it is not dropped");
+            std::thread::yield_now();
         }
         // By itself the kernel would give up after ten seconds at the earliest.
         let deadline = Instant::now() + Duration::from_secs(7);
