@@ -566,33 +566,52 @@ mod tests {
         assert_eq!((view.start_offset(), view.end_offset()), (20, 30), "the client was at 0, as its worker can see");
     }
 
-    /// Without a sleep anywhere: the reader and two workers race for two thousand steps, and every wake-up must arrive.
-    #[test]
-    fn no_wake_up_is_lost_in_a_race() {
-        const STEPS: u64 = 2_000;
-        let gate = gate(Pace::Slowest, 2);
-        gate.advance(0, 1, 0, 0, true);
-        gate.advance(1, 1, 0, 0, true);
+    /// The reader and the workers race, over and over. Each worker has one turn a step, so that the reader sleeps for good
+    /// if the wake-up of the last one is lost.
+    fn race(workers: usize) {
+        const STEPS: u64 = 1_000;
+        let gate = gate(Pace::Slowest, workers);
+        (0..workers).for_each(|worker| gate.advance(worker, 1, 0, 0, true));
         let end = Arc::new(AtomicU64::new(0));
-        let workers: Vec<_> = (0..2)
-            .map(|worker| {
-                let (gate, end) = (Arc::clone(&gate), Arc::clone(&end));
-                thread::spawn(move || {
-                    while !gate.is_stopped() {
-                        let end = end.load(Ordering::SeqCst);
-                        gate.advance(worker, 1, end, end, true);
+        let worker = |worker| {
+            let (gate, end) = (Arc::clone(&gate), Arc::clone(&end));
+            thread::spawn(move || {
+                for step in 1..=STEPS {
+                    while end.load(Ordering::SeqCst) < step {
+                        if gate.is_stopped() {
+                            return;
+                        }
+                        thread::yield_now();
                     }
-                })
+                    gate.advance(worker, 1, step, step, true);
+                }
             })
-            .collect();
-        let returned = reader(&gate, move |gate| {
+        };
+        let threads: Vec<_> = (0..workers).map(worker).collect();
+        let (done, steps) = channel();
+        reader(&gate, move |gate| {
+            gate.step.wanted.store(true, Ordering::SeqCst);
             for step in 1..=STEPS {
+                gate.step.end.store(step, Ordering::SeqCst);
+                gate.step.evict_before.store(step, Ordering::SeqCst);
                 end.store(step, Ordering::SeqCst);
-                gate.wait_for_step(step, step);
+                // The turn ends before the reader checks, as it announces that it waits, or as it goes to sleep.
+                (0..step % 32).for_each(|_| std::hint::spin_loop());
+                // No patience, which would mend a lost wake-up.
+                gate.wait_until(None, || gate.allows_step());
+                done.send(step).expect("the test goes on");
             }
         });
-        assert_eq!(returned.recv_timeout(DEADLINE), Ok(()), "the reader sleeps for good");
+        for step in 1..=STEPS {
+            assert_eq!(steps.recv_timeout(DEADLINE), Ok(step), "the reader sleeps for good");
+        }
         gate.stop();
-        workers.into_iter().for_each(|worker| worker.join().expect("it has not panicked"));
+        threads.into_iter().for_each(|thread| thread.join().expect("it has not panicked"));
+    }
+
+    #[test]
+    fn no_wake_up_is_lost_in_a_race() {
+        race(1);
+        race(2);
     }
 }

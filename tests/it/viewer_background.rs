@@ -2,8 +2,9 @@
 
 use super::viewer_views::{pixels, shows};
 use crate::support::browser::Browser::{self, Chromium, Firefox};
-use crate::support::browser::{open, open_logged, report};
+use crate::support::browser::{open_logged, report};
 use crate::support::client::DEADLINE;
+use crate::support::map::by_itself;
 use crate::support::places::busy;
 use crate::support::process::Process;
 use crate::support::program::Program;
@@ -13,33 +14,6 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::spawn;
 use std::time::Duration;
-
-/// A map of 1024 by 768 px with nothing but the background, by the page's own modules; then `BODY`, which has `map`,
-/// `coarse`, `sharpen()` and `canvas(pane)`, and comes to what is found.
-const ALONE: &str = "(window.alone = {}, Promise.all(
-    ['map/background.js', 'map/world.js', 'library.js'].map((name) => import('./viewer/' + name)),
-).then(async ([{ Background }, { world }, { library }]) => {
-    await library('leaflet');
-    const data = (name) => fetch('viewer/vendor/' + name + '.json').then((answer) => answer.json());
-    const [land, countries, cities] = await Promise.all(['land', 'countries', 'cities'].map(data));
-    const place = document.createElement('div');
-    Object.assign(place.style, { position: 'fixed', left: '0', top: '0', width: '1024px', height: '768px', zIndex: '9' });
-    document.body.append(place);
-    const map = window.L.map(place, { zoomSnap: 0.25, fadeAnimation: false }).setView([25, 0], 2);
-    for (const pane of ['land', 'names']) map.createPane(pane);
-    const background = new Background(map, world(land));
-    const sharpen = () => background.sharpen(world(countries), cities);
-    const canvas = (pane) => place.querySelector(`.leaflet-${pane}-pane canvas`);
-    BODY
-}).then((found) => (alone.found = found), (error) => (alone.found = error.stack)), true)";
-
-fn by_itself(browser: Browser, body: &str) -> String {
-    let program = Program::start(&[]);
-    let steps = ["ssePipe.state === 'live'", &ALONE.replace("BODY", body), "alone.found"];
-    let report = report(open(browser, &program.url("/"), &steps));
-    report.assert_no_complaint();
-    report.strings("values").last().copied().unwrap_or_default().to_owned()
-}
 
 /// Where there is nothing but sea, or nothing but land: latitude and longitude from and to, along a row or a column of
 /// pixels. All of them cross the antimeridian, or lie at it or at a pole. And from how near they can be told from what is
@@ -122,32 +96,6 @@ fn chromium_leaves_no_streaks_at_the_antimeridian_and_the_poles() {
 #[ignore = "needs firefox: tests/run"]
 fn firefox_leaves_no_streaks_at_the_antimeridian_and_the_poles() {
     leaves_no_streaks(Firefox);
-}
-
-#[test]
-#[ignore = "needs chromium: tests/run"]
-fn a_move_of_the_map_draws_its_background_within_80_ms() {
-    let body = "sharpen();
-        const worst = [0, 0];
-        for (const [zoom, centre] of [[1, [20, 0]], [2, [20, 0]], [3, [40, 20]], [4, [50, 10]], [5, [60, 10]], [6.5, [62, 6]], [8, [62, 6]]]) {
-            map.setView(centre, zoom, { animate: false });
-            const took = [];
-            for (let i = 0; i < 9; i += 1) {
-                const start = performance.now();
-                map.panBy([3, 1], { animate: false });
-                // A browser draws later; reading a pixel has it done.
-                for (const pane of ['land', 'names']) canvas(pane).getContext('2d').getImageData(0, 0, 1, 1);
-                took.push(performance.now() - start);
-            }
-            const best = Math.min(...took); // the others may be those of a busy machine
-            if (best > worst[0]) worst.splice(0, 2, best, zoom);
-        }
-        return `${worst[0].toFixed(1)} ms at zoom ${worst[1]}`;";
-    let _places = busy();
-    let worst = by_itself(Chromium, body);
-    println!("a move of the map: {worst}");
-    let ms: f64 = worst.split(' ').next().and_then(|ms| ms.parse().ok()).unwrap_or_else(|| panic!("{worst}"));
-    assert!(ms <= 80.0, "{worst}");
 }
 
 #[test]

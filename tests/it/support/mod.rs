@@ -8,6 +8,7 @@ pub mod example;
 pub mod files;
 pub mod linux;
 pub mod load;
+pub mod map;
 pub mod places;
 pub mod process;
 pub mod program;
