@@ -166,11 +166,14 @@ fn decode(header: &[u8; HEADER]) -> Option<(RangeInclusive<u64>, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Folder;
     use super::*;
 
     #[test]
     fn tables_are_found_again_and_what_is_damaged_is_cut_off() {
-        let path = std::env::temp_dir().join(format!("sse-pipe-ids-{}", std::process::id()));
+        let folder = Folder::new();
+        std::fs::create_dir(&folder.0).expect("can be made");
+        let path = folder.file(1, "ids");
         let file = IdFile::create(&path).expect("can be made");
         let place = |hash, entry| Place { hash, entry };
         let mut places: Vec<_> = (1..=1000).map(|entry| place(entry * 7919 % 500 * 2, entry)).collect();
