@@ -223,10 +223,27 @@ mod tests {
     }
 
     #[test]
+    fn a_block_that_came_back_serves_a_batch_of_about_its_size_and_no_smaller_one() {
+        let memory = Memory::new(BLOCK);
+        let mut latest = filled(memory.take(), BLOCK / 2);
+        for _ in 0..20 {
+            latest = filled(memory.take_after(&latest), BLOCK / 2);
+        }
+        memory.give_back(memory.take(), 0);
+        let block = memory.take_after(&latest);
+        assert!(block.bytes.capacity() < BLOCK, "it would take more than is in it");
+        let place = block.bytes.as_ptr();
+        memory.give_back(block, 0);
+        assert_eq!(memory.take_after(&latest).bytes.as_ptr(), place);
+    }
+
+    #[test]
     fn what_fills_a_block_badly_is_copied_to_one_that_came_back() {
         let memory = Memory::new(1 << 20);
         let draft = filled(memory.take(), 300 << 10);
         assert!(!memory.is_well_filled(&draft) && memory.is_well_filled(&filled(memory.take(), 700 << 10)));
+        let far_smaller = Vec::with_capacity(200_000);
+        memory.give_back(Block { bytes: Vec::with_capacity(300 << 10), ends: far_smaller }, 0);
         let copy = memory.copy(&draft);
         assert!(memory.is_well_filled(&copy) && copy.cost() <= memory.cost_of_copy(&draft));
         assert_eq!((&copy.bytes, &copy.ends), (&draft.bytes, &draft.ends));

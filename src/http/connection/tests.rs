@@ -7,10 +7,14 @@ use crate::http::assets;
 use crate::http::file::{Found, Target};
 use crate::http::metrics::Gauges;
 use crate::http::service::{CustomPage, Phase};
+use crate::http::token::Token;
 use crate::log::Ids;
-use crate::log::batch::{Draft, Entry};
+use crate::log::batch::{Draft, Entry, OLD_BATCH};
 use crate::log::id::Run;
 use crate::log::memory::Memory;
+use crate::log::own_ids::OwnIds;
+use crate::log::segment::Segments;
+use crate::log::store::tests::Folder;
 use crate::wire::event::{Data, Event};
 use std::sync::Arc;
 
@@ -63,13 +67,22 @@ impl Play {
 
     fn publish_at(&mut self, time: u64, records: &[&str]) {
         self.draft.read_at(time);
+        self.push(records);
+        self.log.append(Arc::new(self.draft.finish(None).expect("has records")));
+    }
+
+    /// Adds these records to what is published next.
+    fn push(&mut self, records: &[&str]) {
         for record in records {
             let id = format!("{}-{}", Run::new(1), self.draft.next());
-            let event = Event { event: None, data: Data::Text(record.as_bytes()), id: Some(&id) };
-            let write = |out: &mut Vec<u8>| chunk::write(out, event.encoded_len(), |out| event.write(out));
-            self.draft.push(Entry::Event, write);
+            self.push_with(Some(&id), record);
         }
-        self.log.append(Arc::new(self.draft.finish(None).expect("has records")));
+    }
+
+    fn push_with(&mut self, id: Option<&str>, record: &str) {
+        let event = Event { event: None, data: Data::Text(record.as_bytes()), id };
+        let write = |out: &mut Vec<u8>| chunk::write(out, event.encoded_len(), |out| event.write(out));
+        self.draft.push(Entry::Event, write);
     }
 
     fn input(&mut self, bytes: &str) -> Option<Action> {
@@ -85,13 +98,25 @@ impl Play {
     fn take(&mut self, most: usize) -> usize {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         if self.connection.poll_latest(&self.log).is_none() {
+            if let Some((cursor, index)) = self.connection.poll_prepare(&self.log) {
+                self.log.prepare(cursor, index);
+            }
+            self.connection.stage_gap(&self.log);
             self.connection.stage_time(&self.log);
+            if let Some(cursor) = self.connection.poll_load(&self.log) {
+                let _ = self.log.load(cursor);
+            }
         }
         let count = self.connection.poll_write(&self.log, &mut slices, most);
         let bytes: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
         self.sent.extend_from_slice(&bytes);
         self.connection.handle_written(bytes.len(), &self.log, STALL, self.now);
         bytes.len()
+    }
+
+    /// The client takes what is staged, and nothing of the log.
+    fn take_staged(&mut self) {
+        self.take(self.connection.staged.len());
     }
 
     /// The client takes all that there is, in pieces of `step` bytes.
@@ -147,9 +172,9 @@ fn a_stream_is_the_same_however_the_bytes_are_cut() {
                 play.end();
                 play.take_all(output_step);
                 assert_eq!(play.content(), expected(request), "{request:?} by {input_step}, {output_step}");
-                assert!(play.connection.poll_shutdown(), "our side is to be closed");
+                assert!(play.connection.poll_shutdown() && !play.connection.is_shut(), "our side is to be closed");
                 assert_eq!(play.connection.handle_shutdown(play.now), Some(CloseReason::Delivered));
-                assert!(!play.connection.poll_shutdown(), "once");
+                assert!(!play.connection.poll_shutdown() && play.connection.is_shut(), "once");
                 play.connection.handle_eof();
                 assert_eq!(play.connection.poll_closed(), Some(CloseReason::Delivered));
             }
@@ -289,6 +314,71 @@ fn one_that_falls_off_the_log_is_closed_and_never_skips() {
         play.log.evict(play.log.entry_start(2));
         play.connection.handle_eviction(&play.log);
         assert_eq!(play.connection.poll_closed(), gone, "after {taken} bytes");
+    }
+}
+
+#[test]
+fn what_only_a_segment_has_is_loaded_for_clients_that_cannot_be_sent_it_from_there() {
+    let memory = Arc::new(Memory::new(1 << 20));
+    let mut segments = Segments::new(1 << 20, Arc::clone(&memory));
+    if memory.are_files_refused() {
+        return eprintln!("not tried: files in memory are refused here");
+    }
+    for request in [GET, GET_10] {
+        let mut play = Play::new();
+        for record in ["a", "b", "c"] {
+            play.push(&[record]);
+            let batch = play.draft.finish(Some(&mut segments)).expect("has a record");
+            assert!(batch.bytes().is_none(), "it is in the segment");
+            play.log.append(Arc::new(batch));
+        }
+        play.input(request);
+        play.take_all(7);
+        let got: Vec<_> = play.content().lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        assert_eq!(got, ["a", "b", "c"], "{request}");
+    }
+}
+
+#[test]
+fn places_of_old_entries_are_read_only_for_clients_that_need_them() {
+    for (path, version, needed) in [
+        ("/events", "1.1", false),
+        ("/events", "1.0", true),
+        ("/events?times=event", "1.1", true),
+        ("/events?times=event", "1.0", true),
+    ] {
+        let mut play = Play::new();
+        play.publish(&["a"]);
+        play.input(&format!("GET {path} HTTP/{version}\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(play.connection.poll_prepare(&play.log), None, "the head comes first");
+        play.take_staged();
+        let prepare = play.connection.poll_prepare(&play.log);
+        assert_eq!(prepare.map(|(_, index)| index), Some(needed), "{path} {version}");
+        play.take_all(1000);
+        assert_eq!(play.connection.poll_prepare(&play.log), None, "it has everything");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_any_more_is_announced_and_closes_those_in_the_middle_of_it() {
+    for (taken, gone) in [(0, None), (10, Some(CloseReason::Behind))] {
+        let (folder, mut play) = (Folder::new(), Play::new());
+        let (store, ..) = folder.open();
+        play.push(&["a"]);
+        let batch = play.draft.finish_in(&store, false).expect("has a record");
+        play.log.append(Arc::new(batch));
+        play.log.age(0, OLD_BATCH);
+        play.input(GET);
+        play.take_staged();
+        assert_eq!(play.take(taken), taken);
+        std::fs::write(folder.file(1, "chunks"), "").expect("can be written");
+        assert!(play.log.cannot_read(play.connection.cursor().expect("is a stream")));
+        play.publish(&["b"]);
+        play.take_all(1000);
+        assert_eq!(play.connection.poll_closed(), gone);
+        let run = Run::new(1);
+        let rest = ["retry: 1500\n", ": 1 events missed\n", &format!("data: b\nid: {run}-2\n\n")].map(chunk_of);
+        assert_eq!(play.content() == rest.concat(), gone.is_none(), "{}", play.content());
     }
 }
 
@@ -444,6 +534,29 @@ fn at_the_end_one_that_has_everything_gets_204() {
 }
 
 #[test]
+fn at_the_end_the_last_id_is_enough_even_if_what_follows_it_is_gone() {
+    for (id, status) in [("x", 204), ("y", 200)] {
+        let (mut play, index) = (Play::new(), Arc::<OwnIds>::default());
+        play.draft = Draft::new(Arc::new(Memory::new(1 << 20))).with_own_ids(Arc::clone(&index));
+        play.log = Log::new(Run::new(1), Ids::Own(index));
+        let mut batches = Vec::new();
+        for id in [Some("x"), None, None] {
+            play.push_with(id, "a");
+            id.inspect(|id| play.draft.note_own_id(id));
+            let mut batch = play.draft.finish(None).expect("has a record");
+            batch.enter_own_ids();
+            batches.push(Arc::new(batch));
+            play.log.append(Arc::clone(batches.last().expect("there is one")));
+        }
+        play.log.evict(batches[1].end()); // another view still has it
+        play.end();
+        play.input(&GET.replace("\r\n\r\n", &format!("\r\nLast-Event-ID: {id}\r\n\r\n")));
+        play.take_all(1000);
+        assert!(play.sent.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{id}");
+    }
+}
+
+#[test]
 fn at_the_end_a_new_one_that_gets_nothing_is_expected_back_by_the_last_id_if_there_are_ids() {
     for (ids, nameless) in [(true, Some(2)), (false, None)] {
         let mut play = Play::new();
@@ -470,6 +583,20 @@ fn what_is_at_the_root_depends_on_accept_and_says_so() {
         let head = String::from_utf8(play.sent).expect("is text");
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         assert_eq!(head.contains("\r\nVary: Accept\r\n"), varies, "{accept} {path}");
+    }
+}
+
+#[test]
+fn pages_in_a_folder_are_redirected_to_where_their_urls_have_the_token_and_other_files_are_not() {
+    for (path, is_page) in [("/", true), ("/a/", true), ("/a.html", true), ("/a/b.html", true), ("/a.css", false)] {
+        let mut play = Play::new();
+        play.service.page = CustomPage::Folder;
+        play.service.token = Token::new("secret");
+        let action = play
+            .input(&format!("GET {path}?access_token=secret HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"));
+        play.take_all(1000);
+        assert_eq!(play.sent.starts_with(b"HTTP/1.1 307 "), is_page, "{path}");
+        assert_eq!(matches!(action, Some(Action::LookUp(_))), !is_page, "{path}: {action:?}");
     }
 }
 
