@@ -607,3 +607,6 @@ impl Draft {
         batch
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,6 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_is_bounded_by_its_size() {
+        let memory = Memory::new(100);
+        for size in [100, 100, 100, 100, 200] {
+            memory.give_back(Block { bytes: Vec::with_capacity(size), ends: Vec::new() }, 0);
+        }
+        let kept: Vec<_> = memory.spare().iter().map(|block| block.bytes.capacity()).collect();
+        assert_eq!(kept, [100, 100, 200], "the latest ones");
+    }
+
+    #[test]
     fn blocks_are_as_large_as_the_latest_batches_were() {
         const MIB: usize = 1 << 20;
         let memory = Memory::new(BLOCK);
@@ -242,8 +252,6 @@ mod tests {
         let memory = Memory::new(1 << 20);
         let draft = filled(memory.take(), 300 << 10);
         assert!(!memory.is_well_filled(&draft) && memory.is_well_filled(&filled(memory.take(), 700 << 10)));
-        let far_smaller = Vec::with_capacity(200_000);
-        memory.give_back(Block { bytes: Vec::with_capacity(300 << 10), ends: far_smaller }, 0);
         let copy = memory.copy(&draft);
         assert!(memory.is_well_filled(&copy) && copy.cost() <= memory.cost_of_copy(&draft));
         assert_eq!((&copy.bytes, &copy.ends), (&draft.bytes, &draft.ends));
@@ -258,6 +266,19 @@ mod tests {
         for block in [small, large] {
             let want = block.bytes.len() + size_of::<u32>();
             assert_eq!((memory.copy(&block).cost(), memory.cost_of_copy(&block)), (want, want), "as small as can be");
+        }
+    }
+
+    #[test]
+    fn a_copy_costs_no_more_than_was_promised_whatever_its_block_was_used_for() {
+        let memory = Memory::new(1 << 20);
+        let mut draft = filled(memory.take(), 300 << 10);
+        draft.ends = vec![1; 1000];
+        let promised = memory.cost_of_copy(&draft);
+        for (ends, cost) in [(2000, promised), (2001, promised - 4000), (500_000, promised - 4000)] {
+            let bytes = Vec::with_capacity(most_for(300 << 10));
+            memory.give_back(Block { bytes, ends: Vec::with_capacity(ends) }, 0);
+            assert_eq!(memory.copy(&draft).cost(), cost, "after one with {ends} entries");
         }
     }
 }

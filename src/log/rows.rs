@@ -274,4 +274,57 @@ mod tests {
         assert_eq!(ends(b"2\r\na\n\r\n1\r\n\n\r\n"), Some(vec![7, 13]));
         assert_eq!(ends(b"2\r\na\n\r\n1\r\n\n\r"), None);
     }
+
+    #[test]
+    fn a_row_that_could_not_be_is_damaged() {
+        let good = Row { first: u64::MAX - 2, position: u64::MAX - 13, ..row() };
+        assert_eq!(Row::decode(&good.encode()), Some(good));
+        for bad in [
+            Row { entries: 0, ..row() },
+            Row { entries: 14, ..row() },
+            Row { first: u64::MAX - 1, ..row() },
+            Row { position: u64::MAX - 12, ..row() },
+        ] {
+            assert_eq!(Row::decode(&bad.encode()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_checked_against_their_rows_and_damaged_rows_are_done_without() {
+        // Three batches, of two entries, one and one.
+        let bytes = b"2\r\na\n\r\n1\r\n\n\r\n2\r\nb\n\r\n2\r\nc\n\r\n";
+        let row = |first, entries, from: usize, to: usize, time| Row {
+            first,
+            entries,
+            len: (to - from) as u32,
+            position: 100 + from as u64,
+            time,
+            checksum: crc32fast::hash(&bytes[from..to]),
+            ..row()
+        };
+        let rows = [row(7, 2, 0, 13, 5), row(9, 1, 13, 20, 6), row(10, 1, 20, 27, 6)].map(Some);
+        let check = |bytes: &[u8], entries, rows: &[Option<Row>]| check(bytes, 100, entries, rows).map(|it| it.times);
+        for (damaged, times) in [
+            (&[][..], vec![(13, 5), (20, 6), (27, 6)]),
+            (&[0], vec![(20, 6), (27, 6)]), // what has no time of its own has that of what follows
+            (&[1], vec![(13, 5), (27, 6)]),
+            (&[2], vec![(13, 5), (20, 6), (27, 6)]), // or of what is before
+            (&[1, 2], vec![(13, 5), (27, 5)]),
+            (&[0, 1, 2], vec![(27, 0)]),
+        ] {
+            let mut rows = rows;
+            damaged.iter().for_each(|&nth: &usize| rows[nth] = None);
+            assert_eq!(check(bytes, 7..11, &rows), Ok(times), "without {damaged:?}");
+        }
+        let index = super::check(bytes, 100, 7..11, &rows).expect("is right");
+        assert_eq!(index.ends, [7, 13, 20, 27]);
+        for (at, from) in [(3, 100), (15, 113), (26, 120)] {
+            let mut bytes = *bytes;
+            bytes[at] ^= 1;
+            assert_eq!(check(&bytes, 7..11, &rows), Err(from), "byte {at}");
+        }
+        assert_eq!(check(bytes, 7..12, &rows), Err(100), "an entry is missing");
+        assert_eq!(check(&bytes[..26], 7..11, &[None]), Err(100), "it is torn");
+        assert_eq!(check(&bytes[..20], 7..10, &rows), Err(100), "there are more rows than bytes");
+    }
 }

@@ -1,5 +1,6 @@
 //! Stores as they are opened, written and opened again, without a program around them.
 
+use super::reading::WINDOW;
 use super::*;
 use crate::log::batch::{Draft, Entry, OLD_BATCH};
 use crate::log::own_ids::OwnIds;
@@ -27,13 +28,18 @@ impl Folder {
 
     /// Opens the store. Returns it, what it has, and what it reports, as it comes.
     pub fn open(&self) -> (Store, Contents, Arc<Mutex<Vec<String>>>) {
+        self.open_with(8 << 20)
+    }
+
+    /// The same with segments of this many bytes.
+    pub fn open_with(&self, segment: u64) -> (Store, Contents, Arc<Mutex<Vec<String>>>) {
         let reports = Arc::<Mutex<Vec<String>>>::default();
         let tell = Arc::clone(&reports);
         let tell: Tell = Arc::new(move |word| {
             let (Word::Note(text) | Word::Failure(text)) = word;
             tell.lock().expect("nobody panics with it").push(text);
         });
-        let options = Options { folder: self.0.clone(), size: 64 << 20, sync: false };
+        let options = Options { folder: self.0.clone(), size: PART * segment, sync: false };
         let opened = Store::open(options, Run::new(1), &Arc::new(Memory::new(1 << 20)), tell);
         let (store, contents) = opened.expect("can be opened");
         (store, contents, reports)
@@ -62,7 +68,12 @@ fn row(number: u64, bytes: &[u8]) -> Row {
 
 /// Fills a new store with batches of one entry each, of these sizes.
 fn fill(folder: &Folder, sizes: impl IntoIterator<Item = usize>) {
-    let (store, ..) = folder.open();
+    fill_with(folder, 8 << 20, sizes);
+}
+
+/// The same with segments of this many bytes.
+fn fill_with(folder: &Folder, segment: u64, sizes: impl IntoIterator<Item = usize>) {
+    let (store, ..) = folder.open_with(segment);
     store.begin().expect("can be written");
     let mut offset = 0;
     for (number, size) in (1..).zip(sizes) {
@@ -129,6 +140,195 @@ fn what_the_bytes_do_not_have_is_in_no_batch() {
     }
 }
 
+/// The numbers of the entries of each batch, and those of gaps: how many are lost.
+type Numbers = Vec<(u64, u64, Option<Option<u64>>)>;
+
+fn numbers(contents: &Contents) -> Numbers {
+    let one = |batch: &Batch| (batch.first(), batch.last(), batch.gap().map(|gap| gap.records));
+    let ends = contents.batches.iter().map(Batch::end);
+    assert!(contents.batches.iter().skip(1).map(Batch::start).eq(ends.take(contents.batches.len().saturating_sub(1))));
+    contents.batches.iter().map(one).collect()
+}
+
+#[test]
+fn a_segment_that_is_missing_is_a_gap_of_what_it_had() {
+    let (one, lost) = (|n: u64| (n, n, None), |first: u64, last: u64| (first, last, Some(Some(last - first + 1))));
+    for (missing, want) in [
+        (&[][..], vec![one(1), one(2), one(3), one(4)]),
+        (&[2], vec![one(1), lost(2, 2), one(3), one(4)]),
+        (&[2, 3], vec![one(1), lost(2, 3), one(4)]),
+        (&[4], vec![one(1), one(2), one(3), lost(4, 4)]),
+        (&[1, 2], vec![one(3), one(4)]), // that is where the store begins
+        (&[1, 2, 3, 4], vec![]),
+    ] {
+        let folder = Folder::new();
+        fill_with(&folder, 100, [60; 4]);
+        for number in missing {
+            remove_file(folder.file(*number, "chunks")).expect("is there");
+        }
+        let (_store, contents, _) = folder.open();
+        assert_eq!((numbers(&contents), contents.last), (want, 4), "without {missing:?}");
+    }
+    let folder = Folder::new();
+    fill_with(&folder, 100, [60; 4]);
+    remove_file(folder.file(3, "chunks")).expect("is there");
+    let index = OpenOptions::new().write(true).open(folder.file(4, "index")).expect("is there");
+    index.write_all_at(&Header { first: 4, after_unknown: true }.encode(), 0).expect("can be written");
+    let (_store, contents, _) = folder.open();
+    assert_eq!(numbers(&contents), [one(1), one(2), (3, 3, Some(None)), one(4)], "it says that this is unknown");
+}
+
+#[test]
+fn what_the_index_lacks_is_read_from_the_segment() {
+    let folder = Folder::new();
+    fill(&folder, [100; 8]);
+    let index = read(folder.file(1, "index")).expect("is there");
+    for len in (0..=index.len()).step_by(ROW / 4) {
+        write(folder.file(1, "index"), &index[..len]).expect("can be written");
+        let (_store, contents, reports) = folder.open();
+        let numbers = numbers(&contents);
+        assert_eq!((numbers[0].0, numbers[numbers.len() - 1].1, contents.last), (1, 8, 8), "{len} bytes: {numbers:?}");
+        let rows = (len / ROW).saturating_sub(1);
+        let want = match rows {
+            0 => "its index was missing or wrong, and is rebuilt; records: 8".to_owned(),
+            _ => format!("its index ended early; records: {}", 8 - rows),
+        };
+        let reports = reports.lock().expect("is whole");
+        assert_eq!(
+            reports.iter().map(|text| text.ends_with(&want)).collect::<Vec<_>>(),
+            vec![true; usize::from(rows < 8)]
+        );
+        let mended = metadata(folder.file(1, "index")).expect("is there").len();
+        assert!(mended.is_multiple_of(ROW as u64) && mended > (rows * ROW) as u64, "{mended}");
+    }
+}
+
+#[test]
+fn a_rebuilt_index_has_the_latest_event_and_the_latest_id() {
+    let folder = Folder::new();
+    let (store, ..) = folder.open_with(45);
+    let mut draft = Draft::new(Arc::new(Memory::new(1 << 20))).with_own_ids(Arc::default());
+    let comment = |draft: &mut Draft| {
+        draft.push(Entry::Comment, |out| chunk::write(out, 3, |out| out.extend_from_slice(b": \n")));
+    };
+    push(&mut draft, Some("a"));
+    push(&mut draft, None);
+    comment(&mut draft);
+    draft.finish_in(&store, false).expect("has entries");
+    comment(&mut draft);
+    draft.finish_in(&store, false).expect("has an entry");
+    drop(store);
+    for number in [1, 4] {
+        remove_file(folder.file(number, "index")).expect("is there");
+    }
+    let (_store, contents, _) = folder.open();
+    let latest = contents.batches.iter().map(|batch| (batch.last(), batch.last_event(), batch.last_own_id()));
+    assert_eq!(latest.collect::<Vec<_>>(), [(3, 2, 1), (4, 2, 1)]);
+}
+
+#[test]
+fn after_a_torn_end_a_segment_is_continued_and_after_a_damaged_one_it_is_not() {
+    for (end, continued) in [(&b""[..], true), (b"10\r\ndata: half of", true), (b"rubbish", false)] {
+        let folder = Folder::new();
+        fill(&folder, [10; 2]);
+        let len = metadata(folder.file(1, "chunks")).expect("is there").len();
+        let file = OpenOptions::new().append(true).open(folder.file(1, "chunks"));
+        file.and_then(|mut file| file.write_all(end)).expect("can be written");
+        let (store, contents, reports) = folder.open();
+        assert_eq!((numbers(&contents), contents.last), (vec![(1, 2, None)], 2));
+        let reports = reports.lock().expect("is whole").join("\n");
+        assert_eq!(reports.contains(&format!("{} bytes", end.len())), !end.is_empty(), "{reports}");
+        assert_eq!(reports.contains(&format!("from byte {len} on")), !end.is_empty(), "{reports}");
+        let bytes = entry(10);
+        store.append(contents.batches[0].end(), row(3, &bytes), &bytes).expect("can be written");
+        assert_eq!(folder.file(3, "chunks").exists(), !continued, "{reports}");
+        drop(store);
+        let (_store, contents, _) = folder.open();
+        assert_eq!(numbers(&contents).last().map(|it| it.1), Some(3));
+    }
+}
+
+#[test]
+fn damage_in_a_small_store_is_reported_when_it_is_opened() {
+    let folder = Folder::new();
+    fill_with(&folder, 300, [60; 10]);
+    let path = folder.file(5, "chunks");
+    let mut bytes = read(&path).expect("is there");
+    let second = bytes.len() / 4;
+    bytes[second + 20] ^= 1;
+    write(&path, bytes).expect("can be written");
+    let (_store, contents, reports) = folder.open();
+    assert_eq!(numbers(&contents), [(1, 4, None), (5, 8, Some(Some(4))), (9, 10, None)]);
+    let reports = reports.lock().expect("is whole");
+    let want = format!("{}: from byte 0 on: it is damaged from byte {second} on; records lost: 4", path.display());
+    assert_eq!(*reports, [want]);
+}
+
+#[test]
+fn without_a_sound_state_it_is_a_new_run_with_everything_that_is_there() {
+    for (state, why) in [(None, "is missing"), (Some("sse-pipe store 1\nrun damaged\n"), "is damaged")] {
+        let folder = Folder::new();
+        let (store, _, reports) = folder.open();
+        assert_eq!(*reports.lock().expect("is whole"), Vec::<String>::new(), "a new store lacks nothing");
+        drop(store);
+        fill(&folder, [10; 4]);
+        let path = folder.0.join("state");
+        match state {
+            None => remove_file(path).expect("is there"),
+            Some(text) => write(path, text).expect("can be written"),
+        }
+        let (_store, contents, reports) = folder.open();
+        assert_eq!((numbers(&contents), contents.last), (vec![(1, 4, None)], 4));
+        let reports = reports.lock().expect("is whole");
+        assert!(matches!(&reports[..], [report] if report.contains(why)), "{reports:?}");
+    }
+}
+
+#[test]
+fn numbers_are_skipped_after_the_machine_has_stopped_unless_the_store_was_closed() {
+    for (boot, is_closed, skipped) in [
+        ("00000000-0000-0000-0000-000000000000", false, RESERVED),
+        ("00000000-0000-0000-0000-000000000000", true, 0),
+        (&*boot(), false, 0),
+    ] {
+        let folder = Folder::new();
+        let (store, ..) = folder.open();
+        store.begin().expect("can be written");
+        store.inner().write_state(boot).expect("can be written");
+        let bytes = entry(10);
+        store.append(0, row(1, &bytes), &bytes).expect("can be written");
+        if is_closed {
+            store.close();
+            assert!(store.append(bytes.len() as u64, row(2, &bytes), &bytes).is_none(), "it is closed");
+        }
+        drop(store);
+        let (_store, contents, _) = folder.open();
+        let gap = (skipped > 0).then_some((2, skipped, Some(None)));
+        let want: Vec<_> = [(1, 1, None)].into_iter().chain(gap).collect();
+        assert_eq!((numbers(&contents), contents.last), (want, skipped.max(1)), "{boot} {is_closed}");
+    }
+}
+
+#[test]
+fn what_was_half_written_when_it_failed_is_removed() {
+    let folder = Folder::new();
+    let (store, ..) = folder.open();
+    let (small, large) = (entry(10), entry(9 << 20));
+    let mut offset = 0;
+    for number in 1..=3 {
+        store.append(offset, row(number, &small), &small).expect("can be written");
+        offset += small.len() as u64;
+    }
+    for kind in ["chunks", "index"] {
+        let file = OpenOptions::new().append(true).open(folder.file(1, kind));
+        file.and_then(|mut file| file.write_all(b"half of it")).expect("can be written");
+    }
+    write(folder.file(4, "chunks"), "").expect("can be written");
+    assert!(store.append(offset, row(4, &large), &large).is_none(), "its name is taken");
+    assert_eq!(metadata(folder.file(1, "chunks")).expect("is there").len(), offset);
+    assert_eq!(metadata(folder.file(1, "index")).expect("is there").len(), 4 * ROW as u64);
+}
+
 #[test]
 fn a_segment_without_a_whole_entry_goes_unless_it_is_damaged() {
     for (bytes, stays) in [(&b""[..], false), (b"10\r\ndata: half of", false), (b"not a chunk at all", true)] {
@@ -160,6 +360,30 @@ fn the_last_id_is_found_from_the_end_and_what_is_before_need_not_be_read() {
     assert_eq!(last_id(&folder.0).expect("can be read").as_deref(), Some("b"));
 }
 
+#[test]
+fn the_last_id_is_that_of_the_last_whole_event_however_large_events_are() {
+    let folder = Folder::new();
+    create_dir(&folder.0).expect("can be made");
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    // Some are larger than what is read at a time, and one ends where that does.
+    for (nth, size) in [10, 700 << 10, 700 << 10, WINDOW - 39, 3 << 20, 10].into_iter().enumerate() {
+        let (data, id) = ("x".repeat(size), format!("{nth}"));
+        let event = event::Event { event: None, data: event::Data::Line(data.as_bytes()), id: Some(&id) };
+        chunk::write(&mut bytes, event.encoded_len(), |out| event.write(out));
+        ends.push(bytes.len());
+    }
+    for (nth, &end) in ends.iter().enumerate() {
+        for (len, want) in [(end - 1, nth.checked_sub(1)), (end, Some(nth)), (end + 1, Some(nth))] {
+            write(folder.file(1, "chunks"), &bytes[..len.min(bytes.len())]).expect("can be written");
+            let last = last_id(&folder.0).expect("can be read");
+            assert_eq!(last, want.map(|nth| nth.to_string()), "{len} bytes");
+            let (_store, contents, _) = folder.open(); // which reads the same, as there is no index
+            assert_eq!(contents.last, want.map_or(0, |nth| nth as u64 + 1), "{len} bytes");
+            remove_dir_all(&folder.0).and_then(|()| create_dir(&folder.0)).expect("can be made new");
+        }
+    }
+}
+
 /// Adds an event with this ID from its record.
 fn push(draft: &mut Draft, id: Option<&str>) {
     let event = event::Event { event: None, data: event::Data::Line(b"x"), id };
@@ -187,6 +411,52 @@ fn the_id_before_an_entry_is_the_same_once_its_batch_is_old() {
         log.age(0, block);
         assert_eq!(before(&log), want.map(|id| id.map(str::to_owned)), "in blocks of {block}");
     }
+}
+
+#[test]
+fn ids_without_a_table_are_found_when_a_store_is_opened() {
+    for ids in [&[Some("a")][..], &[None, Some("a")], &[Some("a"), None], &[Some("b"), Some("a"), None]] {
+        let folder = Folder::new();
+        let (store, ..) = folder.open();
+        let mut draft = Draft::new(Arc::new(Memory::new(1 << 20))).with_own_ids(Arc::default());
+        ids.iter().for_each(|id| push(&mut draft, *id));
+        draft.finish_in(&store, false).expect("has entries");
+        drop(store);
+        let (_store, contents, _) = folder.open();
+        let index = Arc::<OwnIds>::default();
+        contents.batches.iter().for_each(|batch| batch.find_own_ids(&index, contents.run));
+        let want = ids.iter().position(|id| *id == Some("a")).map(|nth| nth as u64 + 1);
+        assert_eq!(index.find("a").map(|known| known.entry), want, "{ids:?}");
+        assert_eq!(index.find("b").is_some(), ids.len() == 3);
+    }
+}
+
+#[test]
+fn ids_of_old_batches_go_to_a_table_once_there_are_enough() {
+    const ENOUGH: u64 = 1 << 15;
+    let folder = Folder::new();
+    let (store, ..) = folder.open();
+    let index = Arc::<OwnIds>::default();
+    let mut draft = Draft::new(Arc::new(Memory::new(1 << 20))).with_own_ids(Arc::clone(&index));
+    let mut log = Log::new(Run::new(1), Ids::Own(Arc::clone(&index)));
+    for number in 1..=ENOUGH {
+        push(&mut draft, Some(&number.to_string()));
+        if number < ENOUGH - 1 && number % 1000 > 0 {
+            continue;
+        }
+        let mut batch = draft.finish_in(&store, false).expect("has an entry");
+        batch.enter_own_ids();
+        log.append(Arc::new(batch));
+        log.age(0, OLD_BATCH);
+        assert_eq!(index.find("1").is_none(), number == ENOUGH, "it has left memory: {number}");
+        assert_eq!(index.have_tables_of(1..=number), number == ENOUGH);
+        assert_eq!(log.resume(&number.to_string(), 0).entry, number + 1);
+    }
+    for (id, want) in [("1", Some(1)), ("777", Some(777)), ("32768", Some(ENOUGH)), ("32769", None)] {
+        assert_eq!(index.find_old(id, |_| true), want, "{id}");
+    }
+    assert_eq!(index.find_old("777", |number| number != 777), None, "another of the same hash");
+    assert!(index.have_tables_of(ENOUGH..=ENOUGH) && !index.have_tables_of(ENOUGH..=ENOUGH + 1));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::log::batch::{Draft, Entry};
 use crate::log::memory::Memory;
+use crate::log::store::tests::Folder;
 use crate::wire::event;
 use proptest::prelude::*;
 
@@ -260,6 +261,167 @@ fn ids_of_their_own_are_found_without_a_scan_of_the_log() {
     assert_eq!(log.resume("topic/179900", 1000).missed, Missed::Unknown);
     drop(log);
     assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn what_is_pending_in_a_segment_is_one_range_up_to_what_is_elsewhere() {
+    let folder = Folder::new();
+    let (store, ..) = folder.open_with(25);
+    let (mut log, mut draft) = (Log::new(Run::new(7), Ids::Run), Draft::new(Arc::new(Memory::new(1000))));
+    // Two of ten bytes fill a segment. The fourth is also in memory, the last is there alone.
+    for in_memory in [false, false, false, true, false, true] {
+        draft.push(Entry::Event, |out| out.extend_from_slice(b"0123456789"));
+        let batch = if log.last() < 5 { draft.finish_in(&store, in_memory) } else { draft.finish(None) };
+        log.append(Arc::new(batch.expect("has an entry")));
+    }
+    let range = |log: &Log, cursor, most| log.segment_from(cursor, most).map(|range| (range.position, range.len));
+    for (cursor, most, want) in [
+        (0, 100, Some((0, 20))),
+        (0, 20, Some((0, 20))),
+        (0, 15, Some((0, 15))),
+        (0, 10, Some((0, 10))),
+        (0, 0, None),
+        (5, 100, Some((5, 15))),
+        (5, 6, Some((5, 6))),
+        (10, 100, Some((10, 10))),
+        (20, 100, Some((0, 10))), // of the next segment
+        (30, 100, None),
+        (40, 100, Some((0, 10))),
+        (50, 100, None),
+        (60, 100, None),
+    ] {
+        assert_eq!(range(&log, cursor, most), want, "{most} from {cursor} on");
+    }
+    log.batches[1].lose(&io::ErrorKind::Other.into());
+    assert_eq!((range(&log, 0, 100), range(&log, 10, 100)), (Some((0, 10)), None), "a gap is not sent");
+    log.refuse_files();
+    assert_eq!(range(&log, 0, 100), None);
+}
+
+/// Whether what is counted is what there is.
+fn assert_counted(log: &Log) {
+    assert_eq!(log.cost, log.batches.iter().map(|batch| batch.cost()).sum::<usize>());
+    let young = log.batches.iter().filter(|batch| !batch.is_old());
+    assert_eq!(log.young, young.map(|batch| batch.memory_cost()).sum::<usize>());
+    let mut next = (log.start_offset(), log.first());
+    for batch in &log.batches {
+        assert_eq!((batch.start(), batch.first()), next);
+        next = (batch.end(), batch.last() + 1);
+    }
+    assert_eq!(next, (log.end_offset(), log.last() + 1));
+}
+
+/// A log of a store: batches of one entry of ten bytes, in memory and in one segment.
+fn stored(folder: &Folder, batches: usize) -> Log {
+    let (store, ..) = folder.open();
+    let (mut log, mut draft) = (Log::new(Run::new(7), Ids::Run), Draft::new(Arc::new(Memory::new(1000))));
+    for time in 1..=batches as u64 {
+        draft.read_at(time / 2);
+        draft.push(Entry::Event, |out| chunk::write(out, 5, |out| out.extend_from_slice(b"data\n")));
+        log.append(Arc::new(draft.finish_in(&store, true).expect("has an entry")));
+    }
+    log
+}
+
+#[test]
+fn as_much_becomes_old_as_memory_demands_in_blocks_that_are_not_too_large() {
+    // How many batches, how many may stay in memory, the size of a block; how many stay, and the blocks.
+    for (batches, most, block, young, old) in [
+        (10, 10, 25, 10, &[][..]),
+        (10, 9, 25, 8, &[2]),
+        (10, 7, 25, 6, &[2, 2]),
+        (10, 9, 20, 8, &[2]),
+        (10, 9, 19, 9, &[1]),
+        (10, 5, 1000, 0, &[10]),
+        (10, 0, 40, 0, &[4, 4, 2]),
+        (16, 15, 25, 14, &[2]),
+        (17, 16, 25, 7, &[2, 2, 2, 2, 2]), // of many, half becomes old
+    ] {
+        let folder = Folder::new();
+        let mut log = stored(&folder, batches);
+        let each = log.batches[0].memory_cost();
+        log.age(most * each, block);
+        assert_counted(&log);
+        let sizes = log.batches.iter().map(|batch| (batch.is_old(), batch.last() - batch.first() + 1));
+        let want = old.iter().map(|&size| (true, size)).chain((0..young).map(|_| (false, 1)));
+        assert!(sizes.eq(want), "{most} of {batches} in blocks of {block}: {:?}", log.batches);
+    }
+}
+
+#[test]
+fn a_view_that_follows_has_what_the_other_has() {
+    let folder = Folder::new();
+    let whole = stored(&folder, 40);
+    let each = whole.batches[0].memory_cost();
+    let (mut log, mut view) = (Log::new(Run::new(7), Ids::Run), Log::new(Run::new(7), Ids::Run));
+    // How many batches are appended, how many of the entries become old and are evicted, and where the view follows
+    // from: at which entry.
+    for (appended, young, evicted, from) in [
+        (5, 5, 0, 1),
+        (5, 8, 0, 3),
+        (0, 4, 0, 3),
+        (5, 9, 2, 8),
+        (0, 9, 0, 8),
+        (10, 3, 20, 22),
+        (1, 1, 21, 26),
+        (5, 5, 22, 31),
+    ] {
+        let next = log.last() as usize;
+        whole.batches.range(next..next + appended).for_each(|batch| log.append(Arc::clone(batch)));
+        log.age(young * each, 20);
+        log.evict(log.entry_start(evicted + 1));
+        let offset = log.entry_start(from);
+        view.follow(&log, offset);
+        assert_counted(&view);
+        let want = log.batches.iter().filter(|batch| batch.end() > offset);
+        assert!(view.batches.iter().map(Arc::as_ptr).eq(want.map(Arc::as_ptr)), "from {from}: {view:?} is not {log:?}");
+        assert_eq!((view.old_end, view.last_event()), (log.old_end, log.last_event()));
+    }
+}
+
+#[test]
+fn lost_entries_are_not_among_the_latest() {
+    let memory = Arc::new(Memory::new(1000));
+    let mut log = Log::new(Run::new(7), Ids::Run);
+    log.append(Arc::new(Batch::lost(None, 1..=2, false, Arc::clone(&memory))));
+    for lost in [Some(5..=9), None] {
+        let mut draft = Draft::new(Arc::clone(&memory)).after(&log);
+        (0..2).for_each(|_| draft.push(Entry::Event, |out| out.push(b'x')));
+        log.append(Arc::new(draft.finish(None).expect("has entries")));
+        if let Some(lost) = lost {
+            log.append(Arc::new(Batch::lost(
+                log.batches.back().map(|batch| &**batch),
+                lost,
+                true,
+                Arc::clone(&memory),
+            )));
+        }
+    }
+    let first: Vec<_> = (0..7).map(|entries| log.first_of_latest(entries)).collect();
+    assert_eq!(first, [12, 11, 10, 4, 3, 1, 1]);
+    log.evict(log.entry_start(3));
+    assert_eq!((log.lost.len(), log.first_of_latest(7)), (1, 3));
+    log.evict(log.entry_start(10));
+    assert_eq!((log.lost.len(), log.first_of_latest(7)), (0, 10));
+    assert_counted(&log);
+}
+
+#[test]
+fn entries_of_an_old_batch_have_the_times_at_which_they_were_read() {
+    let folder = Folder::new();
+    let mut log = stored(&folder, 6); // at 0, 1, 1, 2, 2, 3
+    let times = |log: &Log, entry: u64| log.time_at(log.entry_start(entry));
+    let end = |log: &Log, entry: u64| log.entry_start(entry + 1);
+    assert_eq!(times(&log, 2), Some((1, end(&log, 3))));
+    log.age(0, 50); // the first five, and the last
+    assert_eq!(times(&log, 1), None, "it is not loaded");
+    log.prepare(0, true);
+    for (entry, time, last) in [(1, 0, 1), (2, 1, 3), (3, 1, 3), (4, 2, 5), (5, 2, 5)] {
+        assert_eq!(times(&log, entry), Some((time, end(&log, last))), "entry {entry}");
+    }
+    assert_eq!(times(&log, 6), None, "it is in another batch");
+    log.prepare(log.entry_start(6), true);
+    assert_eq!((times(&log, 6), times(&log, 7)), (Some((3, log.end_offset())), None));
 }
 
 proptest! {
