@@ -316,6 +316,7 @@ mod tests {
             damaged.iter().for_each(|&nth: &usize| rows[nth] = None);
             assert_eq!(check(bytes, 7..11, &rows), Ok(times), "without {damaged:?}");
         }
+        assert_eq!(check(bytes, 7..11, &rows[..2]), Ok(vec![(13, 5), (20, 6), (27, 6)]), "there are too few");
         let index = super::check(bytes, 100, 7..11, &rows).expect("is right");
         assert_eq!(index.ends, [7, 13, 20, 27]);
         for (at, from) in [(3, 100), (15, 113), (26, 120)] {

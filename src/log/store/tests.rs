@@ -441,7 +441,7 @@ fn ids_of_old_batches_go_to_a_table_once_there_are_enough() {
     let mut log = Log::new(Run::new(1), Ids::Own(Arc::clone(&index)));
     for number in 1..=ENOUGH {
         push(&mut draft, Some(&number.to_string()));
-        if number < ENOUGH - 1 && number % 1000 > 0 {
+        if number < ENOUGH - 1 && !number.is_multiple_of(1000) {
             continue;
         }
         let mut batch = draft.finish_in(&store, false).expect("has an entry");

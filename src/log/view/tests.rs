@@ -349,33 +349,36 @@ fn as_much_becomes_old_as_memory_demands_in_blocks_that_are_not_too_large() {
 }
 
 #[test]
-fn a_view_that_follows_has_what_the_other_has() {
+fn a_view_that_follows_has_what_the_other_has_and_what_goes_before_it() {
     let folder = Folder::new();
-    let whole = stored(&folder, 40);
+    let whole = stored(&folder, 30);
     let each = whole.batches[0].memory_cost();
     let (mut log, mut view) = (Log::new(Run::new(7), Ids::Run), Log::new(Run::new(7), Ids::Run));
-    // How many batches are appended, how many of the entries become old and are evicted, and where the view follows
-    // from: at which entry.
-    for (appended, young, evicted, from) in [
-        (5, 5, 0, 1),
-        (5, 8, 0, 3),
-        (0, 4, 0, 3),
-        (5, 9, 2, 8),
-        (0, 9, 0, 8),
-        (10, 3, 20, 22),
-        (1, 1, 21, 26),
-        (5, 5, 22, 31),
+    let offset = |entry: u64| 10 * (entry - 1);
+    // How many are appended, how many may stay young, up to which they are evicted, from which on the view follows, and
+    // the first that it then has.
+    for (appended, young, evicted, from, first) in [
+        (5, 5, 0, 1, 1),
+        (5, 8, 0, 3, 3),
+        (0, 4, 0, 3, 3),     // some have become old
+        (5, 9, 6, 3, 3),     // it still has what is evicted there
+        (0, 9, 0, 1, 7),     // it has dropped what is needed now
+        (10, 3, 20, 11, 21), // what it had ends before what is left
+        (3, 4, 0, 21, 21),
+        (0, 2, 22, 21, 21),
+        (2, 0, 28, 21, 29), // what it had beyond its old ones is old and gone
     ] {
         let next = log.last() as usize;
         whole.batches.range(next..next + appended).for_each(|batch| log.append(Arc::clone(batch)));
         log.age(young * each, 20);
-        log.evict(log.entry_start(evicted + 1));
-        let offset = log.entry_start(from);
-        view.follow(&log, offset);
+        log.evict(offset(evicted + 1));
+        view.follow(&log, offset(from));
         assert_counted(&view);
-        let want = log.batches.iter().filter(|batch| batch.end() > offset);
-        assert!(view.batches.iter().map(Arc::as_ptr).eq(want.map(Arc::as_ptr)), "from {from}: {view:?} is not {log:?}");
-        assert_eq!((view.old_end, view.last_event()), (log.old_end, log.last_event()));
+        assert_eq!(view.first(), first, "from {from} on: {view:?}");
+        let shared = view.batches.iter().filter(|batch| batch.start() >= log.start_offset());
+        let want = log.batches.iter().filter(|batch| batch.end() > offset(from));
+        assert!(shared.map(Arc::as_ptr).eq(want.map(Arc::as_ptr)), "from {from}: {view:?} is not {log:?}");
+        assert_eq!((view.old_end, view.last_event(), view.last()), (log.old_end, log.last_event(), log.last()));
     }
 }
 
