@@ -191,30 +191,21 @@ pub struct Index {
 /// against their rows (`None`: a damaged one), and makes their index. `Err`: from where on in the file they are
 /// damaged.
 pub fn check(bytes: &[u8], position: u64, entries: Range<u64>, rows: &[Option<Row>]) -> Result<Index, u64> {
-    let (mut times, mut first, mut at, mut sound) = (Vec::new(), entries.start, 0, true);
-    for row in rows {
-        let Some(row) = row else {
-            sound = false;
-            continue;
-        };
+    let mut times = Vec::new();
+    for row in rows.iter().flatten() {
         let start = row.position.checked_sub(position).and_then(|start| usize::try_from(start).ok());
         let piece = start.and_then(|start| bytes.get(start..start + row.len as usize)).ok_or(position)?;
         if crc32fast::hash(piece) != row.checksum {
             return Err(row.position);
         }
-        sound &= row.first == first && row.position == position + at;
-        (first, at) = (row.last() + 1, row.end() - position);
-        times.push((at as u32, row.time));
+        times.push(((row.end() - position) as u32, row.time));
     }
-    sound &= first == entries.end && at == bytes.len() as u64;
     let ends = ends(bytes).filter(|ends| ends.len() as u64 == entries.end - entries.start).ok_or(position)?;
-    if !sound {
-        // A row is damaged. But its batch consists of whole chunks, as many as there should be.
-        let last = bytes.len() as u32;
-        if times.last().is_none_or(|&(end, _)| end < last) {
-            let time = times.last().map_or(0, |&(_, time)| time);
-            times.push((last, time));
-        }
+    let last = bytes.len() as u32;
+    if times.last().is_none_or(|&(end, _)| end < last) {
+        // The last row is damaged. But its batch consists of whole chunks, as many as there should be.
+        let time = times.last().map_or(0, |&(_, time)| time);
+        times.push((last, time));
     }
     Ok(Index { ends, times })
 }
