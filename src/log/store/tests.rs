@@ -204,6 +204,63 @@ fn what_the_index_lacks_is_read_from_the_segment() {
 }
 
 #[test]
+fn an_index_with_a_row_that_does_not_follow_is_rebuilt() {
+    let folder = Folder::new();
+    fill(&folder, [100; 4]);
+    let path = folder.file(1, "index");
+    let index = read(&path).expect("is there");
+    let (_, rows) = index.split_at(ROW);
+    let rows: Vec<_> = rows.as_chunks().0.iter().filter_map(Row::decode).collect();
+    for (nth, wrong) in [
+        (0, Row { first: 2, ..rows[0] }),
+        (0, Row { position: 1, ..rows[0] }),
+        (3, Row { first: 0, ..rows[3] }),
+        (3, Row { position: 0, len: 1, ..rows[3] }),
+    ] {
+        let mut index = index.clone();
+        index[(nth + 1) * ROW..][..ROW].copy_from_slice(&wrong.encode());
+        write(&path, &index).expect("can be written");
+        let (_store, contents, reports) = folder.open();
+        assert_eq!((numbers(&contents), contents.last), (vec![(1, 4, None)], 4), "{wrong:?}");
+        let reports = reports.lock().expect("is whole").join("\n");
+        assert!(reports.ends_with("its index was missing or wrong, and is rebuilt; records: 4"), "{reports}");
+    }
+}
+
+#[test]
+fn a_damaged_header_is_written_again() {
+    let folder = Folder::new();
+    fill(&folder, [100; 4]);
+    let path = folder.file(1, "index");
+    let sound = read(&path).expect("is there");
+    let mut damaged = sound.clone();
+    damaged[ROW - 1] ^= 1;
+    write(&path, damaged).expect("can be written");
+    let chunks = OpenOptions::new().append(true).open(folder.file(1, "chunks"));
+    chunks.and_then(|mut file| file.write_all(b"rubbish")).expect("can be written");
+    let (_store, contents, _) = folder.open();
+    assert_eq!(numbers(&contents), [(1, 4, None)]);
+    assert_eq!(read(&path).expect("is there"), sound);
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_and_not_nothing() {
+    let folder = Folder::new();
+    let (chunks, state) = (folder.file(1, "chunks"), folder.0.join("state"));
+    let cycle = |path: &PathBuf| std::os::unix::fs::symlink(path, path).expect("can be made");
+    let ways: [&dyn Fn(); 3] = [&|| cycle(&chunks), &|| create_dir(&chunks).expect("can be made"), &|| cycle(&state)];
+    for (nth, make) in ways.into_iter().enumerate() {
+        create_dir(&folder.0).expect("can be made");
+        make();
+        assert!(last_id(&folder.0).is_err(), "way {nth}");
+        let options = Options { folder: folder.0.clone(), size: 1 << 20, sync: false };
+        let opened = Store::open(options, Run::new(1), &Arc::new(Memory::new(1000)), Arc::new(|_| {}));
+        assert!(opened.is_err(), "way {nth}");
+        remove_dir_all(&folder.0).expect("can be removed");
+    }
+}
+
+#[test]
 fn a_rebuilt_index_has_the_latest_event_and_the_latest_id() {
     let folder = Folder::new();
     let (store, ..) = folder.open_with(45);
@@ -365,8 +422,8 @@ fn the_last_id_is_that_of_the_last_whole_event_however_large_events_are() {
     let folder = Folder::new();
     create_dir(&folder.0).expect("can be made");
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-    // Some are larger than what is read at a time, and one ends where that does.
-    for (nth, size) in [10, 700 << 10, 700 << 10, WINDOW - 39, 3 << 20, 10].into_iter().enumerate() {
+    // Some are larger than what is read at a time.
+    for (nth, size) in [3 << 20, 10, 700 << 10, 700 << 10, WINDOW, 10].into_iter().enumerate() {
         let (data, id) = ("x".repeat(size), format!("{nth}"));
         let event = event::Event { event: None, data: event::Data::Line(data.as_bytes()), id: Some(&id) };
         chunk::write(&mut bytes, event.encoded_len(), |out| event.write(out));
@@ -456,6 +513,9 @@ fn ids_of_old_batches_go_to_a_table_once_there_are_enough() {
         assert_eq!(index.find_old(id, |_| true), want, "{id}");
     }
     assert_eq!(index.find_old("777", |number| number != 777), None, "another of the same hash");
+    drop(store);
+    let index = OwnIds::with_tables(folder.open().1.id_tables);
+    assert_eq!(index.find_old("777", |_| true), Some(777), "after a restart too");
     assert!(index.have_tables_of(ENOUGH..=ENOUGH) && !index.have_tables_of(ENOUGH..=ENOUGH + 1));
 }
 
