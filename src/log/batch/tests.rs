@@ -59,15 +59,15 @@ fn a_draft_after_a_log_continues_what_is_counted() {
     let mut before = draft(1000);
     let mut log = Log::new(Run::new(1), Ids::Run);
     push(&mut before, 10);
-    before.note_own_id("a");
     push(&mut before, 10);
+    before.note_own_id("a");
     log.append(Arc::new(before.finish(None).expect("has entries")));
     let mut after = draft(1000).after(&log);
     assert!(after.has_own_ids());
     after.push(Entry::Comment, |out| out.push(b'x'));
     let batch = after.finish(None).expect("has an entry");
     assert_eq!((batch.start(), batch.first(), batch.last()), (20, 3, 3));
-    assert_eq!((batch.last_event(), batch.last_own_id()), (2, 1));
+    assert_eq!((batch.last_event(), batch.last_own_id()), (2, 2));
 }
 
 #[test]

@@ -349,6 +349,21 @@ fn as_much_becomes_old_as_memory_demands_in_blocks_that_are_not_too_large() {
 }
 
 #[test]
+fn no_more_is_evicted_than_makes_room_and_what_is_left_of_a_segment_takes_some() {
+    const MORE: usize = 5;
+    const EACH: usize = 7;
+    let folder = Folder::new();
+    let log = stored(&folder, 6);
+    let mut taken = log.cost + MORE + 7 * EACH;
+    for batch in &log.batches {
+        let least = taken + batch.start() as usize; // what goes stays in the segment
+        assert_eq!(log.start_within(least, MORE, EACH), batch.start());
+        assert_eq!(log.start_within(least - 1, MORE, EACH), batch.end());
+        taken -= batch.cost() + EACH;
+    }
+}
+
+#[test]
 fn a_view_that_follows_has_what_the_other_has_and_what_goes_before_it() {
     let folder = Folder::new();
     let whole = stored(&folder, 30);
