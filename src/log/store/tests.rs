@@ -84,6 +84,44 @@ fn fill_with(folder: &Folder, segment: u64, sizes: impl IntoIterator<Item = usiz
 }
 
 #[test]
+fn the_files_are_as_the_document_has_them() {
+    let sealed = |fields: &[&[u8]]| {
+        let bytes = fields.concat();
+        [&bytes[..], &crc32fast::hash(&bytes).to_le_bytes()].concat()
+    };
+    let (long, short) = (u64::to_le_bytes, u32::to_le_bytes);
+    let header = Header { first: 7, after_unknown: true }.encode();
+    assert_eq!(header[..], sealed(&[b"sse-pipe index 1\n", &[1], &[0; 6], &long(7), &[0; 20]]));
+    let (first, position, time, last_event, last_own_id, entries, len, checksum) = (1, 2, 3, 4, 5, 6, 7, 8);
+    let row = Row { first, entries, len, position, time, last_event, last_own_id, checksum }.encode();
+    let longs = [1, 2, 3, 4, 5].map(long).concat();
+    assert_eq!(row[..], sealed(&[&longs, &short(6), &short(7), &short(8)]));
+
+    let folder = Folder::new();
+    create_dir(&folder.0).expect("can be made");
+    let file = ids::IdFile::create(&folder.file(3, "ids")).expect("can be made");
+    let mut places = [Place { hash: 20, entry: 4 }, Place { hash: 10, entry: 9 }];
+    file.append(3..=9, &mut places).expect("can be written");
+    let hash = crate::log::own_ids::hash("sse-pipe");
+    let header = sealed(&[b"sse-pipe ids 1\n\0", &long(3), &long(9), &long(2), &long(hash)]);
+    let want = [header, [10, 9, 20, 4].map(long).concat()].concat();
+    assert_eq!(read(folder.file(3, "ids")).expect("is there"), want);
+
+    let folder = Folder::new();
+    let options = Options { folder: folder.0.clone(), size: 1 << 20, sync: false };
+    let run = Run::parse("yL4nz4").expect("is one");
+    let opened = Store::open(options, run, &Arc::new(Memory::new(1000)), Arc::new(|_| {}));
+    let (store, _) = opened.expect("can be opened");
+    store.begin().expect("can be written");
+    let bytes = entry(1);
+    store.append(0, self::row(5, &bytes), &bytes).expect("can be written");
+    store.close();
+    let state = std::fs::read_to_string(folder.0.join("state")).expect("is text");
+    let indented: String = state.lines().map(|line| format!("    {line}\n")).collect();
+    assert!(include_str!("../../../docs/store.md").contains(&indented), "{state}");
+}
+
+#[test]
 fn what_was_read_in_small_batches_becomes_a_few_large_ones() {
     let folder = Folder::new();
     // Small ones, ones that only two of make a large one, and small ones again.
