@@ -557,6 +557,17 @@ fn at_the_end_the_last_id_is_enough_even_if_what_follows_it_is_gone() {
 }
 
 #[test]
+fn at_the_end_of_events_that_have_no_id_nothing_is_sent_twice() {
+    let mut play = Play::new();
+    play.log = Log::new(Run::new(1), Ids::Own(Arc::default()));
+    play.publish(&["a"]);
+    play.end();
+    play.input(GET);
+    play.take_all(1000);
+    assert!(play.sent.starts_with(b"HTTP/1.1 204 "), "one that returns looks like a new one");
+}
+
+#[test]
 fn at_the_end_a_new_one_that_gets_nothing_is_expected_back_by_the_last_id_if_there_are_ids() {
     for (ids, nameless) in [(true, Some(2)), (false, None)] {
         let mut play = Play::new();

@@ -172,6 +172,7 @@ fn what_the_bytes_do_not_have_is_in_no_batch() {
         let held = held as u64;
         assert!(matches!(numbers[..], [.., (_, last, None), (first, 8, Some(_))] if last == held && first == held + 1));
         assert_eq!(contents.last, 8, "they are not given again");
+        assert_eq!(metadata(folder.file(1, "index")).expect("is there").len(), (held + 1) * ROW as u64);
         let reports = reports.lock().expect("is whole").join("\n");
         assert!(reports.ends_with(&format!("its end is missing; records lost: {}", 8 - held)), "{reports}");
         write(folder.file(1, "index"), index).expect("can be written");
