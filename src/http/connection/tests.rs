@@ -462,6 +462,7 @@ fn both_heartbeats_are_whole_chunks() {
 fn what_comes_after_the_request_is_ignored_within_bounds() {
     let mut play = Play::new();
     play.input(&format!("{GET}GET /second HTTP/1.1\r\n\r\n"));
+    assert_eq!(play.connection.ignored as usize, "GET /second HTTP/1.1\r\n\r\n".len());
     let rest = MAX_BODY as usize - play.connection.ignored as usize;
     play.input(&"x".repeat(rest));
     assert_eq!(play.connection.poll_closed(), None);
@@ -626,6 +627,23 @@ fn file(length: usize) -> Found {
 impl Play {
     fn find(&mut self, found: Found) -> bool {
         self.connection.handle_found(found, &self.service, "DATE", self.now)
+    }
+}
+
+#[test]
+fn a_404_says_what_is_missing_and_what_there_is() {
+    for (page, path, starts, has_files) in [
+        (CustomPage::None, "/nowhere", "not found; there are /events", false),
+        (CustomPage::File, "/", "the page can't be read: gone\n", false),
+        (CustomPage::Folder, "/a.txt", "not found (gone); there are /events", true),
+    ] {
+        let mut play = Play::new();
+        play.service.page = page;
+        play.input(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"));
+        play.find(Found::Missing("gone".to_owned()));
+        play.take_all(1000);
+        assert!(play.sent.starts_with(b"HTTP/1.1 404 ") && play.content().starts_with(starts), "{}", play.content());
+        assert_eq!(play.content().contains("the files of --page"), has_files, "{}", play.content());
     }
 }
 
