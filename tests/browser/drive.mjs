@@ -19,8 +19,8 @@
 // `heap BYTES`, after a collection of garbage (in Chromium); `@axe` fails if axe-core finds something that people can't
 // read or use.
 //
-// Prints one line of JSON: {ok, value, values, console, requests, responses, network, ms: {start, page}, error},
-// where `value` is what the last expression came to, `values` what each came to, `requests` are URLs and
+// Prints one line of JSON: {ok, value, values, console, requests, responses, network, ms: {start, page, steps}, error},
+// where `value` is what the last expression came to, `values` what each came to, `ms.steps` when, `requests` are URLs and
 // `responses` a status and the URL, `204 http://…`, as far as the page itself asked. `network` has (in Chromium) the
 // URLs that the page and all its workers asked for, from the browser's own log. Exit status 0 if ok, 1 if not, 2 for a
 // usage error.
@@ -152,7 +152,7 @@ const start = Math.round(performance.now() - started);
 /** Opens the page in this tab and goes through the steps. */
 async function run(first, { url, seconds, steps }) {
   const report = running = blank();
-  report.ms.start = start;
+  Object.assign(report.ms, { start, steps: [] });
   const context = first.browserContext();
   let page = first;
   let other; // The tab that was there before the latest.
@@ -223,16 +223,17 @@ async function run(first, { url, seconds, steps }) {
       if (!found.right.includes('color-contrast')) throw new Error('axe-core saw no text');
     },
   };
+  const opened = performance.now();
   async function goThrough() {
     await watch(page);
     go(page);
     for (const wanted of steps) {
       if (wanted in acts) { last = { wanted }; report.values.push((await acts[wanted]()) ?? wanted); }
       else await Promise.race([poll(wanted), opening]);
+      report.ms.steps.push(Math.round(performance.now() - opened));
       process.stderr.write(`reached ${report.values.length}\n`);
     }
   }
-  const opened = performance.now();
   const error = await Promise.race([
     goThrough().then(() => undefined, (e) => `${url}: ${e.message.split('\n', 1)}`),
     sleep(seconds * 1000).then(() => `not truthy within ${seconds} s: ${last?.wanted}`
