@@ -209,5 +209,7 @@ mod tests {
         }
         std::fs::remove_file(&path).expect("can be removed");
         assert!(IdFile::open(&path).expect("can be looked for").is_none());
+        std::os::unix::fs::symlink(&path, &path).expect("can be made");
+        assert!(IdFile::open(&path).is_err(), "it is there, and cannot be opened");
     }
 }
