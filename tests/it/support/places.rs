@@ -6,8 +6,8 @@
 use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
-/// A place for each processor, and one more: such a test waits now and then.
-static PLACES: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(1, |n| n.get()) + 1);
+/// A place for each processor, and one more: such a test waits now and then. More than eight browsers are too many.
+static PLACES: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(1, |n| n.get().min(7)) + 1);
 
 static LINE: Mutex<Line> = Mutex::new(Line { taken: 0, arrived: 0, let_in: 0 });
 static CHANGED: Condvar = Condvar::new();
