@@ -55,6 +55,31 @@ fn firefox_draws_no_bad_shape_and_all_others() {
     draws_no_bad_shape(Firefox);
 }
 
+/// The person's zoom stays, whatever comes.
+#[test]
+#[ignore = "needs chromium: tests/run"]
+fn the_buttons_that_zoom_leave_the_map_to_the_person() {
+    let _places = busy();
+    let mut program = Program::start(&[]);
+    let fit = "[...document.querySelectorAll('.map-tools button')].find(button => button.textContent === 'Fit')";
+    let bounds = "ssePipe.map.bounds.join()";
+    let steps = [
+        &format!("ssePipe.map?.ready && ssePipe.map.positions === 2 && {fit}.getAttribute('aria-pressed') === 'true'"),
+        "document.querySelector('.leaflet-control-zoom-in').click(), true",
+        &format!("{fit}.getAttribute('aria-pressed') === 'false'"),
+        "(window.t ??= performance.now()) + 400 < performance.now() && document.querySelector('.leaflet-zoom-anim') === null",
+        &format!("(window.zoomed = {bounds}, true)"), // step 5: the test writes
+        &format!(
+            "document.querySelector('.count:not(:empty)').textContent === '3 objects · 3 positions' && {bounds} === zoomed && 'as it was'"
+        ),
+    ];
+    let mut page = open(Chromium, &program.url("/#map"), &steps);
+    program.write("{\"id\":\"a\",\"lat\":50,\"lon\":-5}\n{\"id\":\"b\",\"lat\":10,\"lon\":20}\n");
+    page.wait_for_step(5);
+    program.write("{\"id\":\"c\",\"lat\":-40,\"lon\":90}\n");
+    report(page).assert_value("as it was");
+}
+
 /// These records as an event stream, each read this many minutes ago.
 fn read_ago(records: &[(u64, &str)]) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("is after 1970").as_millis() as u64;

@@ -344,7 +344,9 @@ export class PositionMap {
         { passive: true },
       );
     }
-    this.#place.querySelector(".leaflet-control-zoom").addEventListener("click", () => this.#setMode("free"));
+    // Before Leaflet's buttons, which let no click through.
+    const buttons = this.#place.querySelector(".leaflet-control-zoom");
+    buttons.addEventListener("click", () => this.#setMode("free"), { capture: true });
   }
 
   // What the person does
