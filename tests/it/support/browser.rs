@@ -112,7 +112,13 @@ impl Page {
     /// Waits until so many steps have come true.
     #[track_caller]
     pub fn wait_for_step(&mut self, n: usize) {
-        self.driver.wait_for(&format!("reached {n}"));
+        let reached = format!("reached {n}");
+        if self.shared.is_none() {
+            return self.driver.wait_for(&reached);
+        }
+        // A report before that is one of a failure.
+        let line = self.driver.says(|line| line == reached || line.starts_with("report "));
+        assert_eq!(line.as_deref(), Some(&*reached), "{:#?}", self.driver.told());
     }
 }
 
