@@ -1,5 +1,5 @@
 //! Tests whose bounds are times: a crate of their own, so that the many others are over when they run. One runs at a
-//! time, and a bound that a busy machine would break has a measure of how busy it is next to it.
+//! time. Some compare with what else the same machine does in that time, or take the best of several tries.
 
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code)] // what only the other tests use

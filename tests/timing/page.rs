@@ -39,7 +39,7 @@ fn seconds() -> u32 {
     std::env::var("SSE_PIPE_TEST_FLOOD").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
 }
 
-/// Writes this many records of 200 bytes a second: about 40 objects, and each tenth about one of so many.
+/// Writes `rate` records of 200 bytes a second. They are about 40 objects, but each tenth is about one of `objects`.
 fn flood(program: &mut Program, rate: usize, objects: usize) {
     let total = rate * seconds() as usize;
     let mut input = program.take_stdin();

@@ -38,14 +38,14 @@ fn a_record_reaches_a_waiting_client_within_a_millisecond() {
 /// The least that a pipe filter can do: a thread that passes bytes from a pipe to a socket.
 struct Relay {
     pipe: std::io::PipeWriter,
-    socket: std::net::TcpStream,
+    socket: TcpStream,
 }
 
 impl Relay {
     fn start() -> Relay {
         let (mut reader, pipe) = std::io::pipe().expect("a pipe");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let socket = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
         let (mut out, _) = listener.accept().expect("it is there");
         out.set_nodelay(true).expect("is a socket");
         std::thread::spawn(move || std::io::copy(&mut reader, &mut out));
@@ -202,8 +202,7 @@ fn a_client_that_reads_nothing_delays_an_interrupt_by_a_second_at_most() {
     let stuck = program.stream(); // its socket buffers fill, for it reads nothing more
     let line = format!("{}\n", "x".repeat(999));
     let mut stdin = program.take_stdin();
-    let writer =
-        std::thread::spawn(move || (0..20_000).all(|_| std::io::Write::write_all(&mut stdin, line.as_bytes()).is_ok()));
+    let writer = std::thread::spawn(move || (0..20_000).all(|_| stdin.write_all(line.as_bytes()).is_ok()));
     reader.data(20_000);
     assert!(writer.join().expect("no panic"));
     let start = Instant::now();

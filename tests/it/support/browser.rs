@@ -109,7 +109,7 @@ fn command(browser: Browser) -> Command {
 }
 
 impl Page {
-    /// Waits until so many steps have come true.
+    /// Waits until this many steps have come true.
     #[track_caller]
     pub fn wait_for_step(&mut self, n: usize) {
         let reached = format!("reached {n}");
