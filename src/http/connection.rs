@@ -323,6 +323,26 @@ impl Connection {
         }
     }
 
+    /// The kernel has something to send, or has sent some of it: only if it sends nothing for `stall` is the client's
+    /// time over.
+    pub fn handle_sending(&mut self, log: &Log, stall: Duration, now: Instant) {
+        let has_time = match self.state {
+            State::Stream(_) | State::Closing { shut: false, .. } => true,
+            State::Answer { .. } => self.has_pending(log),
+            _ => false,
+        };
+        if has_time {
+            self.deadline = Some(now + stall);
+        }
+    }
+
+    /// The kernel has sent everything that it was given.
+    pub fn handle_sent(&mut self, log: &Log) {
+        if matches!(self.state, State::Stream(_)) && !self.has_pending(log) {
+            self.deadline = None;
+        }
+    }
+
     /// Time has passed. A client that has not sent its request gets 408; any other whose time is over is closed.
     pub fn handle_timeout(&mut self, service: &Service, date: &str, now: Instant) {
         if self.deadline.is_none_or(|deadline| now < deadline) {

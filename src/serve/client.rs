@@ -2,19 +2,24 @@
 
 use super::drain::Returns;
 use super::files::Visit;
-use super::socket::{Peer, Socket};
+use super::socket::{MOST_UNSENT, Peer, Socket};
 use crate::http::connection::{Connection, MAX_SLICES};
 use crate::log::Log;
 use rustix::io::Errno;
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 /// One client is given at most this much in one turn, so one that is far behind doesn't hold up the others.
 const WRITE_BUDGET: usize = 4 << 20;
 /// And at most this many writes in one turn: a client that asked for times gets little with each.
 const MOST_WRITES: u32 = 64;
-/// A full socket is tried again after this time, even if the kernel does not report that it has room.
-const RETRY_FULL: Duration = Duration::from_secs(1);
+
+/// After which time a client is looked at again that does not take everything at once, even if the kernel does not report
+/// that its socket has room.
+pub fn until_look(stall: Duration) -> Duration {
+    (stall / 3).min(Duration::from_secs(1))
+}
 
 /// One client.
 pub struct Client {
@@ -24,6 +29,8 @@ pub struct Client {
     pub(super) peer: Option<Box<Peer>>,
     /// The socket took everything that it was given so far.
     pub(super) writable: bool,
+    /// How much the kernel still had to send when that was last looked at, if it was since the last write.
+    unsent: Option<NonZeroU16>,
     /// Whether it is on the ready list.
     pub(super) queued: bool,
     /// Whether the program must wait for it at the end.
@@ -39,8 +46,8 @@ pub struct Client {
 impl Client {
     /// A client that has just connected and not sent a request yet.
     pub(super) fn new(socket: Socket, connection: Connection, peer: Option<Box<Peer>>) -> Client {
-        let (writable, queued, owed, short, stream, visit) = (true, false, false, false, None, None);
-        Client { socket, connection, peer, writable, queued, owed, short, stream, visit }
+        let (writable, unsent, queued, owed, short, stream, visit) = (true, None, false, false, false, None, None);
+        Client { socket, connection, peer, writable, unsent, queued, owed, short, stream, visit }
     }
 
     /// The piece of its file that it needs now: none before the socket has room, because what it can't take would be
@@ -54,9 +61,41 @@ impl Client {
     }
 
     /// When it must be checked, if nothing happens before.
-    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn due(&self, stall: Duration, now: Instant) -> Option<Instant> {
         let deadline = self.connection.poll_deadline()?;
-        Some(if self.writable { deadline } else { deadline.min(now + RETRY_FULL) })
+        let is_watched = !self.writable || self.unsent.is_some();
+        Some(if is_watched { deadline.min(now + until_look(stall)) } else { deadline })
+    }
+
+    /// There was no event for a while: the client gets a heartbeat if it has everything.
+    ///
+    /// If the kernel still has something to send, the client is slow or gone, and is watched instead.
+    pub(super) fn beat(&mut self, log: &Log, stall: Duration, now: Instant) {
+        if self.unsent.is_some() || !self.waits_for_more(log) {
+            return;
+        }
+        self.unsent = self.socket.unsent(MOST_UNSENT).and_then(NonZeroU16::new);
+        match self.unsent {
+            None => self.connection.handle_silence(log),
+            Some(_) => self.connection.handle_sending(log, stall, now),
+        }
+    }
+
+    /// Looks whether the kernel has sent something to a client that doesn't take everything at once: such a client has
+    /// its whole time again.
+    pub(super) fn look(&mut self, log: &Log, stall: Duration, now: Instant) {
+        if (self.writable && self.unsent.is_none()) || self.connection.poll_deadline().is_none() {
+            return;
+        }
+        let before = self.unsent.map(NonZeroU16::get);
+        let Some(unsent) = self.socket.unsent(before.unwrap_or(MOST_UNSENT)) else { return };
+        self.unsent = NonZeroU16::new(unsent);
+        if before.is_some_and(|before| unsent < before) {
+            self.connection.handle_sending(log, stall, now);
+        }
+        if unsent == 0 {
+            self.connection.handle_sent(log);
+        }
     }
 
     /// Writes what is pending, as far as the socket and the budget allow. Returns how many bytes were written.
@@ -67,6 +106,7 @@ impl Client {
             match result {
                 Ok(written) => {
                     all += written;
+                    self.unsent = None;
                     self.connection.handle_written(written, log, stall, now);
                     self.writable = written == asked;
                     writes += 1;

@@ -36,18 +36,11 @@ const _: () = assert!(LOST_AT_ONCE < PORTION, "or a portion would end, and the n
 /// than a few more clients.
 const FEW_CLIENTS: usize = 32;
 
-/// Bytes may stay unacknowledged for at least this long, on a network that loses some.
-const SILENT_PEER: Duration = Duration::from_secs(10);
 /// After this silence of a peer, the kernel asks whether it is still there. It is longer than the default heartbeat,
 /// whose acknowledgement shows that too.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// And asked again after this time; the connection ends by the same bound as for unacknowledged bytes.
+/// And asked again after this time, until it has been silent for `--stall`, or a little longer.
 const KEEPALIVE_AGAIN: Duration = Duration::from_secs(5);
-
-/// The kernel holds at most this many unsent bytes for a client: the rest waits in the log, which all clients share.
-/// Without a bound, it would hold megabytes for each client and, with thousands of them, use all its memory for
-/// sockets. Half of this costs a tenth of the speed with 10,000 clients; twice as much gains 1 %.
-const UNSENT: u32 = 256 << 10;
 
 /// What to do at the end of the input (`--at-eof`, behaviour 1.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -373,8 +366,10 @@ fn prepare(listener: &TcpListener, stall: Duration) {
     // None of them can fail on a socket that listens, and the program would work without.
     let socket = socket2::SockRef::from(listener);
     let _ = socket.set_tcp_nodelay(true); // latency before packet count
-    // A peer that fell silent (no network, no power) never says so: it is closed if it does not acknowledge in time.
-    let bound = stall.max(SILENT_PEER);
+    // A peer that fell silent (no network, no power) never says so. These questions end only idle connections: if bytes
+    // are unacknowledged, the kernel sends them again for about 15 minutes, and `Client::look` notices sooner. (It is not
+    // left to TCP_USER_TIMEOUT: Linux then also ends connections of peers that read on, but slowly. It counts from the
+    // first time that it asked a full receiver for room, although there has been some since.)
     let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE);
     #[cfg(any(
         target_os = "linux",
@@ -384,19 +379,16 @@ fn prepare(listener: &TcpListener, stall: Duration) {
         target_os = "dragonfly",
         target_os = "netbsd"
     ))] // OpenBSD has these times for the whole system only
-    let keepalive = keepalive.with_interval(KEEPALIVE_AGAIN).with_retries(keepalive_retries(bound));
+    let keepalive = keepalive.with_interval(KEEPALIVE_AGAIN).with_retries(keepalive_retries(stall));
     let _ = socket.set_tcp_keepalive(&keepalive);
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    {
-        let _ = socket.set_tcp_user_timeout(Some(bound)); // this replaces the number of retries
-        let _ = socket.set_tcp_notsent_lowat(UNSENT);
-    }
+    let _ = socket.set_tcp_notsent_lowat(super::socket::UNSENT);
 }
 
-/// A silent peer is asked this often, so that it is dropped after `bound`, or soon after.
-fn keepalive_retries(bound: Duration) -> u32 {
+/// A silent peer is asked this often, so that it is dropped after `stall`, or soon after.
+fn keepalive_retries(stall: Duration) -> u32 {
     const MOST: u32 = 127; // Linux refuses more
-    let left = bound.saturating_sub(KEEPALIVE).as_secs().div_ceil(KEEPALIVE_AGAIN.as_secs());
+    let left = stall.saturating_sub(KEEPALIVE).as_secs().div_ceil(KEEPALIVE_AGAIN.as_secs());
     u32::try_from(left).map_or(MOST, |retries| retries.clamp(1, MOST))
 }
 
@@ -426,8 +418,8 @@ mod tests {
             assert_eq!(socket.tcp_keepalive_time().expect("is known"), KEEPALIVE);
             assert_eq!(socket.tcp_keepalive_interval().expect("is known"), KEEPALIVE_AGAIN);
             assert_eq!(socket.tcp_keepalive_retries().expect("is known"), 2);
-            assert_eq!(socket.tcp_user_timeout().expect("is known"), Some(Duration::from_secs(30)));
-            assert_eq!(socket.tcp_notsent_lowat().expect("is known"), UNSENT);
+            assert_eq!(socket.tcp_user_timeout().expect("is known"), None, "it ends connections that are slow");
+            assert_eq!(socket.tcp_notsent_lowat().expect("is known"), super::super::socket::UNSENT);
         }
     }
 }

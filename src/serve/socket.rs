@@ -14,6 +14,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The kernel holds at most this many unsent bytes for a client: the rest waits in the log, which all clients share.
+/// Without a bound, it would hold megabytes for each client and, with thousands of them, use all its memory for
+/// sockets. Half of this costs a tenth of the speed with 10,000 clients; twice as much gains 1 %.
+pub const UNSENT: u32 = 256 << 10;
+/// The unit of [`Socket::unsent`], in bytes.
+const BLOCK: u32 = 4 << 10;
+/// The most that [`Socket::unsent`] can be: what the kernel takes at once may go beyond its bound, but not by so much.
+pub const MOST_UNSENT: u16 = (4 * UNSENT / BLOCK) as u16;
+
 /// A listening socket.
 #[derive(Debug)]
 #[allow(missing_docs)]
@@ -134,13 +143,41 @@ impl Socket {
     /// Whether the kernel has sent everything that was written, or can't tell. If not, a writable edge follows when it
     /// has.
     pub fn has_sent_all(&self) -> bool {
+        !self.bound_unsent(1) || self.has_room()
+    }
+
+    /// How much the kernel has still to send, in blocks of 4 KiB, rounded up, if that is at most `most`. `None`: it can't
+    /// tell.
+    ///
+    /// What was sent and is not acknowledged doesn't count. But nothing more is sent to a peer that has no room
+    /// (RFC 9293 § 3.8.6), or acknowledges nothing any more (RFC 5681 § 3.1).
+    pub fn unsent(&self, most: u16) -> Option<u16> {
+        if !self.bound_unsent(1) {
+            return None;
+        }
+        let mut unsent = 0;
+        if !self.has_room() {
+            // Most often nothing has changed, so the first question is whether anything has.
+            let (mut more_than, mut middle) = (0, most - 1);
+            unsent = most;
+            while middle > more_than {
+                self.bound_unsent(u32::from(middle) * BLOCK * 2); // there is room up to half of the bound
+                *(if self.has_room() { &mut unsent } else { &mut more_than }) = middle;
+                middle = u16::midpoint(more_than, unsent);
+            }
+        }
+        self.bound_unsent(UNSENT);
+        Some(unsent)
+    }
+
+    /// From now on the socket has room only while less than this is unsent. Whether the system can do that.
+    fn bound_unsent(&self, bytes: u32) -> bool {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Socket::Tcp(socket) = self {
-            // A socket is writable while less than this is unsent: from now on, only when everything is sent.
-            let _ = SockRef::from(socket).set_tcp_notsent_lowat(1); // can't fail on a socket of this kind
-            return self.has_room();
+            return SockRef::from(socket).set_tcp_notsent_lowat(bytes).is_ok();
         }
-        true
+        let _ = bytes;
+        false
     }
 
     /// From now on the close waits at most this long, in whole seconds, until the peer has acknowledged everything;
@@ -246,6 +283,36 @@ impl fmt::Display for Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn what_is_unsent_falls_while_the_client_reads() {
+        let listener = TcpListener::bind("127.0.0.1:0".parse().expect("is an address")).expect("listens");
+        let client = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        client.set_recv_buffer_size(16 << 10).expect("is valid");
+        client.connect(&listener.local_addr().expect("has an address").into()).expect("connects");
+        let mut client = std::net::TcpStream::from(client);
+        let mut socket = Socket::Tcp(listener.accept().expect("is there").0);
+        assert_eq!(socket.unsent(MOST_UNSENT), Some(0));
+        let mut written = socket.write(&vec![b'x'; 100_000]).expect("there is room");
+        let first = socket.unsent(MOST_UNSENT).expect("Linux can tell");
+        assert!(first > 0 && usize::from(first) <= written.div_ceil(BLOCK as usize), "{first} of {written} bytes");
+        assert_eq!(socket.unsent(first), Some(first), "nobody has read");
+        assert!(!socket.has_sent_all());
+
+        client.read_exact(&mut vec![0; written / 2]).expect("comes");
+        let second = socket.unsent(first).expect("Linux can tell");
+        assert!(second < first, "{second} after {first}");
+        written -= written / 2;
+        client.read_exact(&mut vec![0; written]).expect("comes");
+        assert_eq!((socket.unsent(second), socket.has_sent_all()), (Some(0), true));
+        let Socket::Tcp(tcp) = &socket else { unreachable!("is TCP") };
+        socket.unsent(second);
+        assert_eq!(SockRef::from(tcp).tcp_notsent_lowat().expect("is known"), UNSENT, "as it was");
+
+        let (unix, _other) = UnixStream::pair().expect("a pair");
+        assert_eq!(Socket::Unix(unix).unsent(MOST_UNSENT), None, "it can't tell");
+    }
 
     #[test]
     fn a_failed_accept_is_the_fault_of_a_client_of_files_or_of_something_that_lasts() {

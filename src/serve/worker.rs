@@ -5,7 +5,7 @@
 //!
 //! The file is long because it is one loop, whose steps are in the order of their calls.
 
-use super::client::Client;
+use super::client::{Client, until_look};
 use super::cursors::Cursors;
 use super::date::Date;
 use super::drain::{Comes, Returns};
@@ -69,6 +69,8 @@ pub struct Worker {
     cursors: Cursors,
     /// The earliest deadline of any client, or earlier.
     alarm: Option<Instant>,
+    /// When to look next at what the kernel has still to send to clients.
+    look_at: Instant,
     /// When there was last an event or a heartbeat.
     silent_since: Instant,
     /// When all that is left must be cut off.
@@ -102,6 +104,7 @@ impl Worker {
             interrupted: false,
             cursors: Cursors::default(),
             alarm: None,
+            look_at: Instant::now(),
             silent_since: Instant::now(),
             stop_at: None,
             retries: 0,
@@ -358,7 +361,8 @@ impl Worker {
         if now >= self.silent_since + heartbeat {
             self.silent_since = now;
             for (_, client) in &mut self.clients {
-                client.connection.handle_silence(&self.log);
+                client.beat(&self.log, self.shared.stall, now);
+                self.alarm = earlier(self.alarm, client.due(self.shared.stall, now));
             }
             self.queue_all();
         }
@@ -374,14 +378,21 @@ impl Worker {
             self.stop_at = None;
         }
         let date = self.date.at(now);
+        let looks = now >= self.look_at;
+        if looks {
+            self.look_at = now + until_look(self.shared.stall);
+        }
         for (_, client) in &mut self.clients {
+            if looks || client.connection.poll_deadline().is_some_and(|deadline| now >= deadline) {
+                client.look(&self.log, self.shared.stall, now);
+            }
             client.connection.handle_timeout(&self.shared.service, date, now);
             if stopped {
                 client.connection.handle_stop();
             }
             // A kernel that ran out of memory for sockets does not report when it has some again: try again.
             client.writable = true;
-            self.alarm = earlier(self.alarm, client.due(now)).map(|alarm| alarm.max(now + SWEEP));
+            self.alarm = earlier(self.alarm, client.due(self.shared.stall, now)).map(|alarm| alarm.max(now + SWEEP));
         }
         self.queue_all();
     }
@@ -445,7 +456,7 @@ impl Worker {
         {
             self.files.read(visit, at, most);
         }
-        self.alarm = earlier(self.alarm, client.due(now));
+        self.alarm = earlier(self.alarm, client.due(self.shared.stall, now));
         if client.writable && client.connection.has_pending(&self.log) {
             self.queue(key);
         }

@@ -185,15 +185,46 @@ fn unplug() {
     }
 }
 
+/// Linux counts a `TCP_USER_TIMEOUT` from the first time that it asked a full receiver for room, and not from the last
+/// time that there was some: it once ended connections of clients that read on.
+#[test]
+fn clients_that_read_a_little_now_and_then_are_kept() {
+    const STALL: Duration = Duration::from_secs(10);
+    let mut program = Program::start(&["-v", "--stall", "10s", "--at-eof", "exit"]);
+    let mut good = good_client(&mut program);
+    let mut slow: Vec<TcpStream> =
+        (0..12).map(|nth| program.connect_from(Ipv4Addr::LOCALHOST, LITTLE << (nth % 2))).collect();
+    slow.iter().for_each(|socket| send(socket, GET));
+    let record = "x".repeat(61_000);
+    for _ in 0..100 {
+        program.write(format!("{record}\n"));
+        good.next_event().expect("the stream goes on");
+    }
+    std::thread::sleep(Duration::from_secs(1)); // nobody reads: now the kernel asks
+    let start = Instant::now();
+    let mut block = vec![0; 1500];
+    // This is the speed of the clients, not a wait for something.
+    while start.elapsed() < STALL + STALL / 2 {
+        for (nth, socket) in slow.iter_mut().enumerate() {
+            let after = start.elapsed();
+            let n = socket.read(&mut block).unwrap_or_else(|error| panic!("client {nth} after {after:?}: {error}"));
+            assert!(n > 0, "client {nth} after {after:?}: the end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!program.told.iter().any(|line| line.contains("dropped")), "{:?}", program.told);
+}
+
 #[test]
 #[ignore = "needs unshare, ip and iptables: tests/run"]
 fn clients_whose_network_is_gone_are_let_go_in_every_state() {
     if !in_own_network("faults::clients_whose_network_is_gone_are_let_go_in_every_state") {
         return;
     }
-    // One server that has something to say to all every second, and one that is silent.
+    // One server that has something to say to all every second, one that is silent, and one that only has heartbeats.
     let mut program = Program::start(&["-v", "--heartbeat", "1s", "--stall", "2s", "-n", "0"]);
     let mut silent = Program::start(&["--heartbeat", "0", "--stall", "1s", "-n", "0"]);
+    let mut beating = Program::start(&["-v", "--heartbeat", "500ms", "--stall", "2s", "-n", "0"]);
     let (mut good, mut good_of_silent) = (good_client(&mut program), good_client(&mut silent));
     let (pid, silent_pid) = (program.pid(), silent.pid());
     let (before, silent_before) = (files(pid), files(silent_pid));
@@ -204,9 +235,11 @@ fn clients_whose_network_is_gone_are_let_go_in_every_state() {
         send(&socket, state);
         gone.push(if state.ends_with("\r\n\r\n") { Client::read_head(socket, state).into_socket() } else { socket });
     }
-    let idle = silent.connect_from(UNPLUGGED, LITTLE);
-    send(&idle, GET);
-    gone.push(Client::read_head(idle, GET).into_socket());
+    for server in [&silent, &beating] {
+        let idle = server.connect_from(UNPLUGGED, LITTLE);
+        send(&idle, GET);
+        gone.push(Client::read_head(idle, GET).into_socket());
+    }
     program.write("everyone is there\n");
     good.data(1);
     assert_eq!((files(pid), files(silent_pid)), (before + 6, silent_before + 1));
@@ -225,6 +258,11 @@ fn clients_whose_network_is_gone_are_let_go_in_every_state() {
     eprintln!("gone after {:?}", start.elapsed());
     program.write("still here\n");
     assert_eq!(good.data(1), ["still here"]);
+
+    // Its heartbeats are not acknowledged.
+    let told = beating.wait_for("dropped");
+    assert!(told.contains("it read nothing for --stall"), "{told}");
+    eprintln!("and the beating one's after {:?}", start.elapsed());
 
     // Where nothing is ever sent, the kernel asks whether anybody is there.
     let deadline = start + 2 * DEADLINE;
