@@ -175,9 +175,11 @@ impl Client {
         next
     }
 
-    /// The same; also `None` when a part of it has not come within this time after the part before.
+    /// The same; also `None` when a part of it has not come within this time after the part before. A heartbeat is no
+    /// part of it.
     #[track_caller]
     pub fn next_event_within(&mut self, time: Duration) -> Option<Event> {
+        let mut deadline = Instant::now() + time;
         loop {
             while let Some(at) = self.text.find('\n') {
                 let line: String = self.text.drain(..=at).collect();
@@ -185,7 +187,10 @@ impl Client {
                     return Some(event);
                 }
             }
-            let chunk = self.next_chunk_within(time)??;
+            let chunk = self.next_chunk_within(deadline.saturating_duration_since(Instant::now()))??;
+            if chunk != b":\n" {
+                deadline = Instant::now() + time;
+            }
             self.text.push_str(std::str::from_utf8(&chunk).expect("an event stream is UTF-8"));
         }
     }
