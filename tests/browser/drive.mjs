@@ -69,6 +69,14 @@ const FIREFOX_PREFS = {
   'toolkit.telemetry.unified': false,
 };
 
+/** Comes to what a page shows, and how often it draws in a second: it may have stopped. */
+const STATE = `new Promise((tell) => {
+  let frames = -1;
+  const frame = () => { frames += 1; requestAnimationFrame(frame); };
+  frame();
+  setTimeout(() => tell({ frames, hidden: document.hidden, text: document.body.innerText.slice(0, 500) }), 1000);
+})`;
+
 const usage = (why) => { console.error(`drive.mjs: ${why} (its head tells the usage)`); process.exit(2); };
 let parsed;
 try {
@@ -234,12 +242,16 @@ async function run(first, { url, seconds, steps }) {
       process.stderr.write(`reached ${report.values.length}\n`);
     }
   }
-  const error = await Promise.race([
+  let error = await Promise.race([
     goThrough().then(() => undefined, (e) => `${url}: ${e.message.split('\n', 1)}`),
     sleep(seconds * 1000).then(() => `not truthy within ${seconds} s: ${last?.wanted}`
       + (last?.exception ? `\nexception: ${last.exception}` : `\nvalue: ${JSON.stringify(last?.value)}`)),
   ]);
   over = true;
+  if (error !== undefined) {
+    const state = await Promise.race([page.evaluate(STATE), sleep(5000)]).catch((e) => e.message);
+    error += `\npage: ${JSON.stringify(state)}`;
+  }
   report.ms.page = Math.round(performance.now() - opened);
   return { report, error, page };
 }

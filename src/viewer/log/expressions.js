@@ -34,14 +34,16 @@ export class Expressions {
   ask(of, request, onAnswer) {
     this.#asked.push({ of, request, onAnswer });
     this.start();
-    this.#worker.postMessage(request);
+    if (this.#ready) this.#worker.postMessage(request);
     if (this.#clock === 0) this.#clock = setInterval(() => this.#tick(), STEP);
   }
 
   #receive({ ready, answers, error }) {
     this.#waited = 0;
-    if (ready) this.#ready = true;
-    else if (error) this.#refuse(error);
+    if (ready) {
+      this.#ready = true; // only now does it surely hear
+      for (const { request } of this.#asked) this.#worker.postMessage(request);
+    } else if (error) this.#refuse(error);
     else this.#asked.shift().onAnswer(answers);
   }
 
