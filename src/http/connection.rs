@@ -66,6 +66,8 @@ pub struct Connection {
     sent: usize,
     /// When its time runs out: for the head, while closing, or because it reads nothing.
     deadline: Option<Instant>,
+    /// Whether the kernel still has something to send, although nothing is pending.
+    is_sending: bool,
     /// Bytes that came after the head, to be ignored.
     ignored: u32,
 }
@@ -194,7 +196,7 @@ impl Connection {
     /// A client that has just connected.
     pub fn new(now: Instant, accepted: Accepted) -> Connection {
         let (state, deadline) = (State::Head(Vec::new()), Some(now + HEAD_TIME));
-        Connection { state, accepted, staged: Cow::Borrowed(&[]), sent: 0, deadline, ignored: 0 }
+        Connection { state, accepted, staged: Cow::Borrowed(&[]), sent: 0, deadline, is_sending: false, ignored: 0 }
     }
 
     /// Takes bytes that the client sent.
@@ -323,22 +325,18 @@ impl Connection {
         }
     }
 
-    /// The kernel has something to send, or has sent some of it: only if it sends nothing for `stall` is the client's
-    /// time over.
-    pub fn handle_sending(&mut self, log: &Log, stall: Duration, now: Instant) {
-        let has_time = match self.state {
-            State::Stream(_) | State::Closing { shut: false, .. } => true,
-            State::Answer { .. } => self.has_pending(log),
-            _ => false,
-        };
-        if has_time {
+    /// The kernel has something to send to a client that was written everything, or has sent some of it: only if it sends
+    /// nothing for `stall` is the client's time over.
+    pub fn handle_sending(&mut self, stall: Duration, now: Instant) {
+        if matches!(self.state, State::Stream(_) | State::Closing { shut: false, .. }) {
+            self.is_sending = true;
             self.deadline = Some(now + stall);
         }
     }
 
     /// The kernel has sent everything that it was given.
-    pub fn handle_sent(&mut self, log: &Log) {
-        if matches!(self.state, State::Stream(_)) && !self.has_pending(log) {
+    pub fn handle_sent(&mut self) {
+        if std::mem::take(&mut self.is_sending) && matches!(self.state, State::Stream(_)) {
             self.deadline = None;
         }
     }
@@ -356,6 +354,7 @@ impl Connection {
                 return self.reply(reply, now);
             }
             State::Stream(_) | State::Answer { .. } => State::Closed(CloseReason::Stalled),
+            State::Closing { shut: false, ending: Ending::Stream { .. } } => State::Closed(CloseReason::Stopped),
             State::Closing { ending, .. } => State::Closed(ending.close_reason()),
             State::Closed(reason) => State::Closed(*reason),
         };
@@ -541,10 +540,13 @@ impl Connection {
             },
             _ => {}
         }
-        if !self.has_pending(log) {
+        if self.has_pending(log) {
+            self.is_sending = false;
+            if written > 0 || self.deadline.is_none() {
+                self.deadline = Some(now + stall);
+            }
+        } else if !self.is_sending {
             self.deadline = None;
-        } else if written > 0 || self.deadline.is_none() {
-            self.deadline = Some(now + stall);
         }
         if self.staged.is_empty() && self.is_answered() {
             self.close(stall, now);

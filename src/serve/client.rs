@@ -2,12 +2,12 @@
 
 use super::drain::Returns;
 use super::files::Visit;
-use super::socket::{MOST_UNSENT, Peer, Socket};
+use super::socket::{Peer, Socket};
 use crate::http::connection::{Connection, MAX_SLICES};
 use crate::log::Log;
 use rustix::io::Errno;
 use std::io::{self, ErrorKind, IoSlice, Write};
-use std::num::NonZeroU16;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 /// One client is given at most this much in one turn, so one that is far behind doesn't hold up the others.
@@ -29,8 +29,9 @@ pub struct Client {
     pub(super) peer: Option<Box<Peer>>,
     /// The socket took everything that it was given so far.
     pub(super) writable: bool,
-    /// How much the kernel still had to send when that was last looked at, if it was since the last write.
-    unsent: Option<NonZeroU16>,
+    /// How many bytes the kernel has still to send, at least, if it has sent nothing since the last look. Set while the
+    /// client is watched: it has been written everything, and the kernel could not send that at once.
+    unsent: Option<NonZeroU32>,
     /// Whether it is on the ready list.
     pub(super) queued: bool,
     /// Whether the program must wait for it at the end.
@@ -74,27 +75,37 @@ impl Client {
         if self.unsent.is_some() || !self.waits_for_more(log) {
             return;
         }
-        self.unsent = self.socket.unsent(MOST_UNSENT).and_then(NonZeroU16::new);
+        self.watch();
         match self.unsent {
             None => self.connection.handle_silence(log),
-            Some(_) => self.connection.handle_sending(log, stall, now),
+            Some(_) => self.connection.handle_sending(stall, now),
         }
     }
 
-    /// Looks whether the kernel has sent something to a client that doesn't take everything at once: such a client has
-    /// its whole time again.
-    pub(super) fn look(&mut self, log: &Log, stall: Duration, now: Instant) {
-        if (self.writable && self.unsent.is_none()) || self.connection.poll_deadline().is_none() {
-            return;
+    /// Whether the kernel has sent everything. If not, a writable edge follows when it has, and the client is watched.
+    pub(super) fn has_sent_all(&mut self) -> bool {
+        let has_sent_all = self.socket.has_sent_all();
+        if has_sent_all || self.unsent.is_some() {
+            return has_sent_all;
         }
-        let before = self.unsent.map(NonZeroU16::get);
-        let Some(unsent) = self.socket.unsent(before.unwrap_or(MOST_UNSENT)) else { return };
-        self.unsent = NonZeroU16::new(unsent);
-        if before.is_some_and(|before| unsent < before) {
-            self.connection.handle_sending(log, stall, now);
+        self.watch();
+        self.socket.has_sent_all()
+    }
+
+    fn watch(&mut self) {
+        self.unsent = self.socket.unsent(None).and_then(NonZeroU32::new);
+    }
+
+    /// Looks whether the kernel has sent something to a client that is watched: then the client has its whole time again.
+    pub(super) fn look(&mut self, stall: Duration, now: Instant) {
+        let Some(before) = self.unsent else { return };
+        let Some(unsent) = self.socket.unsent(Some(before)) else { return };
+        self.unsent = NonZeroU32::new(unsent);
+        if unsent < before.get() {
+            self.connection.handle_sending(stall, now);
         }
         if unsent == 0 {
-            self.connection.handle_sent(log);
+            self.connection.handle_sent();
         }
     }
 
@@ -106,8 +117,10 @@ impl Client {
             match result {
                 Ok(written) => {
                     all += written;
-                    self.unsent = None;
                     self.connection.handle_written(written, log, stall, now);
+                    // If it is full, whether it takes more says enough.
+                    self.unsent = self.unsent.filter(|_| !self.connection.has_pending(log));
+                    self.unsent = self.unsent.map(|unsent| unsent.saturating_add(written as u32));
                     self.writable = written == asked;
                     writes += 1;
                     if all >= WRITE_BUDGET / 2 || writes == MOST_WRITES {
@@ -188,6 +201,6 @@ mod tests {
     #[cfg(target_pointer_width = "64")]
     fn a_client_that_has_nothing_special_is_small() {
         let size = std::mem::size_of::<Client>();
-        assert!(size <= 136, "{size} bytes, of which {} are the connection's", std::mem::size_of::<Connection>());
+        assert!(size <= 144, "{size} bytes, of which {} are the connection's", std::mem::size_of::<Connection>());
     }
 }

@@ -384,7 +384,7 @@ impl Worker {
         }
         for (_, client) in &mut self.clients {
             if looks || client.connection.poll_deadline().is_some_and(|deadline| now >= deadline) {
-                client.look(&self.log, self.shared.stall, now);
+                client.look(self.shared.stall, now);
             }
             client.connection.handle_timeout(&self.shared.service, date, now);
             if stopped {
@@ -438,7 +438,7 @@ impl Worker {
     fn follow_up(&mut self, key: usize, now: Instant) {
         let Some(client) = self.clients.get_mut(key) else { return };
         if client.connection.poll_shutdown() {
-            client.writable = client.socket.has_sent_all();
+            client.writable = client.has_sent_all();
             if client.writable {
                 let _ = client.socket.shutdown(Shutdown::Write); // fails if the peer is gone, as the read then shows
                 if let Some(reason) = client.connection.handle_shutdown(now) {

@@ -74,7 +74,7 @@ const STATE = `new Promise((tell) => {
   let frames = -1;
   const frame = () => { frames += 1; requestAnimationFrame(frame); };
   frame();
-  setTimeout(() => tell({ frames, hidden: document.hidden, text: document.body.innerText.slice(0, 500) }), 1000);
+  setTimeout(() => tell({ frames, hidden: document.hidden, text: document.body?.innerText.slice(0, 500) }), 1000);
 })`;
 
 const usage = (why) => { console.error(`drive.mjs: ${why} (its head tells the usage)`); process.exit(2); };

@@ -91,8 +91,8 @@ fn when_the_reader_of_standard_output_goes_a_half_read_record_is_not_a_record() 
     let mut stdin = program.take_stdin();
     let writer = std::thread::spawn(move || while stdin.write_all(b"half").is_ok() {});
     assert_eq!(client.rest(), (vec!["one".to_owned()], End::Proper));
-    writer.join().expect("no panic");
     assert_eq!(program.end().code(), Some(0));
+    writer.join().expect("no panic");
 }
 
 #[test]

@@ -188,7 +188,7 @@ impl Client {
                 }
             }
             let chunk = self.next_chunk_within(deadline.saturating_duration_since(Instant::now()))??;
-            if chunk != b":\n" {
+            if chunk.iter().any(|byte| !b":\n".contains(byte)) {
                 deadline = Instant::now() + time;
             }
             self.text.push_str(std::str::from_utf8(&chunk).expect("an event stream is UTF-8"));
