@@ -15,8 +15,8 @@ const WRITE_BUDGET: usize = 4 << 20;
 /// And at most this many writes in one turn: a client that asked for times gets little with each.
 const MOST_WRITES: u32 = 64;
 
-/// After which time a client is looked at again that does not take everything at once, even if the kernel does not report
-/// that its socket has room.
+/// How soon a client that does not take everything at once is looked at again, even if the kernel does not report that its
+/// socket has room.
 pub fn until_look(stall: Duration) -> Duration {
     (stall / 3).min(Duration::from_secs(1))
 }
@@ -64,8 +64,8 @@ impl Client {
     /// When it must be checked, if nothing happens before.
     pub(super) fn due(&self, stall: Duration, now: Instant) -> Option<Instant> {
         let deadline = self.connection.poll_deadline()?;
-        let is_watched = !self.writable || self.unsent.is_some();
-        Some(if is_watched { deadline.min(now + until_look(stall)) } else { deadline })
+        let is_slow = !self.writable || self.unsent.is_some();
+        Some(if is_slow { deadline.min(now + until_look(stall)) } else { deadline })
     }
 
     /// There was no event for a while: the client gets a heartbeat if it has everything.

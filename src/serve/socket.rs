@@ -155,7 +155,7 @@ impl Socket {
     /// may hold in all, it doesn't say how much of that is unsent, and the bound is too high.
     pub fn unsent(&self, before: Option<NonZeroU32>) -> Option<u32> {
         // A socket has room while less than half of its bound is unsent.
-        let is_below = |bytes: u32| self.bound_unsent((2 * bytes).max(1)).then(|| self.has_room());
+        let is_below = |bytes: u32| self.bound_unsent(bytes.saturating_mul(2).max(1)).then(|| self.has_room());
         let unsent = if is_below(0)? {
             0
         } else if let Some(before) = before

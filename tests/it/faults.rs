@@ -438,7 +438,7 @@ fn what_a_dropped_client_has_not_read_does_not_stay_in_the_kernel() {
             assert!(Instant::now() < deadline, "{name}: it is not dropped");
             std::thread::yield_now();
         }
-        // By itself the kernel would give up after ten seconds at the earliest.
+        // By itself the kernel would keep it for minutes.
         let deadline = Instant::now() + Duration::from_secs(7);
         let mut left = unsent(program.port);
         while !left.is_empty() {
