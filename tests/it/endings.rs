@@ -261,7 +261,7 @@ fn a_client_behind_a_slow_link_has_everything_before_the_network_goes_with_the_p
     for (signal, records, time) in [(None, 200, 1.6), (None, 1, 0.0), (Some("TERM"), 50, 0.4), (Some("TERM"), 1, 0.0)] {
         let mut command = unshare("--net");
         command.args([BINARY, "--port", "0", "--bind", "0.0.0.0", "--at-eof", "exit", "--pace", "input"]);
-        command.args(["--stall", "300ms"]); // it reads on for longer than that
+        command.args(["--stall", "500ms"]); // it reads on for longer than that
         let mut program = Program::start_command(command, Stdio::piped());
         let pid = program.pid().to_string();
         let ip = |arguments: &str| run_command(Command::new("ip").args(arguments.split(' ')));
