@@ -325,8 +325,8 @@ impl Connection {
         }
     }
 
-    /// The kernel has something to send to a client that was written everything, or has sent some of it: only if it sends
-    /// nothing for `stall` is the client's time over.
+    /// Everything was written to the socket, and the kernel still has some of it to send, or has just sent some: the
+    /// client's time is over only if the kernel sends nothing for `stall`.
     pub fn handle_sending(&mut self, stall: Duration, now: Instant) {
         if matches!(self.state, State::Stream(_) | State::Closing { shut: false, .. }) {
             self.is_sending = true;

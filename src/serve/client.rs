@@ -29,8 +29,8 @@ pub struct Client {
     pub(super) peer: Option<Box<Peer>>,
     /// The socket took everything that it was given so far.
     pub(super) writable: bool,
-    /// How many bytes the kernel has still to send, at least, if it has sent nothing since the last look. Set while the
-    /// client is watched: it has been written everything, and the kernel could not send that at once.
+    /// How many bytes the kernel still has to send, at least, if it has sent nothing since the last look. Set while the
+    /// client is watched: everything was written to its socket, and the kernel could not send that at once.
     unsent: Option<NonZeroU32>,
     /// Whether it is on the ready list.
     pub(super) queued: bool,
@@ -118,9 +118,9 @@ impl Client {
                 Ok(written) => {
                     all += written;
                     self.connection.handle_written(written, log, stall, now);
-                    // If it is full, whether it takes more says enough.
-                    self.unsent = self.unsent.filter(|_| !self.connection.has_pending(log));
-                    self.unsent = self.unsent.map(|unsent| unsent.saturating_add(written as u32));
+                    // A full socket is not watched: whether it takes more says enough.
+                    let unsent = self.unsent.filter(|_| !self.connection.has_pending(log));
+                    self.unsent = unsent.map(|unsent| unsent.saturating_add(written as u32));
                     self.writable = written == asked;
                     writes += 1;
                     if all >= WRITE_BUDGET / 2 || writes == MOST_WRITES {
@@ -129,6 +129,7 @@ impl Client {
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::OutOfMemory) => {
                     self.connection.handle_written(0, log, stall, now);
+                    self.unsent = None;
                     self.writable = false;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -39,7 +39,7 @@ const FEW_CLIENTS: usize = 32;
 /// After this silence of a peer, the kernel asks whether it is still there. It is longer than the default heartbeat,
 /// whose acknowledgement shows that too.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// And asked again after this time, until it has been silent for `--stall`, or a little longer.
+/// It asks again after this time, until the peer has been silent for `--stall`, or a little longer.
 const KEEPALIVE_AGAIN: Duration = Duration::from_secs(5);
 
 /// What to do at the end of the input (`--at-eof`, behaviour 1.8).

@@ -147,7 +147,7 @@ impl Socket {
         !self.bound_unsent(1) || self.has_room()
     }
 
-    /// A lower bound of the bytes that the kernel has still to send, less than 4 KiB too low; 0 only if it has sent all.
+    /// A lower bound of the bytes that the kernel still has to send, less than 4 KiB too low; 0 only if it has sent all.
     /// `before` is returned if it is such a bound, however low. `None`: it can't tell.
     ///
     /// What was sent and is not acknowledged doesn't count. But nothing more is sent to a peer that has no room

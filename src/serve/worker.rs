@@ -69,7 +69,7 @@ pub struct Worker {
     cursors: Cursors,
     /// The earliest deadline of any client, or earlier.
     alarm: Option<Instant>,
-    /// When to look next at what the kernel has still to send to clients.
+    /// When to look next at what the kernel still has to send to clients.
     look_at: Instant,
     /// When there was last an event or a heartbeat.
     silent_since: Instant,

@@ -221,15 +221,18 @@ fn a_client_that_reads_nothing_delays_the_exit_by_the_stall_time_at_most() {
     };
     // What the kernel takes at once, and more than that.
     for records in [150, 5000] {
-        let mut program = Program::start(&["--at-eof", "exit", "--pace", "input", "--stall", "2s"]);
+        let mut program = Program::start(&["-v", "--at-eof", "exit", "--pace", "input", "--stall", "2s"]);
         let mut good = program.stream();
         let socket = lazy(&program);
         program.write(vec!["x".repeat(999); records].join("\n"));
         program.close_input();
         let start = Instant::now();
         assert_eq!((good.data(records).len(), good.rest().1), (records, End::Proper));
-        assert_eq!(program.end().code(), Some(0));
+        let ended = program.end();
+        assert_eq!(ended.code(), Some(0));
         let took = start.elapsed();
+        let delivered = ended.told.iter().filter(|line| line.contains("has everything")).count();
+        assert_eq!(delivered, 1, "the one that reads: {:?}", ended.told);
         assert!((Duration::from_secs(1)..Duration::from_secs(4)).contains(&took), "{took:?} for {records} records");
         drop(socket);
     }

@@ -250,7 +250,8 @@ fn clients_whose_network_is_gone_are_let_go_in_every_state() {
     if !in_own_network("faults::clients_whose_network_is_gone_are_let_go_in_every_state") {
         return;
     }
-    // One server that has something to say to all every second, one that is silent, and one that only has heartbeats.
+    // One server that has something to say to all every second, one that is silent, and one that has
+    // heartbeats, and an event now and then.
     let mut program = Program::start(&["-v", "--heartbeat", "1s", "--stall", "2s", "-n", "0"]);
     let mut silent = Program::start(&["--heartbeat", "0", "--stall", "1s", "-n", "0"]);
     let mut beating = Program::start(&["-v", "--heartbeat", "500ms", "--stall", "2s", "-n", "0"]);

@@ -41,7 +41,7 @@ export class Expressions {
   #receive({ ready, answers, error }) {
     this.#waited = 0;
     if (ready) {
-      this.#ready = true; // only now does it surely hear
+      this.#ready = true; // only now is it sure to receive requests
       for (const { request } of this.#asked) this.#worker.postMessage(request);
     } else if (error) this.#refuse(error);
     else this.#asked.shift().onAnswer(answers);
